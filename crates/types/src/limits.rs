@@ -1,0 +1,56 @@
+//! Limits, with units. What a network may configure is in [`crate::Params`]; these hold for every network.
+
+/// Money: amounts are below this many base units.
+pub const AMOUNT_END: u128 = 1 << 96;
+/// An entry of the log, bytes.
+pub const ENTRY_BYTES_MAX: usize = 65_535;
+/// An envelope on the wire, bytes: what still fits an entry.
+pub const ENVELOPE_BYTES_MAX: usize = 65_520;
+/// Header, signature and consents of an envelope, over its class and the ciphertext's overhead, bytes.
+pub const ENVELOPE_OVERHEAD_MAX: usize = 4_000;
+/// Bytes of a ciphertext over its size class: U, V, W, X, z, c1 and the AEAD tag.
+pub const CIPHERTEXT_OVERHEAD: usize = 256;
+/// Padded plaintext of each size class, bytes.
+pub const SIZE_CLASS_BYTES: [usize; 5] = [512, 2_048, 8_192, 32_768, 61_440];
+/// Padded plaintext of a bid, bytes.
+pub const BID_CLASS_BYTES: usize = 128;
+/// `after` references of one envelope.
+pub const AFTER_MAX: usize = 16;
+/// Legs of one bundle.
+pub const LEGS_MAX: usize = 16;
+/// Largest gas class: 2^24 gas at the default slot limit.
+pub const GAS_CLASS_MAX: u8 = 40;
+/// Units of one set.
+pub const SET_COUNT_MAX: u32 = 16_384;
+/// A block, bytes of its codec.
+pub const BLOCK_BYTES_MAX: usize = (4 << 20) - 64;
+/// A list message, bytes.
+pub const LIST_BYTES_MAX: usize = 2 << 20;
+/// Leaves of one list.
+pub const LIST_LEAVES_MAX: usize = 40_000;
+/// Members of a committee.
+pub const MEMBERS_MAX: usize = 128;
+/// Leaves that no other list has before a proposer leaves a list out.
+pub const LIST_EXTRAS_MAX: usize = 512;
+/// Shares of one chunk of a share message.
+pub const CHUNK_SHARES_MAX: usize = 512;
+/// A share message on the wire, bytes.
+pub const SHARE_BYTES_MAX: usize = 4 << 20;
+/// LEFT items of one entry.
+pub const LEFT_ITEMS_MAX: usize = 1_300;
+/// Openings of one OPENED entry.
+pub const OPENED_ITEMS_MAX: usize = 3_000;
+/// Total size of the heads of one LEFTHEAD entry, bytes.
+pub const LEFT_HEAD_BYTES_MAX: usize = 60_000;
+/// Rollups of a network.
+pub const ROLLUPS_MAX: usize = 128;
+/// The genesis file, bytes.
+pub const NETWORK_FILE_BYTES_MAX: usize = 16 << 20;
+/// A request on the ingress that is no envelope, bytes.
+pub const REQUEST_BYTES_MAX: usize = 1_024;
+/// An answer of the ingress, bytes.
+pub const ANSWER_BYTES_MAX: usize = 65_535;
+/// Detail text of a refusal, bytes.
+pub const DETAIL_BYTES_MAX: usize = 256;
+/// A batch of ciphertext proofs.
+pub const ADMIT_BATCH_MAX: usize = 128;

@@ -1,0 +1,105 @@
+//! The one message in which a member sends its beacon share and its decryption shares (crypto.md section 4).
+use crate::{Epoch, G1Bytes, G2Bytes, Hash, Head, MemberId, Signature, SignatureStamp, Slot};
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Who combines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShareMode {
+    /// Everybody combines everything.
+    Direct,
+    /// k combiners per item.
+    Sharded,
+}
+
+/// What the signature covers: T256("lockstep/share/v1"; codec(this)), with the receipt key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareHeader {
+    /// Format; 1.
+    pub version: u8,
+    /// Network id.
+    pub network: Hash,
+    /// Epoch of the key set.
+    pub epoch: Epoch,
+    /// Slot h.
+    pub slot: Slot,
+    /// Digest of block h.
+    pub digest: Hash,
+    /// Whose shares.
+    pub member: MemberId,
+    /// Who combines.
+    pub mode: ShareMode,
+    /// Number of decryption shares: counting bids, then S_h, in log order.
+    pub items: u32,
+    /// Signature share over the beacon's message.
+    pub beacon: G2Bytes,
+    /// The close head.
+    pub head: Head,
+    /// Cosignature of the close head.
+    pub cosig: SignatureStamp,
+    /// RFC 6962 root over the chunks' leaves.
+    pub root: Hash,
+}
+
+/// Points as they travel. The signature always covers the compressed form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShareForm {
+    /// 48 bytes each.
+    Compressed(Vec<G1Bytes>),
+    /// 96 bytes each: cheap to decode.
+    Affine(Vec<G2Bytes>),
+}
+
+impl ShareForm {
+    /// Number of shares.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Compressed(points) => points.len(),
+            Self::Affine(points) => points.len(),
+        }
+    }
+    /// No shares.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Up to 512 shares. Leaf = T256("lockstep/share-chunk/v1"; u16le index, compressed shares).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareChunk {
+    /// Place among the chunks.
+    pub index: u16,
+    /// RFC 6962 audit path to `root`.
+    pub path: Vec<Hash>,
+    /// The shares.
+    pub form: ShareForm,
+}
+
+/// A share message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareMessage {
+    /// What is signed.
+    pub header: ShareHeader,
+    /// Receipt key.
+    pub sig: Signature,
+    /// The shares, in order.
+    pub chunks: Vec<ShareChunk>,
+}
+
+/// Evidence that stands in a FAULT entry; each verifies alone against EPOCH.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Evidence {
+    /// Two lists of one member for one slot.
+    ListDouble {
+        /// The slot's lists.
+        a: crate::ListText,
+        /// Signature over `a`.
+        a_sig: Signature,
+        /// Another text for the same slot.
+        b: crate::ListText,
+        /// Signature over `b`.
+        b_sig: Signature,
+    },
+}

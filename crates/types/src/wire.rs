@@ -1,0 +1,211 @@
+//! Requests and answers of the QUIC ingress (wallets-and-builders.md section 7).
+//!
+//! One bidirectional stream per request: `u32 LE length | u8 kind | codec bytes` each way, then FIN.
+use crate::{Account, Address, Amount, Epoch, Hash, Slot, Timestamp, limits, reason::Reason};
+use alloc::{string::String, vec::Vec};
+use serde::{Deserialize, Serialize};
+
+/// The ALPN of clients.
+pub const ALPN: &[u8] = b"lockstep/1";
+
+/// Kinds of request frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum RequestKind {
+    /// codec(Envelope).
+    SubmitEnvelope = 0x01,
+    /// A [`Hash`].
+    GetStatus = 0x02,
+    /// Empty.
+    GetParams = 0x03,
+    /// An [`Address`].
+    GetAccount = 0x05,
+    /// codec([`Subscribe`]).
+    Subscribe = 0x20,
+}
+
+impl RequestKind {
+    /// The kind of this number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0x01 => Some(Self::SubmitEnvelope),
+            0x02 => Some(Self::GetStatus),
+            0x03 => Some(Self::GetParams),
+            0x05 => Some(Self::GetAccount),
+            0x20 => Some(Self::Subscribe),
+            _ => None,
+        }
+    }
+    /// Longest payload, bytes.
+    #[must_use]
+    pub const fn bytes_max(self) -> usize {
+        match self {
+            Self::SubmitEnvelope => limits::ENVELOPE_BYTES_MAX,
+            Self::GetStatus | Self::GetParams | Self::GetAccount | Self::Subscribe => 64,
+        }
+    }
+}
+
+/// Kinds of answer and event frames.
+pub mod answer {
+    /// A receipt: the signed note's text.
+    pub const RECEIPT: u8 = 0x41;
+    /// codec([`super::Status`]).
+    pub const STATUS: u8 = 0x42;
+    /// codec([`super::Params`]).
+    pub const PARAMS: u8 = 0x43;
+    /// codec([`super::AccountState`]).
+    pub const ACCOUNT: u8 = 0x45;
+    /// Empty: the subscription runs on a stream of its own.
+    pub const SEEN: u8 = 0x51;
+    /// codec([`super::Event`]).
+    pub const EVENT: u8 = 0x80;
+    /// codec([`super::Refusal`]).
+    pub const ERROR: u8 = 0x7f;
+}
+
+/// What to send on a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscribe {
+    /// Events of this slot and later ones; 0: from now on.
+    pub from_slot: Slot,
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// [`Reason`] number.
+    pub code: u16,
+    /// [`Reason`] name.
+    pub reason: String,
+    /// At most 256 bytes, for people.
+    pub detail: String,
+    /// When it may make sense to try again; 0: not by itself.
+    pub retry_after_ms: u32,
+}
+
+impl Refusal {
+    /// A refusal with a detail, cut to its limit.
+    #[must_use]
+    pub fn new(reason: Reason, detail: &str) -> Self {
+        let mut end = detail.len().min(limits::DETAIL_BYTES_MAX);
+        while !detail.is_char_boundary(end) {
+            end = end.saturating_sub(1);
+        }
+        let passing = [Reason::Busy, Reason::Quota, Reason::NonceTooFar, Reason::AfterUnknown].contains(&reason);
+        let retry_after_ms = if passing { 200 } else { 0 };
+        Self {
+            code: reason.number(),
+            reason: reason.name().into(),
+            detail: detail.get(..end).unwrap_or_default().into(),
+            retry_after_ms,
+        }
+    }
+    /// The code as a [`Reason`], `None` for a number that this version does not know.
+    #[must_use]
+    pub fn known(&self) -> Option<Reason> {
+        Reason::from_number(self.code)
+    }
+}
+
+/// Where an item is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// Not known here.
+    Unknown,
+    /// Admitted, in no set yet.
+    Pending,
+    /// In the set of a slot that is final, not opened yet.
+    Fixed {
+        /// Slot.
+        slot: Slot,
+    },
+    /// Opened.
+    Opened {
+        /// Slot.
+        slot: Slot,
+        /// Place in L_h.
+        index: u32,
+    },
+    /// Executed.
+    Executed {
+        /// Slot.
+        slot: Slot,
+        /// Place in L_h.
+        index: u32,
+        /// Outcome code.
+        outcome: u8,
+        /// Leg that decided an abort.
+        leg: u8,
+    },
+    /// It can be in no set any more.
+    Dropped {
+        /// [`Reason`] number.
+        code: u16,
+    },
+}
+
+/// What a wallet needs to seal and price an envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Params {
+    /// Network id.
+    pub network: Hash,
+    /// Epoch whose key to use.
+    pub epoch: Epoch,
+    /// Last final slot.
+    pub last_final: Slot,
+    /// Last opened slot.
+    pub opened: Slot,
+    /// Price of a byte in the next slot.
+    pub byte_price: Amount,
+    /// Price of a unit of gas in the next slot.
+    pub gas_price: Amount,
+    /// The member's clock.
+    pub time_ms: Timestamp,
+    /// Until the next close.
+    pub ms_to_close: u32,
+}
+
+/// A ledger account as a member sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountState {
+    /// Address.
+    pub address: Address,
+    /// On the ledger, if it is there.
+    pub account: Option<Account>,
+    /// Next nonce after everything pending here.
+    pub pending_nonce: u64,
+}
+
+/// What happens, in slot order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A set is final: envelope hashes, sorted.
+    Final {
+        /// Slot.
+        slot: Slot,
+        /// S_h.
+        set: Vec<Hash>,
+    },
+    /// Opened: envelope hashes in the order.
+    Opened {
+        /// Slot.
+        slot: Slot,
+        /// L_h.
+        order: Vec<Hash>,
+    },
+    /// Executed: one outcome per unit of the order.
+    Executed {
+        /// Slot.
+        slot: Slot,
+        /// Outcome codes.
+        outcomes: Vec<u8>,
+    },
+    /// So many events were dropped because the subscriber was slow.
+    Gap {
+        /// How many.
+        dropped: u64,
+    },
+}

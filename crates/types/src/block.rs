@@ -12,6 +12,17 @@ pub struct SetRef {
     pub root: Hash,
 }
 
+impl SetRef {
+    /// No leaves: the root is SHA-256 of nothing.
+    pub const EMPTY: Self = Self {
+        count: 0,
+        root: Hash([
+            0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae,
+            0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+        ]),
+    };
+}
+
 /// Fee per byte and hash: the place of an envelope in the order of fees. Better is higher fee, then smaller hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rank {
@@ -231,6 +242,29 @@ pub struct Block {
     pub header: BlockHeader,
     /// `None`: an empty block.
     pub lists: Option<ListSet>,
+}
+
+impl Block {
+    /// The block of slot 0: empty, parent zero, time zero.
+    #[must_use]
+    pub fn genesis(network: Hash) -> Self {
+        let header = BlockHeader {
+            network,
+            epoch: Epoch(0),
+            height: Slot(0),
+            view: 0,
+            time_ms: Timestamp(0),
+            proposer: MemberId(0),
+            parent: Hash::ZERO,
+            lists: SetRef::EMPTY,
+            set: SetRef::EMPTY,
+            bids: SetRef::EMPTY,
+            objects: SetRef::EMPTY,
+            operations: SetRef::EMPTY,
+            reveal: None,
+        };
+        Self { header, lists: None }
+    }
 }
 
 /// One member's vote in a certificate.

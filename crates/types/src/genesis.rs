@@ -1,5 +1,7 @@
 //! The genesis file `network.toml`: what every command anchors on.
-use crate::{Address, Amount, ChainId, G1Bytes, G2Bytes, Hash, MemberId};
+use crate::{
+    Account, Address, Amount, ChainId, Epoch, G1Bytes, G2Bytes, Hash, Kind, MemberId, Nonce, Record, SetRef, Slot,
+};
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,47 @@ pub struct Network {
     pub keys: KeySetParts,
     /// Where members listen.
     pub addresses: Vec<MemberAddress>,
+}
+
+impl Network {
+    /// f of n = 3f + 1.
+    #[must_use]
+    pub fn faults(&self) -> u16 {
+        u16::try_from(self.genesis.members.len().saturating_sub(1).checked_div(3).unwrap_or(0)).unwrap_or(u16::MAX)
+    }
+    /// The registry of epoch 0: opening balances by address, then rollups by chain id.
+    #[must_use]
+    pub fn registry(&self) -> Vec<Record> {
+        let accounts = self.genesis.balances.iter().map(|b| Record::Account {
+            address: b.address,
+            account: Account { balance: b.balance, bond: b.bond, nonce: Nonce(0) },
+        });
+        let rollups = self.genesis.rollups.iter().map(|spec| Record::Rollup { spec: spec.clone() });
+        accounts.chain(rollups).collect()
+    }
+    /// EPOCH(0): the roots are those of the registry's records, the opening accounts and the rollups' states.
+    #[must_use]
+    pub fn first_epoch(&self, network: Hash, rules: Hash, registry: SetRef, ledger: Hash, states: Hash) -> Kind {
+        Kind::Epoch {
+            epoch: Epoch(0),
+            first_slot: Slot(1),
+            last_slot: Slot(u64::MAX),
+            network,
+            prev: Hash::ZERO,
+            rules,
+            f: self.faults(),
+            members: self.genesis.members.clone(),
+            decrypt: self.keys.decrypt.clone(),
+            decrypt_g2: self.keys.decrypt_g2,
+            beacon: self.keys.beacon.clone(),
+            revealed: self.keys.revealed.clone(),
+            params: self.genesis.params.clone(),
+            registry,
+            reserve: self.genesis.params.reserve_floor,
+            ledger,
+            states,
+        }
+    }
 }
 
 /// What a network is.

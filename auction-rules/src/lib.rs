@@ -1,1 +1,68 @@
-//! Placeholder.
+//! The rules of a slot, as pure functions: which listed envelopes are candidates, which of them form the set, what each
+//! pays, and what that does to the ledger. `RULES.md` holds the rules (A-01 ..) in words; code and tests cite their ids.
+//!
+//! ```text
+//!  listed terms ----rank----> best version of each nonce ----candidates----> C_h ----three passes----> S_h
+//!  (A-27)            (A-28)                                   (A-27, A-34)            (A-27, A-29)       |
+//!        Ledger ----close(S_h): charges, unit bonds, nonces, prices----> Ledger ----exec(outcomes): credits----> Ledger
+//! ```
+//!
+//! Nodes, auditors and wallets call the same functions; nobody else decides membership of a set. Every function takes a
+//! set: the order in which things arrived is never an input.
+//!
+//! Types to know: [`Terms`] (what the rules read of a header), [`Ledger`], [`Prices`], [`Selection`].
+//!
+//! Which ledger decides: candidates of slot h are judged "as of the reveal of slot h-1", that is after `close` of every
+//! slot up to h-1 and before `exec` of slot h-1 (A-39). Fees are charged at `close` and `exec` only credits, so what
+//! [`select`] found payable stays payable.
+//!
+//! Deliberately absent: signatures, hashing of envelopes and ciphertexts (`crypto`, `mempool`), the order within a set
+//! (`ordering`), execution; and, marked `planned` in RULES.md, bids, tails, rebates, operations and epochs.
+//!
+//! Invariants that tests cite:
+//! * `RUL-1` the result does not depend on the order of the input.
+//! * `RUL-2` money is conserved: [`Ledger::total`] never changes after genesis (A-26).
+//! * `RUL-3` every unit of a set stands with all its open `after` units and its account's lower open nonces in the same
+//!   set or an earlier one, so an order of the set always exists.
+//! * `RUL-4` every listed envelope is in the set or in [`Selection::left`] with one reason.
+//! * `RUL-5` what [`select`] chose, [`Ledger::close`] can charge.
+//!
+//! Deviations from the design page, each explained in RULES.md: a price that moves, moves by at least 1 (A-34);
+//! "fewer ancestors" of A-28 is counted along the longest chain.
+//!
+//! Trust: the ledger is not trusted by anyone who can replay the log; whoever alters it makes the next hash of the
+//! chain ([`Ledger::chain`]) differ.
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::float_arithmetic,
+        clippy::integer_division,
+        clippy::panic,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing
+    )
+)]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod candidates;
+mod genesis;
+mod ledger;
+mod prices;
+mod rank;
+mod root;
+mod set;
+mod terms;
+
+pub use genesis::GenesisError;
+pub use ledger::{Ledger, LedgerError, Pools};
+pub use prices::{Prices, base_fee, charge, fee_per_byte, next_prices, unit_bond};
+pub use rank::LAST;
+pub use set::{Selection, candidate_leaf, list_rank, select};
+pub use terms::{Terms, gas_class_max};

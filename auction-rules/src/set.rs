@@ -1,0 +1,208 @@
+//! S_h: the three passes over the candidates, and what a member lists.
+use crate::{
+    Ledger, Terms,
+    candidates::{Judged, judge},
+    rank::{LAST, Place},
+    terms::share_floor,
+};
+use alloc::{vec, vec::Vec};
+use types::{Hash, Params, Rank, Slot, reason::Why};
+
+/// What the lists of a block give.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// C_h with the rank of each (A-28: the hash inside the rank may be an ancestor's). Shape: strictly ascending by hash.
+    pub candidates: Vec<(Hash, Rank)>,
+    /// S_h. Shape: strictly ascending.
+    pub set: Vec<Hash>,
+    /// Units that the body placed, in its order; empty when C_h fits.
+    pub placed: Vec<Hash>,
+    /// Units that pass 1 took; all of them when C_h fits.
+    pub forced: u32,
+    /// Rank at which pass 1 stopped.
+    pub cut: Option<Rank>,
+    /// Size-class bytes of S_h.
+    pub bytes: u64,
+    /// Gas of S_h.
+    pub gas: u64,
+    /// Listed, but not in the set. Shape: strictly ascending by hash.
+    pub left: Vec<(Hash, Why)>,
+}
+
+/// The bytes of a candidate as a leaf of CLOSE's `candidates`: hash | fee per byte, big-endian | hash of the rank.
+#[must_use]
+pub fn candidate_leaf(hash: &Hash, rank: &Rank) -> [u8; 72] {
+    let mut leaf = [0u8; 72];
+    let parts = hash
+        .as_bytes()
+        .iter()
+        .chain(&rank.fee_per_byte.to_be_bytes())
+        .chain(rank.hash.as_bytes())
+        .copied()
+        .collect::<Vec<u8>>();
+    leaf.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+    leaf
+}
+
+/// Limits of a set, or what it uses of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Room {
+    count: u64,
+    bytes: u64,
+    gas: u64,
+}
+
+impl Room {
+    fn full(params: &Params) -> Self {
+        Self { count: u64::from(params.count_limit), bytes: params.bytes_limit, gas: params.gas_limit }
+    }
+    /// A-27 (1): floor(limit x forced_bps / 10^4).
+    fn forced(params: &Params) -> Self {
+        let full = Self::full(params);
+        let share = |limit| share_floor(limit, params.forced_bps);
+        Self { count: share(full.count), bytes: share(full.bytes), gas: share(full.gas) }
+    }
+    /// With one unit more; `None` when that exceeds `caps`.
+    fn with(self, unit: &Terms, caps: &Self) -> Option<Self> {
+        let sum = Self {
+            count: self.count.checked_add(1)?,
+            bytes: self.bytes.checked_add(unit.bytes())?,
+            gas: self.gas.checked_add(unit.gas_units()?)?,
+        };
+        (sum.count <= caps.count && sum.bytes <= caps.bytes && sum.gas <= caps.gas).then_some(sum)
+    }
+}
+
+/// The set of a slot from the envelopes that f+1 lists name and the body of its builder (empty: none).
+///
+/// `ledger` is the one after `close` of the slot before and *before* `exec` of it. The order of `listed` is
+/// irrelevant; the order of `body` is the builder's.
+#[must_use]
+pub fn select(ledger: &Ledger, params: &Params, slot: Slot, listed: &[Terms], body: &[Hash]) -> Selection {
+    let judged = judge(ledger, params, slot, listed);
+    let mut filling =
+        Filling { taken: vec![false; judged.units.len()], used: Room::default(), judged: &judged, ledger };
+    let full = Room::full(params);
+    let mut selection = Selection::default();
+    if filling.fits_all(&full) {
+        judged.candidates.iter().for_each(|index| filling.take(*index, &full));
+        selection.forced = u32::try_from(judged.candidates.len()).unwrap_or(u32::MAX);
+    } else {
+        // A-27 (1): stop at the first that does not fit, so that "no room" stays one comparison of ranks.
+        let forced = Room::forced(params);
+        for index in &judged.candidates {
+            if !filling.fits(*index, &forced) {
+                selection.cut = filling.judged.ranking.places.get(*index).copied().flatten().map(|place| place.rank);
+                break;
+            }
+            filling.take(*index, &forced);
+            selection.forced = selection.forced.saturating_add(1);
+        }
+        // A-27 (2), A-29: the body's order; what is unknown, repeated, no candidate, too early or too big is skipped.
+        for hash in body {
+            if let Some(index) = filling.candidate(hash)
+                && filling.eligible(index)
+                && filling.fits(index, &full)
+            {
+                filling.take(index, &full);
+                selection.placed.push(*hash);
+            }
+        }
+        // A-27 (3): the rest by rank.
+        for index in &judged.candidates {
+            if filling.eligible(*index) && filling.fits(*index, &full) {
+                filling.take(*index, &full);
+            }
+        }
+    }
+    selection.bytes = filling.used.bytes;
+    selection.gas = filling.used.gas;
+    let taken = filling.taken;
+    report(&judged, &taken, &mut selection);
+    selection
+}
+
+/// Sorted candidates, set and reasons.
+fn report(judged: &Judged<'_>, taken: &[bool], selection: &mut Selection) {
+    for (index, unit) in judged.units.iter().enumerate() {
+        let why = judged.why.get(index).copied().flatten();
+        if why.is_none()
+            && let Some(Place { rank, .. }) = judged.ranking.places.get(index).copied().flatten()
+        {
+            selection.candidates.push((unit.hash, rank));
+        }
+        match (taken.get(index), why) {
+            (Some(true), _) => selection.set.push(unit.hash),
+            (_, Some(why)) => selection.left.push((unit.hash, why)),
+            (_, None) => selection.left.push((unit.hash, Why::NoRoom)),
+        }
+    }
+    selection.left.extend(judged.inadmissible.iter().map(|unit| (unit.hash, Why::Inadmissible)));
+    selection.left.sort_unstable_by_key(|(hash, _)| *hash);
+}
+
+/// A set while it is being filled.
+struct Filling<'a> {
+    judged: &'a Judged<'a>,
+    ledger: &'a Ledger,
+    taken: Vec<bool>,
+    used: Room,
+}
+
+impl Filling<'_> {
+    fn unit(&self, index: usize) -> Option<&Terms> {
+        self.judged.units.get(index).copied()
+    }
+    fn fits(&self, index: usize, caps: &Room) -> bool {
+        self.unit(index).is_some_and(|unit| self.used.with(unit, caps).is_some())
+    }
+    fn fits_all(&self, caps: &Room) -> bool {
+        let mut units = self.judged.candidates.iter().filter_map(|index| self.unit(*index));
+        units.try_fold(Room::default(), |used, unit| used.with(unit, caps)).is_some()
+    }
+    fn take(&mut self, index: usize, caps: &Room) {
+        if let (Some(used), Some(taken)) =
+            (self.judged.units.get(index).and_then(|unit| self.used.with(unit, caps)), self.taken.get_mut(index))
+        {
+            *taken = true;
+            self.used = used;
+        }
+    }
+    /// The candidate of this hash.
+    fn candidate(&self, hash: &Hash) -> Option<usize> {
+        let index = self.judged.units.binary_search_by(|unit| unit.hash.cmp(hash)).ok()?;
+        self.judged.why.get(index)?.is_none().then_some(index)
+    }
+    /// Not taken yet, and all that must stand before it is.
+    fn eligible(&self, index: usize) -> bool {
+        let is_taken = |index: usize| self.taken.get(index) == Some(&true);
+        let Some(unit) = self.unit(index) else { return false };
+        !is_taken(index)
+            && unit.after.iter().all(|hash| self.ledger.is_closed(hash) || self.candidate(hash).is_some_and(is_taken))
+            && self.judged.before.get(index).copied().flatten().is_none_or(is_taken)
+    }
+}
+
+/// What a member lists of the envelopes it holds, best first (log.md section 4).
+///
+/// Used nonces, expired and included ones are dropped. What could not be a candidate even if all that is held were
+/// listed comes behind everything else, at the rank [`LAST`].
+#[must_use]
+pub fn list_rank(ledger: &Ledger, params: &Params, slot: Slot, held: &[Terms]) -> Vec<(Hash, Rank)> {
+    let judged = judge(ledger, params, slot, held);
+    let mut best_first = Vec::with_capacity(judged.units.len());
+    let mut last = Vec::new();
+    let settled = judged.ranking.order.iter().copied();
+    let unsettled =
+        judged.ranking.places.iter().enumerate().filter_map(|(index, place)| place.is_none().then_some(index));
+    for index in settled.chain(unsettled) {
+        let Some(unit) = judged.units.get(index) else { continue };
+        match (judged.why.get(index).copied().flatten(), judged.ranking.places.get(index).copied().flatten()) {
+            (None | Some(Why::Replaced), Some(place)) => best_first.push((unit.hash, place.rank)),
+            _ => last.push((unit.hash, LAST)),
+        }
+    }
+    best_first.append(&mut last);
+    best_first
+}
+

@@ -123,4 +123,3 @@ fn check_params(params: &Params) -> Result<(), GenesisError> {
     }
     Ok(())
 }
-

@@ -416,4 +416,3 @@ impl Prepaid {
         Some(())
     }
 }
-

@@ -64,5 +64,5 @@ pub use genesis::GenesisError;
 pub use ledger::{Ledger, LedgerError, Pools};
 pub use prices::{Prices, base_fee, charge, fee_per_byte, next_prices, unit_bond};
 pub use rank::LAST;
-pub use set::{Selection, candidate_leaf, list_rank, select};
-pub use terms::{Terms, gas_class_max};
+pub use set::{Candidate, Selection, list_rank, select};
+pub use terms::{Terms, admissible, gas_class_max};

@@ -137,4 +137,3 @@ fn hang(
     }
     Some(edges)
 }
-

@@ -8,11 +8,29 @@ use crate::{
 use alloc::{vec, vec::Vec};
 use types::{Hash, Params, Rank, Slot, reason::Why};
 
+/// A member of C_h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Envelope hash.
+    pub hash: Hash,
+    /// Where it stands: the hash inside may be an ancestor's.
+    pub rank: Rank,
+}
+
+impl Candidate {
+    /// Leaf of CLOSE's `candidates`, 72 bytes: hash | fee per byte, big-endian | hash of the rank.
+    #[must_use]
+    pub fn leaf(&self) -> Vec<u8> {
+        let Rank { fee_per_byte, hash } = &self.rank;
+        [self.hash.as_bytes().as_slice(), &fee_per_byte.to_be_bytes(), hash.as_bytes()].concat()
+    }
+}
+
 /// What the lists of a block give.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// C_h with the rank of each (A-28: the hash inside the rank may be an ancestor's). Shape: strictly ascending by hash.
-    pub candidates: Vec<(Hash, Rank)>,
+    /// C_h. Shape: strictly ascending by hash.
+    pub candidates: Vec<Candidate>,
     /// S_h. Shape: strictly ascending.
     pub set: Vec<Hash>,
     /// Units that the body placed, in its order; empty when C_h fits.
@@ -27,21 +45,6 @@ pub struct Selection {
     pub gas: u64,
     /// Listed, but not in the set. Shape: strictly ascending by hash.
     pub left: Vec<(Hash, Why)>,
-}
-
-/// The bytes of a candidate as a leaf of CLOSE's `candidates`: hash | fee per byte, big-endian | hash of the rank.
-#[must_use]
-pub fn candidate_leaf(hash: &Hash, rank: &Rank) -> [u8; 72] {
-    let mut leaf = [0u8; 72];
-    let parts = hash
-        .as_bytes()
-        .iter()
-        .chain(&rank.fee_per_byte.to_be_bytes())
-        .chain(rank.hash.as_bytes())
-        .copied()
-        .collect::<Vec<u8>>();
-    leaf.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
-    leaf
 }
 
 /// Limits of a set, or what it uses of them.
@@ -129,7 +132,7 @@ fn report(judged: &Judged<'_>, taken: &[bool], selection: &mut Selection) {
         if why.is_none()
             && let Some(Place { rank, .. }) = judged.ranking.places.get(index).copied().flatten()
         {
-            selection.candidates.push((unit.hash, rank));
+            selection.candidates.push(Candidate { hash: unit.hash, rank });
         }
         match (taken.get(index), why) {
             (Some(true), _) => selection.set.push(unit.hash),
@@ -205,4 +208,3 @@ pub fn list_rank(ledger: &Ledger, params: &Params, slot: Slot, held: &[Terms]) -
     best_first.append(&mut last);
     best_first
 }
-

@@ -1,6 +1,6 @@
 //! What the rules read of an envelope's header.
 use alloc::vec::Vec;
-use types::{Address, Amount, EnvelopeHeader, Epoch, Hash, Nonce, Params, SizeClass, Slot};
+use types::{Address, Amount, EnvelopeHeader, Epoch, Hash, Nonce, Params, SizeClass, Slot, limits, reason::Reason};
 
 /// The clear terms of one envelope. Shape: `after` strictly ascending, as in the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,37 @@ impl Terms {
             && self.epoch == epoch
             && self.expiry >= slot
             && self.expiry <= slot.plus(params.expiry_slots_max)
-            && self.after.len() <= types::limits::AFTER_MAX
+            && self.after.len() <= limits::AFTER_MAX
     }
+}
+
+/// What a header must hold in `slot`, before money, nonces and signatures: the checks that cost nothing, in the order of
+/// wallets-and-builders.md section 7. `epoch` is the one whose key is current.
+///
+/// # Errors
+/// [`Reason::MalformedData`], [`Reason::WrongNetwork`], [`Reason::WrongEpoch`], [`Reason::Expired`].
+pub fn admissible(
+    header: &EnvelopeHeader,
+    network: &Hash,
+    epoch: Epoch,
+    slot: Slot,
+    params: &Params,
+) -> Result<(), Reason> {
+    let ascending = header.after.iter().zip(header.after.iter().skip(1)).all(|(one, next)| one < next);
+    let classes = header.class().is_some() && gas_class_max(params).is_some_and(|max| header.gas_class <= max);
+    if header.version != EnvelopeHeader::VERSION || !classes || !ascending || header.after.len() > limits::AFTER_MAX {
+        return Err(Reason::MalformedData);
+    }
+    if header.network != *network {
+        return Err(Reason::WrongNetwork);
+    }
+    if header.epoch != epoch {
+        return Err(Reason::WrongEpoch);
+    }
+    if header.expiry_slot < slot || header.expiry_slot > slot.plus(params.expiry_slots_max) {
+        return Err(Reason::Expired);
+    }
+    Ok(())
 }
 
 pub(crate) fn class_bytes(size: u8) -> u64 {
@@ -81,7 +110,7 @@ pub(crate) fn share_floor(limit: u64, bps: u16) -> u64 {
 pub fn gas_class_max(params: &Params) -> Option<u8> {
     let eighth = share_floor(params.gas_limit, params.forced_bps).checked_shr(3)?;
     let class = u8::try_from(eighth.checked_ilog2()?).ok()?;
-    Some(class.min(types::limits::GAS_CLASS_MAX))
+    Some(class.min(limits::GAS_CLASS_MAX))
 }
 
 #[cfg(test)]

@@ -50,11 +50,21 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod batch;
+pub mod beacon;
+#[cfg(any(test, feature = "test-util"))]
+pub mod dealer;
 pub mod ed25519;
 pub mod eip712;
 pub mod eth;
+mod ffi;
+pub mod finality;
 pub mod hash;
 pub mod ids;
+pub mod keys;
 pub mod merkle;
+pub mod tdh2;
+mod weights;
+
 #[cfg(test)]
 mod vectors;

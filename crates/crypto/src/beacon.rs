@@ -1,0 +1,132 @@
+//! The beacon: one BLS signature of the group over block h's digest, and its hash R_h, which orders the slot.
+//!
+//! RFC 9380 suite `BLS12381G2_XMD:SHA-256_SSWU_RO_`, key in G1, signature in G2. The signature is unique, so nobody can
+//! choose R_h; it takes q members, who sign only a final block ([`OrderFixed`] is the only source of the message).
+use crate::{
+    ffi::{G1Affine, G2, G2Affine, pairings_equal},
+    finality::OrderFixed,
+    hash::sha256,
+    keys::{BeaconShareKey, KeySet},
+    weights::{Weights, choose},
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+use types::{G2Bytes, Hash, MemberId, Slot, tag};
+
+/// What the beacon of a slot signs: tag | network 32 | u64 little-endian slot | digest 32, 90 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Network id.
+    pub network: Hash,
+    /// Slot h.
+    pub slot: Slot,
+    /// Digest of block h.
+    pub digest: Hash,
+}
+
+impl Message {
+    /// Of the block that the token is about.
+    #[must_use]
+    pub fn of(fixed: &OrderFixed) -> Self {
+        Self { network: fixed.network(), slot: fixed.slot(), digest: fixed.digest() }
+    }
+    /// The signed bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let slot = self.slot.0.to_le_bytes();
+        [tag::BEACON.as_bytes(), self.network.as_ref(), &slot, self.digest.as_ref()].concat()
+    }
+    fn point(&self) -> G2 {
+        G2::hash(&self.bytes(), tag::BEACON_DST)
+    }
+}
+
+/// Why a beacon is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeaconError {
+    /// Bytes that are no canonical point of the prime-order subgroup, or its identity.
+    #[error("not a point of the group")]
+    Point,
+    /// Not the group's signature over this message.
+    #[error("not the group's signature")]
+    Signature,
+}
+
+/// Why shares give no beacon: these members' shares are bad, so leave them out; none: fewer than q shares.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} bad beacon shares", .0.len())]
+pub struct Culprits(pub Vec<MemberId>);
+
+/// This member's signature share over a final block. The message comes from the token, so a share for another digest
+/// cannot be written down:
+///
+/// ```compile_fail,E0308
+/// use crypto::{beacon, keys::BeaconShareKey};
+/// fn early(key: &BeaconShareKey, message: &beacon::Message) {
+///     beacon::sign(key, message);
+/// }
+/// ```
+#[must_use]
+pub fn sign(key: &BeaconShareKey, fixed: &OrderFixed) -> G2Bytes {
+    let share = Message::of(fixed).point().mul(&key.0);
+    // Not the identity: the scalar is not zero, and nobody can find a message that hashes to the identity.
+    G2Bytes(share.affine().unwrap_or_default().compress())
+}
+
+/// Combines shares into the group's signature. Shares are combined unchecked and only the result is verified; when that
+/// fails, each share is checked, so that the bad ones can be named. Of two shares of one member the first counts.
+///
+/// # Errors
+/// [`Culprits`].
+pub fn combine(keys: &KeySet, shares: &[(MemberId, G2Bytes)], message: &Message) -> Result<G2Bytes, Culprits> {
+    let (mut points, mut bad): (BTreeMap<MemberId, G2Affine>, Vec<MemberId>) = (BTreeMap::new(), Vec::new());
+    for (member, bytes) in shares.iter().filter(|(member, _)| member.0 < keys.n()) {
+        match G2Affine::uncompress(&bytes.0) {
+            Some(point) => {
+                points.entry(*member).or_insert(point);
+            }
+            None => bad.push(*member),
+        }
+    }
+    if !bad.is_empty() {
+        return Err(Culprits(bad));
+    }
+    let members: Vec<MemberId> = points.keys().copied().collect();
+    let chosen = choose(&members, keys.q().into()).ok_or(Culprits(Vec::new()))?;
+    let picked = chosen.iter().filter_map(|at| members.get(*at)).filter_map(|m| points.get_key_value(m));
+    let (picked, picked_points): (Vec<MemberId>, Vec<G2Affine>) = picked.map(|(m, point)| (*m, *point)).unzip();
+    let combined = Weights::new(&picked).combine_g2(&picked_points).affine();
+    let signature = combined.map(|point| G2Bytes(point.compress()));
+    match signature {
+        Some(signature) if verify(keys, message, &signature).is_ok() => Ok(signature),
+        _ => Err(Culprits(blame(keys, &points, message))),
+    }
+}
+
+fn blame(keys: &KeySet, points: &BTreeMap<MemberId, G2Affine>, message: &Message) -> Vec<MemberId> {
+    let hashed = message.point();
+    let good = |member: &MemberId, share: &G2Affine| {
+        keys.beacon_share_point(*member).is_some_and(|key| signed_by(&key, &hashed, share))
+    };
+    points.iter().filter(|(member, share)| !good(member, share)).map(|(member, _)| *member).collect()
+}
+
+fn signed_by(key: &G1Affine, hashed: &G2, signature: &G2Affine) -> bool {
+    let equal = |hashed: &G2Affine| pairings_equal(&G1Affine::generator().point(), signature, &key.point(), hashed);
+    signature.in_group() && hashed.affine().is_some_and(|hashed| equal(&hashed))
+}
+
+/// Checks a beacon and gives R_h = SHA-256 of its 96 compressed bytes.
+///
+/// # Errors
+/// [`BeaconError::Point`], [`BeaconError::Signature`].
+pub fn verify(keys: &KeySet, message: &Message, signature: &G2Bytes) -> Result<Hash, BeaconError> {
+    let point = G2Affine::uncompress(&signature.0).filter(G2Affine::in_group).ok_or(BeaconError::Point)?;
+    if !signed_by(keys.beacon_point(), &message.point(), &point) {
+        return Err(BeaconError::Signature);
+    }
+    Ok(sha256(&[signature.as_ref()]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Admission: the proof that whoever made a ciphertext knew r, so that its shares help nobody to open another one.
+use super::cipher::{Parts, challenge};
+use crate::{
+    batch::{Coefficients, bisect},
+    ffi::{Fr, G1, G1Affine, msm_128, msm_255},
+    keys::EncryptionKey,
+};
+use alloc::vec::Vec;
+use core::ops::Range;
+use types::limits;
+
+/// A ciphertext with what it is bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'a> {
+    /// Kind byte and header: [`super::envelope_aad`].
+    pub aad: &'a [u8],
+    /// Padded message of its class, bytes.
+    pub class_bytes: usize,
+    /// As it travels.
+    pub ciphertext: &'a [u8],
+}
+
+/// A ciphertext that passed admission: U is in the group and the proof holds. Holds no secret.
+///
+/// Only [`admit`] makes one:
+/// ```compile_fail,E0451
+/// let forged = crypto::tdh2::Admitted { u: todo!() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    u: Base,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Base(G1Affine);
+
+impl core::fmt::Debug for Base {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        types::G1Bytes(self.0.compress()).fmt(f)
+    }
+}
+
+impl Admitted {
+    pub(super) fn u(&self) -> &G1Affine {
+        &self.u.0
+    }
+}
+
+/// Why a ciphertext is refused; the checks are made in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdmitError {
+    /// Not as long as its class asks.
+    #[error("wrong length")]
+    Length,
+    /// U, V, W or X is no canonical point, or the identity, or has x = 0.
+    #[error("not a canonical point")]
+    Point,
+    /// z is not below the group order.
+    #[error("scalar not below the group order")]
+    Scalar,
+    /// U is outside the subgroup of prime order.
+    #[error("U outside the subgroup")]
+    Subgroup,
+    /// The proof does not hold.
+    #[error("proof does not hold")]
+    Proof,
+}
+
+impl AdmitError {
+    /// The word that a refusal's detail carries.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Length => "LENGTH",
+            Self::Point => "POINT",
+            Self::Scalar => "SCALAR",
+            Self::Subgroup => "SUBGROUP",
+            Self::Proof => "PROOF",
+        }
+    }
+}
+
+/// A decoded ciphertext, before its proof is checked.
+struct Claim {
+    u: G1Affine,
+    v: G1Affine,
+    w: G1Affine,
+    x: G1Affine,
+    z: Fr,
+    e: Fr,
+}
+
+impl Claim {
+    fn decode(key: &EncryptionKey, item: &Item<'_>) -> Result<Self, AdmitError> {
+        let parts = Parts::split(item.ciphertext, item.class_bytes).ok_or(AdmitError::Length)?;
+        let point = |bytes| G1Affine::uncompress(bytes).ok_or(AdmitError::Point);
+        let (u, v, w, x) = (point(parts.u)?, point(parts.v)?, point(parts.w)?, point(parts.x)?);
+        let z = Fr::from_canonical(parts.z).ok_or(AdmitError::Scalar)?;
+        // A share of a point outside the subgroup would leak x_j modulo small primes.
+        if !u.in_group() {
+            return Err(AdmitError::Subgroup);
+        }
+        let e = challenge(key, item.aad, parts.c1, parts.body, &parts.points());
+        Ok(Self { u, v, w, x, z, e })
+    }
+}
+
+/// Admits ciphertexts, in batches of at most [`limits::ADMIT_BATCH_MAX`]. The verdict on each is a function of its own
+/// bytes: a batch that fails is bisected.
+///
+/// `seed` is 32 random bytes of the caller's; it decides nothing but the coefficients of the batch.
+#[must_use]
+pub fn admit(key: &EncryptionKey, items: &[Item<'_>], seed: [u8; 32]) -> Vec<Result<Admitted, AdmitError>> {
+    items.chunks(limits::ADMIT_BATCH_MAX).flat_map(|batch| admit_batch(key, batch, &seed)).collect()
+}
+
+fn admit_batch(key: &EncryptionKey, items: &[Item<'_>], seed: &[u8; 32]) -> Vec<Result<Admitted, AdmitError>> {
+    let decoded: Vec<Result<Claim, AdmitError>> = items.iter().map(|item| Claim::decode(key, item)).collect();
+    let claims: Vec<&Claim> = decoded.iter().filter_map(|claim| claim.as_ref().ok()).collect();
+    let coefficients = Coefficients::new(seed, items.iter().flat_map(|item| [item.aad, item.ciphertext]));
+    let mut proofs = bisect(claims.len(), |range| proofs_hold(key, &claims, range, &coefficients)).into_iter();
+    let verdict = |claim: &Result<Claim, AdmitError>| {
+        let claim = claim.as_ref().map_err(|error| *error)?;
+        if proofs.next() == Some(true) { Ok(Admitted { u: Base(claim.u) }) } else { Err(AdmitError::Proof) }
+    };
+    decoded.iter().map(verdict).collect()
+}
+
+/// h (zG - W - eU) = 0 and h (zGb - X - eV) = 0 for each claim of the range: one random combination of all equations.
+/// The factor h is part of the rule: torsion in V, W and X changes neither D nor who can make the proof, and without h
+/// a batch could pass what a single check refuses.
+fn proofs_hold(key: &EncryptionKey, claims: &[&Claim], range: Range<usize>, coefficients: &Coefficients) -> bool {
+    let (mut points, mut scalars) = (Vec::new(), Vec::new());
+    let (mut commitments, mut short) = (Vec::new(), Vec::new());
+    let (mut on_generator, mut on_gbar) = (Fr::default(), Fr::default());
+    for (index, claim) in claims.iter().enumerate().skip(range.start).take(range.len()) {
+        let (rho, sigma) = coefficients.pair(index);
+        let (rho_scalar, sigma_scalar) = (Fr::reduce(&rho), Fr::reduce(&sigma));
+        on_generator = on_generator.add(&rho_scalar.mul(&claim.z));
+        on_gbar = on_gbar.add(&sigma_scalar.mul(&claim.z));
+        points.extend([claim.u, claim.v]);
+        scalars.extend([rho_scalar.mul(&claim.e).neg().to_bytes(), sigma_scalar.mul(&claim.e).neg().to_bytes()]);
+        commitments.extend([claim.w, claim.x]);
+        short.extend([rho, sigma]);
+    }
+    points.extend([G1Affine::generator(), key.gbar]);
+    scalars.extend([on_generator.to_bytes(), on_gbar.to_bytes()]);
+    let sum: G1 = msm_255(&points, &scalars).add(&msm_128(&commitments, &short).neg());
+    sum.mul_cofactor().is_identity()
+}

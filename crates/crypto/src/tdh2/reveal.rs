@@ -1,0 +1,278 @@
+//! From q share messages to openings: combine, open, and when something does not open, find out whose fault it is.
+//!
+//! ```text
+//!  q members --combine--> D --open--> Key(K)                     exact: U = rG and D = r PK
+//!                              \--no--> judge: e(D, G^) = e(U, PK2)
+//!                                         holds: the sender was bad       --> Bottom(D)
+//!                                         fails: blame, by pairing per member, leave the culprits out, again
+//! ```
+use super::{
+    Admitted, Item, SharePoint,
+    cipher::{Parts, Secrets, decrypt_body, mask, message_hash},
+};
+use crate::{
+    batch::{Coefficients, bisect},
+    ffi::{Fr, G1, G1Affine, G2Affine, msm_128, pairings_equal},
+    keys::{EncryptionKey, KeySet},
+    weights::{Weights, choose},
+};
+use alloc::{collections::BTreeMap, vec, vec::Vec};
+use types::{G1Bytes, Key128, MemberId, Opening};
+use zeroize::Zeroizing;
+
+/// What a reveal gives, in the order of the items.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reveal {
+    /// One per item: a function of the item's bytes and the key alone.
+    pub openings: Vec<Opening>,
+    /// The padded message of each item that opened.
+    pub plaintexts: Vec<Option<Zeroizing<Vec<u8>>>>,
+    /// Members whose shares were proven bad on the way, ascending. Not all bad ones: only those that were in the way.
+    pub culprits: Vec<MemberId>,
+}
+
+impl core::fmt::Debug for Reveal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Reveal").field("openings", &self.openings).field("culprits", &self.culprits).finish()
+    }
+}
+
+/// Why there is no reveal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevealError {
+    /// Fewer than q members are left.
+    #[error("fewer shares than it takes to open, {} members left out as bad", culprits.len())]
+    NeedMore {
+        /// Whose shares were proven bad.
+        culprits: Vec<MemberId>,
+    },
+    /// An item is not what was admitted: the caller paired them wrongly.
+    #[error("item {index} is not what was admitted")]
+    Foreign {
+        /// Which item.
+        index: usize,
+    },
+    /// Shares that each verify do not combine to a point that verifies: the key set is not one. A checked key set never is.
+    #[error("good shares do not combine")]
+    KeySet,
+}
+
+/// A candidate opening that holds but for U = rG, which is checked for many at once.
+struct Attempt {
+    k: [u8; 16],
+    r: Zeroizing<Fr>,
+    message: Zeroizing<Vec<u8>>,
+}
+
+/// Tries to open with a combined point. Exact in D: without that comparison, a sender that chose c1 for another D and
+/// a member that sends the matching bad share would make honest members open differently.
+fn attempt(key: &EncryptionKey, item: &Item<'_>, parts: &Parts<'_>, shared: &G1) -> Option<Attempt> {
+    let k = mask(key, parts.u, &shared.compress(), parts.c1);
+    let message = decrypt_body(key, &k, parts.u, item.aad, parts.body)?;
+    let Secrets { r, .. } = Secrets::derive(key, &k, &message_hash(item.aad, &message));
+    (key.tables.key.vartime_mul(&r) == *shared).then_some(Attempt { k, r, message })
+}
+
+/// U = rG.
+fn is_base(key: &EncryptionKey, u: &G1Affine, r: &Fr) -> bool {
+    key.tables.generator.vartime_mul(r) == u.point()
+}
+
+/// Whether an admitted item opens with a given D: what decides between Key and Bottom.
+pub(super) fn opens_with(key: &EncryptionKey, item: &Item<'_>, parts: &Parts<'_>, u: &G1Affine, shared: &G1) -> bool {
+    attempt(key, item, parts, shared).is_some_and(|attempt| is_base(key, u, &attempt.r))
+}
+
+struct Task<'a> {
+    item: Item<'a>,
+    parts: Parts<'a>,
+    u: G1Affine,
+}
+
+/// Per item, what it came to: `None` while nothing is decided.
+type Found = [Option<(Opening, Option<Zeroizing<Vec<u8>>>)>];
+
+/// An item that did not open with this combined point.
+struct Failure {
+    index: usize,
+    shared: G1,
+}
+
+/// Opens all items of a slot from the shares of at least q members; `shares[m]` in the order of `items`. Messages of
+/// another length, of no member, or second ones of a member do not count.
+///
+/// Whatever q members are taken, the openings are the same (CRY-4).
+///
+/// # Errors
+/// [`RevealError`].
+pub fn reveal(
+    keys: &KeySet,
+    items: &[(Item<'_>, &Admitted)],
+    shares: &[(MemberId, Vec<SharePoint>)],
+    seed: [u8; 32],
+) -> Result<Reveal, RevealError> {
+    let tasks = tasks(items)?;
+    let mut usable: BTreeMap<MemberId, &[SharePoint]> = BTreeMap::new();
+    for (member, points) in shares {
+        if member.0 < keys.n() && points.len() == items.len() {
+            usable.entry(*member).or_insert(points);
+        }
+    }
+    let mut found = vec![None; items.len()];
+    let mut culprits = Vec::new();
+    loop {
+        let arrived: Vec<MemberId> = usable.keys().copied().collect();
+        let Some(chosen) = choose(&arrived, keys.q().into()) else {
+            return Err(RevealError::NeedMore { culprits });
+        };
+        let quorum: Vec<(MemberId, &[SharePoint])> = chosen
+            .iter()
+            .filter_map(|at| arrived.get(*at))
+            .filter_map(|member| usable.get_key_value(member))
+            .map(|(member, points)| (*member, *points))
+            .collect();
+        let open: Vec<usize> = (0..).zip(&found).filter(|(_, done)| done.is_none()).map(|(at, _)| at).collect();
+        let combined = combine(&quorum, &open);
+        let failures = open_all(keys.encryption_key(), &tasks, combined, &seed, &mut found);
+        let bad_shares = judge(keys.encryption_key(), &tasks, failures, &seed, &mut found);
+        if bad_shares.is_empty() {
+            break;
+        }
+        let blamed = blame(keys, &tasks, &quorum, &bad_shares, &seed);
+        if blamed.is_empty() {
+            return Err(RevealError::KeySet);
+        }
+        usable.retain(|member, _| !blamed.contains(member));
+        culprits.extend(blamed);
+        culprits.sort_unstable();
+    }
+    // Every item is done: those that neither opened nor became Bottom were bad shares, and there are none left.
+    let (openings, plaintexts) = found.into_iter().flatten().unzip();
+    Ok(Reveal { openings, plaintexts, culprits })
+}
+
+fn tasks<'a>(items: &[(Item<'a>, &Admitted)]) -> Result<Vec<Task<'a>>, RevealError> {
+    let task = |(index, (item, admitted)): (usize, &(Item<'a>, &Admitted))| {
+        let parts = Parts::split(item.ciphertext, item.class_bytes).ok_or(RevealError::Foreign { index })?;
+        if *parts.u != admitted.u().compress() {
+            return Err(RevealError::Foreign { index });
+        }
+        Ok(Task { item: *item, parts, u: *admitted.u() })
+    };
+    items.iter().enumerate().map(task).collect()
+}
+
+/// D of each open item, from the quorum's unchecked shares: may be any point.
+fn combine(quorum: &[(MemberId, &[SharePoint])], open: &[usize]) -> Vec<Failure> {
+    let members: Vec<MemberId> = quorum.iter().map(|(member, _)| *member).collect();
+    let weights = Weights::new(&members);
+    let of = |index: usize| -> Vec<G1Affine> {
+        quorum.iter().filter_map(|(_, points)| points.get(index)).map(|share| share.0).collect()
+    };
+    open.iter().map(|index| Failure { index: *index, shared: weights.combine_g1(&of(*index)) }).collect()
+}
+
+/// Writes down what opens and gives back what does not.
+fn open_all(
+    key: &EncryptionKey,
+    tasks: &[Task<'_>],
+    combined: Vec<Failure>,
+    seed: &[u8; 32],
+    found: &mut Found,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let mut attempts: Vec<(Failure, &Task<'_>, Attempt)> = Vec::new();
+    for candidate in combined {
+        let Some(task) = tasks.get(candidate.index) else { continue };
+        match attempt(key, &task.item, &task.parts, &candidate.shared) {
+            Some(attempt) => attempts.push((candidate, task, attempt)),
+            None => failures.push(candidate),
+        }
+    }
+    let exact = bases_hold(key, &attempts, seed);
+    for ((candidate, _, attempt), holds) in attempts.into_iter().zip(exact) {
+        if !holds {
+            failures.push(candidate);
+            continue;
+        }
+        let opening = (Opening::Key(Key128(attempt.k)), Some(attempt.message));
+        found.iter_mut().skip(candidate.index).take(1).for_each(|slot| *slot = Some(opening.clone()));
+    }
+    failures
+}
+
+/// U = rG for each attempt: one random combination (sound, since every U is in the group), and one by one if it fails.
+fn bases_hold(key: &EncryptionKey, attempts: &[(Failure, &Task<'_>, Attempt)], seed: &[u8; 32]) -> Vec<bool> {
+    let parts = attempts.iter().flat_map(|(_, task, attempt)| [task.parts.u.as_slice(), attempt.k.as_slice()]);
+    let coefficients = Coefficients::new(seed, parts);
+    let points: Vec<G1Affine> = attempts.iter().map(|(_, task, _)| task.u).collect();
+    let short: Vec<[u8; 16]> = (0..attempts.len()).map(|at| coefficients.pair(at).0).collect();
+    let scalars = attempts.iter().enumerate().map(|(at, (_, _, attempt))| coefficients.scalar(at).mul(&attempt.r));
+    let scalar = scalars.fold(Fr::default(), |sum, product| sum.add(&product));
+    if msm_128(&points, &short) == key.tables.generator.vartime_mul(&scalar) {
+        return vec![true; attempts.len()];
+    }
+    attempts.iter().map(|(_, task, attempt)| is_base(key, &task.u, &attempt.r)).collect()
+}
+
+/// Whether the sender or a share was bad: writes down Bottom for the former and gives back the items of the latter.
+fn judge(
+    key: &EncryptionKey,
+    tasks: &[Task<'_>],
+    failures: Vec<Failure>,
+    seed: &[u8; 32],
+    found: &mut Found,
+) -> Vec<usize> {
+    let (mut judged, mut bad_shares) = (Vec::new(), Vec::new());
+    for failure in failures {
+        let task = tasks.get(failure.index);
+        match (task, failure.shared.affine().filter(G1Affine::in_group)) {
+            (Some(task), Some(shared)) => judged.push((failure.index, task.u, shared)),
+            _ => bad_shares.push(failure.index),
+        }
+    }
+    let pairs: Vec<(G1Affine, G1Affine)> = judged.iter().map(|(_, u, shared)| (*u, *shared)).collect();
+    for ((index, _, shared), holds) in judged.iter().zip(same_secret(&key.pk2, &pairs, seed)) {
+        if holds {
+            let bottom = (Opening::Bottom(G1Bytes(shared.compress())), None);
+            found.iter_mut().skip(*index).take(1).for_each(|slot| *slot = Some(bottom.clone()));
+        } else {
+            bad_shares.push(*index);
+        }
+    }
+    bad_shares.sort_unstable();
+    bad_shares
+}
+
+/// For each (u, d), both in the group: e(d, G^) = e(u, key), so d is u times the secret of `key`.
+pub(super) fn same_secret(key: &G2Affine, pairs: &[(G1Affine, G1Affine)], seed: &[u8; 32]) -> Vec<bool> {
+    let bytes: Vec<[u8; 48]> = pairs.iter().flat_map(|(u, d)| [u.compress(), d.compress()]).collect();
+    let coefficients = Coefficients::new(seed, bytes.iter().map(|point| point.as_slice()));
+    let short: Vec<[u8; 16]> = (0..pairs.len()).map(|at| coefficients.pair(at).0).collect();
+    let (bases, products): (Vec<G1Affine>, Vec<G1Affine>) = pairs.iter().copied().unzip();
+    let generator = G2Affine::generator();
+    bisect(pairs.len(), |range| {
+        let some = short.get(range.clone()).unwrap_or_default();
+        let left = msm_128(products.get(range.clone()).unwrap_or_default(), some);
+        let right = msm_128(bases.get(range).unwrap_or_default(), some);
+        pairings_equal(&left, &generator, &right, key)
+    })
+}
+
+/// The members of the quorum that sent a bad share for one of these items.
+fn blame(
+    keys: &KeySet,
+    tasks: &[Task<'_>],
+    quorum: &[(MemberId, &[SharePoint])],
+    bad: &[usize],
+    seed: &[u8; 32],
+) -> Vec<MemberId> {
+    let honest = |member: MemberId, points: &[SharePoint]| {
+        let pairs: Option<Vec<(G1Affine, G1Affine)>> =
+            bad.iter().map(|index| Some((tasks.get(*index)?.u, points.get(*index)?.0))).collect();
+        let (Some(pairs), Some(key)) = (pairs, keys.share_key_g2_point(member)) else { return false };
+        pairs.iter().all(|(_, share)| share.in_group()) && same_secret(&key, &pairs, seed).iter().all(|holds| *holds)
+    };
+    quorum.iter().filter(|(member, points)| !honest(*member, points)).map(|(member, _)| *member).collect()
+}

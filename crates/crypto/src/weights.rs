@@ -1,0 +1,182 @@
+//! Lagrange weights at zero of q members (index j stands at j + 1), as integers over one common denominator.
+//!
+//! lambda_j = prod m / (m - j) over the other members m. Any q consecutive indices have denominator 1, and the first q
+//! have weights of 2 bits at q = 3 and 40 bits at q = 43, where a weight in the field has 255: combining is that much
+//! cheaper. Numerators or denominators above 126 bits become ordinary weights in the field.
+use crate::ffi::{Fr, G1, G1Affine, G2, G2Affine, msm_255};
+use alloc::vec::Vec;
+use types::MemberId;
+
+const PRIMES: [u16; 31] = [
+    2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109,
+    113, 127,
+];
+const BITS_MAX: u32 = 126;
+
+/// Weights of a set of members, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Weights {
+    kind: Kind,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Kind {
+    /// Sign (true: negative) and magnitude of each numerator; 1 / denominator, `None` for 1.
+    Integer { numerators: Vec<(bool, u128)>, inverse: Option<Fr> },
+    /// Field elements.
+    Field(Vec<Fr>),
+}
+
+impl core::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Integer { numerators, inverse } => write!(f, "{numerators:?}, over one: {}", inverse.is_none()),
+            Self::Field(weights) => write!(f, "{} field weights", weights.len()),
+        }
+    }
+}
+
+/// Exponents of [`PRIMES`] in a fraction.
+type Exponents = [i32; PRIMES.len()];
+
+/// Multiplies by `number`^`sign`. `number` is at most 128, so primes up to 127 are all.
+fn factor_into(exponents: &mut Exponents, number: u16, sign: i32) {
+    let mut rest = number;
+    for (exponent, prime) in exponents.iter_mut().zip(PRIMES) {
+        while let (Some(quotient), Some(0)) = (rest.checked_div(prime), rest.checked_rem(prime)) {
+            if rest == 0 {
+                return;
+            }
+            rest = quotient;
+            *exponent = exponent.saturating_add(sign);
+        }
+    }
+}
+
+/// The product of primes to these exponents, `None` above [`BITS_MAX`] bits.
+fn product(exponents: impl Iterator<Item = i32>) -> Option<u128> {
+    let mut out = 1u128;
+    for (prime, exponent) in PRIMES.iter().zip(exponents) {
+        out = out.checked_mul(u128::from(*prime).checked_pow(u32::try_from(exponent).ok()?)?)?;
+    }
+    (out >> BITS_MAX == 0).then_some(out)
+}
+
+impl Weights {
+    /// Of distinct members with indices below 128.
+    pub(crate) fn new(members: &[MemberId]) -> Self {
+        let kind = Self::integer(members).unwrap_or_else(|| Kind::Field(Self::field(members)));
+        Self { kind }
+    }
+
+    fn integer(members: &[MemberId]) -> Option<Kind> {
+        let mut fractions = Vec::with_capacity(members.len());
+        let mut denominator: Exponents = [0; PRIMES.len()];
+        for j in members {
+            let (mut exponents, mut negative): (Exponents, bool) = ([0; PRIMES.len()], false);
+            for m in members.iter().filter(|m| *m != j) {
+                factor_into(&mut exponents, m.0.checked_add(1)?, 1);
+                factor_into(&mut exponents, m.0.abs_diff(j.0), -1);
+                negative ^= m.0 < j.0;
+            }
+            // The least common denominator takes, of each prime, the most that any fraction has below the line.
+            for (common, exponent) in denominator.iter_mut().zip(exponents) {
+                *common = (*common).max(exponent.saturating_neg());
+            }
+            fractions.push((negative, exponents));
+        }
+        let numerators = fractions.into_iter().map(|(negative, exponents)| {
+            let over = exponents.iter().zip(denominator).map(|(have, common)| have.saturating_add(common));
+            product(over).map(|magnitude| (negative, magnitude))
+        });
+        let numerators = numerators.collect::<Option<Vec<_>>>()?;
+        let denominator = product(denominator.into_iter())?;
+        let inverse = (denominator != 1).then(|| Fr::reduce(&denominator.to_le_bytes()).inverse());
+        Some(Kind::Integer { numerators, inverse })
+    }
+
+    fn field(members: &[MemberId]) -> Vec<Fr> {
+        let point = |member: &MemberId| Fr::reduce(&u32::from(member.0).saturating_add(1).to_le_bytes());
+        let weight = |j: &MemberId| {
+            let one = Fr::reduce(&[1]);
+            let others = members.iter().filter(|m| *m != j);
+            let (above, below) = others
+                .fold((one, one), |(above, below), m| (above.mul(&point(m)), below.mul(&point(m).sub(&point(j)))));
+            above.mul(&below.inverse())
+        };
+        members.iter().map(weight).collect()
+    }
+
+    /// Sum of weight times share. Shares may be any points of the curve: nothing is checked here, and the result is
+    /// the secret times the base only if they are what they should be.
+    pub(crate) fn combine_g1(&self, shares: &[G1Affine]) -> G1 {
+        match &self.kind {
+            Kind::Integer { numerators, inverse } => {
+                let points: Vec<G1> = shares.iter().map(G1Affine::point).collect();
+                let sum = straus(numerators, &points, G1::identity(), G1::add, G1::neg, G1::double);
+                inverse.as_ref().map_or(sum, |inverse| sum.mul(inverse))
+            }
+            Kind::Field(weights) => {
+                let scalars: Vec<[u8; 32]> = weights.iter().map(|weight| weight.to_bytes()).collect();
+                msm_255(shares, &scalars)
+            }
+        }
+    }
+
+    /// As [`Self::combine_g1`], in G2.
+    pub(crate) fn combine_g2(&self, shares: &[G2Affine]) -> G2 {
+        match &self.kind {
+            Kind::Integer { numerators, inverse } => {
+                let points: Vec<G2> = shares.iter().map(G2Affine::point).collect();
+                let sum = straus(numerators, &points, G2::identity(), G2::add, G2::neg, G2::double);
+                inverse.as_ref().map_or(sum, |inverse| sum.mul(inverse))
+            }
+            Kind::Field(weights) => {
+                let products = shares.iter().zip(weights).map(|(share, weight)| share.point().mul(weight));
+                products.fold(G2::identity(), |sum, product| sum.add(&product))
+            }
+        }
+    }
+}
+
+/// Sum of signed multiples, with one run of doublings for all (Straus).
+fn straus<P: Copy>(
+    numerators: &[(bool, u128)],
+    points: &[P],
+    identity: P,
+    add: impl Fn(&P, &P) -> P,
+    neg: impl Fn(&P) -> P,
+    double: impl Fn(&P) -> P,
+) -> P {
+    let signed =
+        numerators.iter().zip(points).map(|((negative, _), point)| if *negative { neg(point) } else { *point });
+    let signed: Vec<P> = signed.collect();
+    let bits = numerators.iter().map(|(_, magnitude)| u128::BITS.saturating_sub(magnitude.leading_zeros())).max();
+    let mut sum = identity;
+    for bit in (0..bits.unwrap_or(0)).rev() {
+        sum = double(&sum);
+        for ((_, magnitude), point) in numerators.iter().zip(&signed) {
+            if magnitude >> bit & 1 == 1 {
+                sum = add(&sum, point);
+            }
+        }
+    }
+    sum
+}
+
+/// Which q of the members to combine: q consecutive ones if there are, so that the denominator is 1; else the lowest.
+/// Shape: `arrived` strictly ascending; positions in it, `None` when there are fewer than q.
+pub(crate) fn choose(arrived: &[MemberId], q: usize) -> Option<Vec<usize>> {
+    if arrived.len() < q {
+        return None;
+    }
+    let consecutive = |run: &&[MemberId]| match (run.first(), run.last()) {
+        (Some(first), Some(last)) => usize::from(last.0.saturating_sub(first.0)).saturating_add(1) == q,
+        _ => false,
+    };
+    let start = arrived.windows(q.max(1)).position(|run| consecutive(&run)).unwrap_or(0);
+    Some((start..start.saturating_add(q)).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -111,6 +111,15 @@ pub fn consistency<E>(
     Ok(proof)
 }
 
+/// The head of the first `size` entries, from the nodes of a tree that has at least these.
+///
+/// # Errors
+/// [`ProveError::Read`].
+pub fn head<E>(size: u64, mut nodes: impl FnMut(Node) -> Result<Hash, E>) -> Result<Head, ProveError<E>> {
+    let root = if size == 0 { crate::Tree::new().root() } else { range(0, size, &mut nodes)? };
+    Ok(Head { size, root })
+}
+
 /// Does `path` show that `entry` stands at `index` under `head`?
 #[must_use]
 pub fn verify_inclusion(head: &Head, index: u64, entry: &[u8], path: &[Hash]) -> bool {

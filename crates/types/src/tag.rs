@@ -77,6 +77,12 @@ tags! {
     DKG_DECRYPT = "lockstep/dkg/decrypt/v1";
     /// Namespace of the beacon key ceremony.
     DKG_BEACON = "lockstep/dkg/beacon/v1";
+    /// What a participant of a key ceremony derives its randomness from.
+    DKG_ENTROPY = "lockstep/dkg/entropy/v1";
+    /// Digest of a key ceremony's dealer logs.
+    DKG_LOGS = "lockstep/dkg/logs/v1";
+    /// Checksum of a key file; of a key set's file, also its name in share files.
+    KEY_FILE = "lockstep/key-file/v1";
     /// Identity of a rollup's specification.
     ROLLUP_SPEC = "lockstep/rollup-spec/v1";
     /// Version of the rules that a network runs.

@@ -15,12 +15,8 @@ use chacha20poly1305::{
     aead::{Aead, KeyInit, Payload},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    fs::{File, OpenOptions},
-    io::{Read, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-};
+use std::path::Path;
+use store::durable::{self, DiskError};
 use types::{
     Epoch, Hash, KeySetParts, MemberId,
     codec::{self, DecodeError},
@@ -118,9 +114,12 @@ pub enum Unlock<'a> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The operating system refuses.
-    #[error("cannot access the key file")]
-    Io(#[from] std::io::Error),
+    /// The disk refuses; a file longer than any key file is refused here, too.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// There is no such file.
+    #[error("no such key file")]
+    Missing,
     /// Shorter or longer than any such file.
     #[error("not the length of a key file")]
     Length,
@@ -168,9 +167,9 @@ pub fn keyset_hash(keyset: &KeySetFile) -> Hash {
 /// Writes the key set, replacing the file.
 ///
 /// # Errors
-/// [`FileError::Counts`], [`FileError::Io`].
+/// [`FileError::Counts`], [`FileError::Disk`].
 pub fn write_keyset(path: &Path, keyset: &KeySetFile) -> Result<(), FileError> {
-    write_private(path, &keyset_bytes(keyset)?)
+    Ok(durable::write(path, &keyset_bytes(keyset)?)?)
 }
 
 /// Reads the key set of `network`. The points themselves are checked by `crypto::keys::KeySet::new`.
@@ -184,9 +183,9 @@ pub fn read_keyset(path: &Path, network: &Hash) -> Result<KeySetFile, FileError>
 /// Writes a member's shares, replacing the file; only its owner may read it (mode 0600).
 ///
 /// # Errors
-/// [`FileError::Passphrase`] for an empty one, [`FileError::Io`].
+/// [`FileError::Passphrase`] for an empty one, [`FileError::Disk`].
 pub fn write_share(path: &Path, share: &ShareFile, protection: &Protection) -> Result<(), FileError> {
-    write_private(path, &share_bytes(share, protection, SCRYPT_LOG_N)?)
+    Ok(durable::write_private(path, &share_bytes(share, protection, SCRYPT_LOG_N)?)?)
 }
 
 /// Reads a member's shares of `network`.
@@ -352,21 +351,7 @@ pub(crate) fn parse_share(bytes: &[u8], network: &Hash, unlock: Unlock<'_>) -> R
 }
 
 fn read_bounded(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let limit = u64::try_from(FILE_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    // Room for the whole file at once, so that growing leaves no copy behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_MAX.saturating_add(1)));
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    if bytes.len() > FILE_MAX {
-        return Err(FileError::Length);
-    }
-    Ok(bytes)
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.flush()?;
-    Ok(())
+    durable::read(path, FILE_MAX)?.map(Zeroizing::new).ok_or(FileError::Missing)
 }
 
 #[cfg(test)]

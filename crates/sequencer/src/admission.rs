@@ -1,0 +1,301 @@
+//! Envelopes on their way in: cheap checks, one job for signatures and proofs, the WAL, then the receipt.
+use crate::{
+    effect::{AdmitItem, Channel, Effect, ItemRecord, Job, Record, Ticket, To, Verdict},
+    message::{ITEMS_BYTES_MAX, Items},
+    sign,
+    state::{Flight, Sequencer},
+};
+use crypto::{
+    ids,
+    tdh2::{Admitted, HeldShare},
+};
+use mempool::Held;
+use std::sync::Arc;
+use types::{
+    Envelope, Epoch, Hash, MemberId, Receipt, ReceiptKind, Timestamp, codec, limits, reason::Reason, wire::Refusal,
+};
+
+/// Envelopes that wait for their admission job; beyond it a member says BUSY.
+const QUEUE_MAX: usize = 4_096;
+/// Submissions that wait for a lower nonce which is being admitted.
+const PARKED_MAX: usize = 1_024;
+
+impl Sequencer {
+    /// A client submits an envelope.
+    pub(crate) fn submit(&mut self, now: Timestamp, ticket: Ticket, envelope: Box<Envelope>) {
+        let hash = ids::hash_envelope(&envelope);
+        if let Some(flight) = self.flights.get_mut(&hash) {
+            flight.tickets.push(ticket);
+            return;
+        }
+        if self.pool.contains(&hash) {
+            self.acknowledge_held(now, ticket, hash);
+            return;
+        }
+        match self.precheck(&hash, &envelope) {
+            Ok(()) => {
+                let flight = Flight { tickets: vec![ticket], ..Flight::default() };
+                self.enqueue(hash, Arc::from(envelope), flight);
+            }
+            Err(Reason::NonceTooFar) if self.awaits_lower(&envelope) && self.parked.len() < PARKED_MAX => {
+                self.parked.push((ticket, envelope));
+            }
+            Err(reason) => self.refuse(ticket, reason, ""),
+        }
+    }
+
+    fn precheck(&self, hash: &Hash, envelope: &Envelope) -> Result<(), Reason> {
+        if self.queue.len() >= QUEUE_MAX {
+            return Err(Reason::Busy);
+        }
+        if self.placed.contains_key(hash) {
+            return Err(Reason::NonceTooLow);
+        }
+        self.pool.precheck(&self.ledger, self.fin.slot().next(), Epoch(0), hash, envelope).map(|_terms| ())
+    }
+
+    fn awaits_lower(&self, envelope: &Envelope) -> bool {
+        let header = &envelope.signed.header;
+        self.queue.iter().map(|item| &item.envelope.signed.header).any(|h| h.fee_account == header.fee_account)
+            || self.admitting && self.flights.len() > self.queue.len()
+    }
+
+    fn enqueue(&mut self, hash: Hash, envelope: Arc<Envelope>, flight: Flight) {
+        let after = envelope.signed.header.after.iter().filter_map(|unit| self.payer_of(unit)).collect();
+        self.flights.insert(hash, flight);
+        self.queue.push_back(AdmitItem { hash, envelope, after });
+    }
+
+    /// Payer and nonce of a unit that is pending here or was included.
+    fn payer_of(&self, unit: &Hash) -> Option<(types::Address, types::Nonce)> {
+        let pending = self.pool.get(unit).map(|held| (held.terms.account, held.terms.nonce));
+        pending.or_else(|| self.included.get(unit).copied())
+    }
+
+    /// Envelopes that another member took from its clients.
+    pub(crate) fn on_items(&mut self, from: MemberId, bytes: &[u8]) {
+        let max = ITEMS_BYTES_MAX.saturating_add(limits::ENVELOPE_BYTES_MAX).saturating_add(64);
+        let Ok(items) = codec::decode::<Items>(bytes, max) else {
+            self.out.push(Effect::Reject { from: Some(from), reason: Reason::MalformedData, what: "items" });
+            return;
+        };
+        for bytes in &items.envelopes {
+            self.offered(from, bytes, false);
+        }
+    }
+
+    /// One envelope that a member sent; `forced` when it was fetched for a block.
+    pub(crate) fn offered(&mut self, from: MemberId, bytes: &[u8], forced: bool) {
+        let Ok(envelope) = codec::decode::<Envelope>(bytes, limits::ENVELOPE_BYTES_MAX) else {
+            self.out.push(Effect::Reject { from: Some(from), reason: Reason::MalformedData, what: "envelope" });
+            return;
+        };
+        let hash = ids::hash_envelope(&envelope);
+        let needed = self.wanted.contains_key(&hash);
+        if forced && !needed {
+            return;
+        }
+        if let Some(flight) = self.flights.get_mut(&hash) {
+            flight.forced |= needed;
+            return;
+        }
+        if self.pool.contains(&hash) || self.extra.contains_key(&hash) {
+            return;
+        }
+        if !needed && self.precheck(&hash, &envelope).is_err() {
+            return;
+        }
+        self.enqueue(hash, Arc::new(envelope), Flight { from: Some(from), forced: needed, ..Flight::default() });
+    }
+
+    /// Starts the next admission job when none runs.
+    pub(crate) fn dispatch_admission(&mut self) {
+        if self.admitting || self.queue.is_empty() {
+            return;
+        }
+        let count = self.queue.len().min(limits::ADMIT_BATCH_MAX);
+        let items = self.queue.drain(..count).collect();
+        let seed = self.next_seed();
+        self.admitting = true;
+        self.out.push(Effect::Run(Job::Admit { context: Arc::clone(&self.secrets), items, seed }));
+    }
+
+    /// The job's verdicts: what passed goes into the WAL in one record, then the receipts go out.
+    pub(crate) fn admitted(&mut self, now: Timestamp, verdicts: Vec<(AdmitItem, Verdict)>) {
+        self.admitting = false;
+        let (mut records, mut replies) = (Vec::new(), Vec::new());
+        for (item, verdict) in verdicts {
+            let flight = self.flights.remove(&item.hash).unwrap_or_default();
+            match verdict {
+                Ok(parts) => self.accept(now, &item, *parts, flight, &mut records, &mut replies),
+                Err((reason, detail)) => {
+                    self.out.push(Effect::Reject { from: flight.from, reason, what: "envelope" });
+                    for ticket in flight.tickets {
+                        self.refuse(ticket, reason, detail);
+                    }
+                }
+            }
+        }
+        if !records.is_empty() {
+            self.out.push(Effect::Persist(Record::Items(records)));
+        }
+        self.out.extend(replies.into_iter().map(|(ticket, note)| Effect::Reply { ticket, answer: Ok(note) }));
+        for (ticket, envelope) in core::mem::take(&mut self.parked) {
+            self.submit(now, ticket, envelope);
+        }
+    }
+
+    fn accept(
+        &mut self,
+        now: Timestamp,
+        item: &AdmitItem,
+        (admitted, share): (Admitted, HeldShare),
+        flight: Flight,
+        records: &mut Vec<(Hash, ItemRecord)>,
+        replies: &mut Vec<(Ticket, String)>,
+    ) {
+        if self.restore_unit(item, &admitted) {
+            return;
+        }
+        let bytes = codec::encode(&*item.envelope);
+        let mut verdict = self
+            .pool
+            .precheck(&self.ledger, self.fin.slot().next(), Epoch(0), &item.hash, &item.envelope)
+            .map(|_terms| ());
+        let dead = [Reason::NonceTooLow, Reason::Expired, Reason::WrongEpoch, Reason::WrongNetwork];
+        if flight.receipt.is_some() && verdict.is_err_and(|reason| !dead.contains(&reason)) {
+            // a receipt was given before a restart: it binds, whatever prices and quotas say by now
+            verdict = Ok(());
+        }
+        let needed = flight.forced || self.wanted.contains_key(&item.hash);
+        let terms = auction_rules::Terms::of(item.hash, &item.envelope.signed.header);
+        let receipt = match (&verdict, flight.tickets.is_empty()) {
+            (Ok(()), false) => self.receipt(now, &item.hash, &item.envelope),
+            _ => flight.receipt.clone(),
+        };
+        let held = Held {
+            hash: item.hash,
+            envelope: Arc::clone(&item.envelope),
+            bytes: bytes.clone(),
+            terms,
+            admitted,
+            share: Some(share),
+            receipt: receipt.clone(),
+            arrived: now,
+        };
+        let inserted = match verdict {
+            Ok(()) => self.pool.insert(held),
+            Err(reason) if needed => {
+                self.extra.insert(item.hash, held);
+                Err(reason)
+            }
+            Err(reason) => Err(reason),
+        };
+        self.wanted.remove(&item.hash);
+        if let Err(reason) = inserted {
+            for ticket in flight.tickets {
+                self.refuse(ticket, reason, "");
+            }
+            if !needed {
+                return;
+            }
+        } else if !flight.tickets.is_empty() {
+            if self.relay.is_empty() {
+                self.relay_since = now;
+            }
+            self.relay.push(bytes.clone());
+            if let Some(note) = &receipt {
+                replies.extend(flight.tickets.into_iter().map(|ticket| (ticket, note.clone())));
+            }
+        }
+        if !flight.stored {
+            records.push((item.hash, ItemRecord { envelope: bytes, receipt: receipt.unwrap_or_default() }));
+        }
+    }
+
+    /// A client sends again what this member holds: the first receipt, or one now if it came from another member.
+    fn acknowledge_held(&mut self, now: Timestamp, ticket: Ticket, hash: Hash) {
+        let Some(held) = self.pool.get(&hash) else { return };
+        if let Some(note) = held.receipt.clone() {
+            self.out.push(Effect::Reply { ticket, answer: Ok(note) });
+            return;
+        }
+        let (envelope, bytes) = (Arc::clone(&held.envelope), held.bytes.clone());
+        let Some(note) = self.receipt(now, &hash, &envelope) else { return };
+        if let Some(held) = self.pool.get_mut(&hash) {
+            held.receipt = Some(note.clone());
+        }
+        let record = ItemRecord { envelope: bytes, receipt: note.clone() };
+        self.out.push(Effect::Persist(Record::Items(vec![(hash, record)])));
+        self.out.push(Effect::Reply { ticket, answer: Ok(note) });
+    }
+
+    fn receipt(&mut self, now: Timestamp, hash: &Hash, envelope: &Envelope) -> Option<String> {
+        let next = self.fin.slot().next();
+        let list_from = match &self.own_list {
+            Some((slot, _)) if *slot >= next => slot.next(),
+            _ => next,
+        };
+        self.receipt_seq = self.receipt_seq.saturating_add(1);
+        let receipt = Receipt {
+            name: tlog::checkpoint::receipt_name(self.setup.policy.origin(), self.setup.me),
+            kind: ReceiptKind::Envelope,
+            item: *hash,
+            network: self.setup.network,
+            last_final: self.fin.slot(),
+            list_from,
+            admit_by: list_from.next(),
+            expires: envelope.signed.header.expiry_slot,
+            seq: self.receipt_seq,
+            time: now,
+        };
+        sign::receipt(&self.signer, &receipt)
+    }
+
+    fn refuse(&mut self, ticket: Ticket, reason: Reason, detail: &str) {
+        self.out.push(Effect::Reply { ticket, answer: Err(Refusal::new(reason, detail)) });
+    }
+
+    /// Envelopes of the WAL are admitted again: their proofs were checked by a process that is gone.
+    pub(crate) fn resume_items(&mut self, items: Vec<ItemRecord>) {
+        for record in items {
+            let Ok(envelope) = codec::decode::<Envelope>(&record.envelope, limits::ENVELOPE_BYTES_MAX) else {
+                continue;
+            };
+            let hash = ids::hash_envelope(&envelope);
+            if self.placed.contains_key(&hash) {
+                continue;
+            }
+            let receipt = Some(record.receipt).filter(|r| !r.is_empty());
+            if let Some(flight) = self.flights.get_mut(&hash) {
+                flight.receipt = flight.receipt.take().or(receipt);
+                continue;
+            }
+            self.enqueue(hash, Arc::new(envelope), Flight { receipt, stored: true, ..Flight::default() });
+        }
+    }
+
+    /// Sends what clients submitted to the other members.
+    pub(crate) fn try_relay(&mut self, now: Timestamp) {
+        while self.relay_due().is_some_and(|due| due <= now) || self.relay_bytes() > ITEMS_BYTES_MAX {
+            let (mut envelopes, mut bytes) = (Vec::new(), 0usize);
+            while let Some(next) = self.relay.first() {
+                bytes = bytes.saturating_add(next.len());
+                if bytes > ITEMS_BYTES_MAX && !envelopes.is_empty() {
+                    break;
+                }
+                envelopes.push(self.relay.remove(0));
+            }
+            let bytes = codec::encode(&Items { envelopes });
+            self.out.push(Effect::Send { channel: Channel::Items, to: To::All, bytes });
+        }
+    }
+
+    fn relay_bytes(&self) -> usize {
+        self.relay.iter().map(Vec::len).sum()
+    }
+
+    pub(crate) fn relay_due(&self) -> Option<Timestamp> {
+        (!self.relay.is_empty()).then(|| self.relay_since.plus(self.setup.timings.relay_linger))
+    }
+}

@@ -1,0 +1,255 @@
+//! Proposing and checking blocks (engine.md section 5).
+use crate::{
+    derive::{self, Derived, Offer},
+    effect::{At, Effect, Ticket},
+    lists,
+    state::{Refused, Sequencer},
+};
+use auction_rules::Terms;
+use types::{Block, BlockHeader, Epoch, Hash, ListSet, MemberId, SetRef, Slot, Timestamp, codec, limits};
+
+/// What consensus needs of a block's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedBlock {
+    /// The block.
+    pub block: Block,
+    /// Its digest.
+    pub digest: Hash,
+}
+
+/// Decodes a block and checks what needs no state: canonical bytes, shape of the lists, root over the lists.
+///
+/// # Errors
+/// [`Refused`]: the bytes are no block, for ever.
+pub fn open(bytes: &[u8]) -> Result<OpenedBlock, Refused> {
+    let block: Block = codec::decode(bytes, limits::BLOCK_BYTES_MAX).map_err(|_codec| Refused::Malformed)?;
+    let header = &block.header;
+    match &block.lists {
+        Some(set) => {
+            lists::shape(set)?;
+            if header.reveal.is_none() || header.lists != lists::root(&lists::texts(header, set)) {
+                return Err(Refused::ListsRoot);
+            }
+        }
+        None => {
+            let roots = [header.lists, header.set, header.bids, header.objects, header.operations];
+            if header.reveal.is_some() || roots.iter().any(|r| *r != SetRef::EMPTY) {
+                return Err(Refused::ListsRoot);
+            }
+        }
+    }
+    let digest = crypto::ids::block_digest(header);
+    Ok(OpenedBlock { block, digest })
+}
+
+/// A proposal that consensus waits for.
+#[derive(Debug)]
+pub(crate) struct PendingBuild {
+    ticket: Ticket,
+    parent: OpenedBlock,
+    at: At,
+    asked: Timestamp,
+}
+
+/// A verdict that consensus waits for.
+#[derive(Debug)]
+pub(crate) struct PendingCheck {
+    ticket: Ticket,
+    block: OpenedBlock,
+    parent: OpenedBlock,
+    asked: Timestamp,
+}
+
+impl Sequencer {
+    pub(crate) fn ask_build(&mut self, now: Timestamp, ticket: Ticket, parent: &[u8], at: At) {
+        match open(parent) {
+            Ok(parent) => self.builds.push(PendingBuild { ticket, parent, at, asked: now }),
+            Err(_own_parent) => self.out.push(Effect::Built { ticket, block: None }),
+        }
+    }
+
+    pub(crate) fn ask_check(&mut self, now: Timestamp, ticket: Ticket, block: &[u8], parent: &[u8], at: At) {
+        let opened = open(block).and_then(|b| open(parent).map(|p| (b, p)));
+        let checked = opened.and_then(|(block, parent)| {
+            self.context(&block.block.header, &parent, at)?;
+            Ok(PendingCheck { ticket, block, parent, asked: now })
+        });
+        match checked {
+            Ok(check) => self.checks.push(check),
+            Err(refused) => self.out.push(Effect::Checked { ticket, verdict: Err(refused) }),
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, ticket: Ticket) {
+        self.builds.retain(|b| b.ticket != ticket);
+        self.checks.retain(|c| c.ticket != ticket);
+    }
+
+    /// Header fields against the consensus context.
+    fn context(&self, header: &BlockHeader, parent: &OpenedBlock, at: At) -> Result<(), Refused> {
+        let wanted = header.network == self.setup.network
+            && header.epoch == Epoch(at.epoch)
+            && header.view == at.view
+            && header.proposer == at.leader
+            && header.parent == parent.digest
+            && header.height == parent.block.header.height.next();
+        if !wanted {
+            return Err(Refused::Context);
+        }
+        if header.time_ms <= parent.block.header.time_ms { Err(Refused::Time) } else { Ok(()) }
+    }
+
+    pub(crate) fn try_builds(&mut self, now: Timestamp) {
+        for build in core::mem::take(&mut self.builds) {
+            match self.try_build(now, &build) {
+                Some(block) => {
+                    let block = block.map(|b| codec::encode(&b)).filter(|b| b.len() <= limits::BLOCK_BYTES_MAX);
+                    self.out.push(Effect::Built { ticket: build.ticket, block });
+                }
+                None => self.builds.push(build),
+            }
+        }
+    }
+
+    /// `None`: not yet. `Some(None)`: hand over.
+    fn try_build(&mut self, now: Timestamp, build: &PendingBuild) -> Option<Option<Block>> {
+        let parent = &build.parent.block.header;
+        if self.fin.slot() < parent.height {
+            let due = build.asked.plus(self.setup.timings.fill_after);
+            return (now >= due).then(|| Some(self.empty_block(now, build)));
+        }
+        if self.fin.slot() > parent.height || self.fin.digest != build.parent.digest {
+            return Some(None);
+        }
+        if self.opened < self.fin.slot() {
+            return None;
+        }
+        let slot = self.current();
+        let by = self.lists.get(&slot)?;
+        by.get(&self.setup.me)?;
+        let everyone = by.len() == self.setup.members.len();
+        let patient = now >= self.closed_at.plus(self.setup.timings.list_grace);
+        if !(everyone || patient && by.len() >= self.setup.quorum()) {
+            return None;
+        }
+        let set = lists::join(&by.values().collect::<Vec<_>>(), self.setup.quorum());
+        let derived = self.derive(now, slot, &set, None)?;
+        Some(Some(self.block(now, build, set, &derived)))
+    }
+
+    fn empty_block(&self, now: Timestamp, build: &PendingBuild) -> Block {
+        let parent = &build.parent.block.header;
+        let mut block = Block::genesis(self.setup.network);
+        block.header.epoch = Epoch(build.at.epoch);
+        block.header.height = parent.height.next();
+        block.header.view = build.at.view;
+        block.header.time_ms = now.max(parent.time_ms.next());
+        block.header.proposer = self.setup.me;
+        block.header.parent = build.parent.digest;
+        block
+    }
+
+    fn block(&self, now: Timestamp, build: &PendingBuild, set: ListSet, derived: &Derived) -> Block {
+        let mut block = self.empty_block(now, build);
+        block.header.set = derived.set_ref;
+        block.header.reveal = Some(self.reveal);
+        block.header.lists = lists::root(&lists::texts(&block.header, &set));
+        block.lists = Some(set);
+        block
+    }
+
+    /// Recomputes what lists give, or asks for the envelopes that are missing.
+    pub(crate) fn derive(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        set: &ListSet,
+        ask: Option<MemberId>,
+    ) -> Option<Derived> {
+        let result = derive::derive(set, self.setup.listed(), &self.ledger, &self.setup.params, slot, |hash| {
+            self.held(hash).map(|held| self.offer(&held.envelope.signed.header, held.terms.clone(), slot))
+        });
+        match result {
+            Ok(derived) => Some(derived),
+            Err(missing) => {
+                self.want(now, &missing, ask);
+                None
+            }
+        }
+    }
+
+    fn offer(&self, header: &types::EnvelopeHeader, terms: Terms, slot: Slot) -> Offer {
+        let (network, params) = (&self.setup.network, &self.setup.params);
+        let admissible = auction_rules::admissible(header, network, Epoch(0), slot, params).is_ok()
+            && self.ledger.account(&terms.account).is_some_and(|a| terms.nonce >= a.nonce);
+        Offer { terms, admissible }
+    }
+
+    pub(crate) fn try_checks(&mut self, now: Timestamp) {
+        for check in core::mem::take(&mut self.checks) {
+            match self.try_check(now, &check) {
+                Some(verdict) => self.out.push(Effect::Checked { ticket: check.ticket, verdict }),
+                None => self.checks.push(check),
+            }
+        }
+    }
+
+    /// SEQ-5: `None` while something is missing.
+    fn try_check(&mut self, now: Timestamp, check: &PendingCheck) -> Option<Result<(), Refused>> {
+        let header = &check.block.block.header;
+        if self.fin.slot() >= header.height {
+            let same = self.fin.digest == check.block.digest || self.fin.slot() > header.height;
+            return Some(if same { Ok(()) } else { Err(Refused::Stale) });
+        }
+        if header.time_ms > now {
+            return None;
+        }
+        let Some(set) = &check.block.block.lists else {
+            if self.fin.slot() >= check.parent.block.header.height {
+                return Some(Err(Refused::EmptyLate));
+            }
+            return (now >= check.asked.plus(self.setup.timings.fill_after)).then_some(Ok(()));
+        };
+        if self.fin.slot() < check.parent.block.header.height {
+            return None;
+        }
+        if self.fin.digest != check.parent.digest {
+            return Some(Err(Refused::Context));
+        }
+        if self.opened < self.fin.slot() {
+            return None;
+        }
+        if header.reveal != Some(self.reveal) {
+            return Some(Err(Refused::Reveal));
+        }
+        let keys: Vec<Hash> = self.setup.members.iter().map(|m| m.receipt).collect();
+        if let Err(refused) = lists::verify_all(header, set, &self.setup.params, &keys, self.setup.quorum()) {
+            return Some(Err(refused));
+        }
+        let derived = self.derive(now, header.height, set, Some(header.proposer))?;
+        let roots = header.set == derived.set_ref
+            && [header.bids, header.objects, header.operations].iter().all(|r| *r == SetRef::EMPTY);
+        if !roots {
+            return Some(Err(Refused::Roots));
+        }
+        self.derived.insert(check.block.digest, derived);
+        Some(Ok(()))
+    }
+
+    /// When a build or check may change by time alone.
+    pub(crate) fn blocks_due(&self) -> Option<Timestamp> {
+        let timings = &self.setup.timings;
+        let builds = self.builds.iter().flat_map(|b| {
+            let fill = (self.fin.slot() < b.parent.block.header.height).then(|| b.asked.plus(timings.fill_after));
+            let waits_for_lists = self.opened == self.fin.slot() && self.lists.contains_key(&self.current());
+            let grace = waits_for_lists.then(|| self.closed_at.plus(timings.list_grace));
+            [fill, grace]
+        });
+        let checks = self.checks.iter().map(|c| {
+            let empty = c.block.block.lists.is_none();
+            let fill = if empty { c.asked.plus(timings.fill_after) } else { c.asked };
+            Some(fill.max(c.block.block.header.time_ms).max(c.asked.plus(timings.relay_linger)))
+        });
+        builds.chain(checks).flatten().min()
+    }
+}

@@ -1,0 +1,105 @@
+//! The close of a slot: this member's list is persisted, signed and sent; other members' lists are kept.
+use crate::{
+    effect::{Channel, Effect, Phase, Record, To},
+    lists, sign,
+    state::Sequencer,
+};
+use types::{MemberId, SignedList, Slot, Timestamp, codec, limits, reason::Reason};
+
+impl Sequencer {
+    /// The slot whose set is collected.
+    pub(crate) fn current(&self) -> Slot {
+        self.fin.slot().next()
+    }
+
+    fn listed(&self) -> bool {
+        self.own_list.as_ref().is_some_and(|(slot, _)| *slot >= self.current())
+    }
+
+    /// SEQ-4: no list before the slot before is opened.
+    pub(crate) fn close_due(&self) -> Option<Timestamp> {
+        if self.opened < self.fin.slot() || self.listed() {
+            return None;
+        }
+        let timings = &self.setup.timings;
+        Some(self.opened_at.plus(timings.close_min).max(self.closed_at.plus(timings.slot)))
+    }
+
+    pub(crate) fn try_close(&mut self, now: Timestamp) {
+        if self.close_due().is_none_or(|due| due > now) {
+            return;
+        }
+        let slot = self.current();
+        let (leaves, cut) = self.pool.list(&self.ledger, slot);
+        let count = leaves.len();
+        let list = sign::list(&self.signer, self.setup.network, slot, self.setup.me, leaves, cut);
+        let bytes = codec::encode(&list);
+        self.out.push(Effect::Persist(Record::List { slot, bytes: bytes.clone() }));
+        self.out.push(Effect::Send { channel: Channel::Lists, to: To::All, bytes: bytes.clone() });
+        self.out.push(Effect::Phase { slot, phase: Phase::Closed { listed: count } });
+        self.lists.entry(slot).or_default().insert(self.setup.me, list);
+        self.own_list = Some((slot, bytes));
+        self.closed_at = now;
+        self.broadcast_at = now;
+    }
+
+    /// After a restart: the list that this member signed is the only one it may send.
+    pub(crate) fn resume_list(&mut self, own: Option<(Slot, Vec<u8>)>) {
+        let Some((slot, bytes)) = own else { return };
+        if let Ok(list) = codec::decode::<SignedList>(&bytes, limits::LIST_BYTES_MAX)
+            && slot == self.current()
+        {
+            self.lists.entry(slot).or_default().insert(self.setup.me, list);
+            self.out.push(Effect::Send { channel: Channel::Lists, to: To::All, bytes: bytes.clone() });
+        }
+        self.own_list = Some((slot, bytes));
+    }
+
+    /// A list of another member, for the current slot or one of the next two: it may be ahead.
+    pub(crate) fn on_list(&mut self, from: MemberId, bytes: &[u8]) {
+        let refused = |reason, what| Effect::Reject { from: Some(from), reason, what };
+        let Ok(list) = codec::decode::<SignedList>(bytes, limits::LIST_BYTES_MAX) else {
+            self.out.push(refused(Reason::MalformedData, "list"));
+            return;
+        };
+        if list.slot < self.current() || list.slot > self.current().plus(2) {
+            return;
+        }
+        let Some(member) = self.setup.members.get(usize::from(from.0)).filter(|_| list.member == from) else {
+            self.out.push(refused(Reason::WrongSignature, "list"));
+            return;
+        };
+        if let Some(first) = self.lists.get(&list.slot).and_then(|by| by.get(&from)) {
+            if *first != list && lists::verify(self.setup.network, &self.setup.params, &member.receipt, &list).is_ok() {
+                self.out.push(refused(Reason::Equivocation, "list"));
+            }
+            return;
+        }
+        match lists::verify(self.setup.network, &self.setup.params, &member.receipt, &list) {
+            Ok(_text) => {
+                self.lists.entry(list.slot).or_default().insert(from, list);
+            }
+            Err(_refused) => self.out.push(refused(Reason::WrongSignature, "list")),
+        }
+    }
+
+    /// Own list and share message go out again until the next block is final: sends are lossy for peers that are away.
+    pub(crate) fn try_broadcast(&mut self, now: Timestamp) {
+        if self.broadcast_due().is_none_or(|due| due > now) {
+            return;
+        }
+        self.broadcast_at = now;
+        if let Some((slot, bytes)) = &self.own_list
+            && *slot == self.current()
+        {
+            self.out.push(Effect::Send { channel: Channel::Lists, to: To::All, bytes: bytes.clone() });
+        }
+        if let Some(bytes) = &self.own_share {
+            self.out.push(Effect::Send { channel: Channel::Shares, to: To::All, bytes: bytes.clone() });
+        }
+    }
+
+    pub(crate) fn broadcast_due(&self) -> Option<Timestamp> {
+        Some(self.broadcast_at.plus(self.setup.timings.rebroadcast))
+    }
+}

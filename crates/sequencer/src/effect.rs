@@ -1,0 +1,497 @@
+//! What goes into the machine and what comes out of it: plain data.
+use crypto::{
+    finality::OrderFixed,
+    keys::KeySet,
+    tdh2::{self, Admitted, HeldShare, SharePoint},
+};
+use std::sync::Arc;
+use types::{
+    Address, Envelope, FinalityProof, G2Bytes, Hash, Head, MemberId, Opening, Slot, SlotResult, Timestamp,
+    reason::{Outcome, Reason},
+    wire,
+};
+
+/// Names a request whose answer comes later as an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Where consensus stands when it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Epoch.
+    pub epoch: u64,
+    /// View.
+    pub view: u64,
+    /// Leader of the view.
+    pub leader: MemberId,
+}
+
+/// The committee's channels that carry our messages (engine.md section 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// Share messages.
+    Shares,
+    /// Envelopes.
+    Items,
+    /// Requests for envelopes and openings, and their answers.
+    Fetch,
+    /// Lists.
+    Lists,
+}
+
+/// Whom a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Every other member.
+    All,
+    /// One member.
+    One(MemberId),
+}
+
+/// An event from outside.
+#[derive(Debug)]
+pub enum Input {
+    /// A wallet submits an envelope; `bytes` is its codec encoding.
+    Submit {
+        /// Answered by [`Effect::Reply`].
+        ticket: Ticket,
+        /// Decoded.
+        envelope: Box<Envelope>,
+    },
+    /// A message of another member, authenticated by the transport.
+    Message {
+        /// Channel.
+        channel: Channel,
+        /// Sender.
+        from: MemberId,
+        /// Payload, at most the transport's limit.
+        bytes: Vec<u8>,
+    },
+    /// Consensus wants a block on this parent.
+    Build {
+        /// Answered by [`Effect::Built`].
+        ticket: Ticket,
+        /// Codec bytes of the parent.
+        parent: Vec<u8>,
+        /// Where.
+        at: At,
+    },
+    /// Consensus wants a verdict.
+    Check {
+        /// Answered by [`Effect::Checked`].
+        ticket: Ticket,
+        /// Codec bytes of the block.
+        block: Vec<u8>,
+        /// Codec bytes of its parent.
+        parent: Vec<u8>,
+        /// Where.
+        at: At,
+    },
+    /// Consensus has lost interest in a ticket.
+    Cancel(Ticket),
+    /// A block is final; in height order, at least once.
+    Final {
+        /// Codec bytes of the block.
+        block: Vec<u8>,
+        /// Why it is final.
+        proof: FinalityProof,
+    },
+    /// A job is done.
+    Done(Box<JobResult>),
+    /// Execution of a slot's order is done.
+    Executed {
+        /// Slot.
+        slot: Slot,
+        /// What it left.
+        result: Box<SlotResult>,
+    },
+    /// Time passed, or the member is being stopped: look again.
+    Tick,
+}
+
+/// An envelope of the WAL: `receipt` is empty for one that came from another member.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ItemRecord {
+    /// codec(Envelope).
+    pub envelope: Vec<u8>,
+    /// The receipt given for it, if any.
+    pub receipt: String,
+}
+
+/// What must be durable before any later effect is carried out.
+#[derive(Debug)]
+pub enum Record {
+    /// Envelopes admitted here (WAL).
+    Items(Vec<(Hash, ItemRecord)>),
+    /// This member's list for a slot.
+    List {
+        /// Slot.
+        slot: Slot,
+        /// codec(SignedList).
+        bytes: Vec<u8>,
+    },
+    /// Part C of earlier slots and part A of this one: the commit point of a slot.
+    Commit(Box<Commit>),
+    /// Part B: staged without a lock record.
+    Opened {
+        /// Slot.
+        slot: Slot,
+        /// Entries.
+        entries: Vec<Vec<u8>>,
+    },
+}
+
+/// What the commit point of a slot makes durable.
+#[derive(Debug)]
+pub struct Commit {
+    /// Slot.
+    pub slot: Slot,
+    /// Entries of C(..) and A(slot).
+    pub entries: Vec<Vec<u8>>,
+    /// Head after them: the close head.
+    pub head: Head,
+    /// Unix seconds of the cosignature.
+    pub cosigned_at: u64,
+    /// codec(ShareMessage): sent next, and again after a crash.
+    pub share_message: Vec<u8>,
+    /// codec(FinalityProof): served beside the log.
+    pub finality: Vec<u8>,
+}
+
+/// What an envelope carries to execution.
+#[derive(Clone, Debug)]
+pub struct ExecUnit {
+    /// Envelope hash.
+    pub hash: Hash,
+    /// Padded message, `None` for a unit that did not open.
+    pub message: Option<Vec<u8>>,
+    /// Gas class.
+    pub gas_class: u8,
+}
+
+/// Work for a pool: plain data with a pure [`Job::run`].
+pub enum Job {
+    /// Signatures and ciphertext proofs of a batch, and this member's shares of what passes.
+    Admit {
+        /// What it needs.
+        context: Arc<crate::Secrets>,
+        /// The batch.
+        items: Vec<AdmitItem>,
+        /// Seed of the batch check.
+        seed: [u8; 32],
+    },
+    /// Beacon and openings from share messages.
+    Reveal {
+        /// What it needs.
+        keys: Arc<KeySet>,
+        /// The slot's units and shares.
+        work: Box<RevealWork>,
+    },
+    /// Openings that another member served.
+    CheckOpenings {
+        /// What it needs.
+        keys: Arc<KeySet>,
+        /// The slot's units.
+        work: Box<RevealWork>,
+        /// Threshold signature as served.
+        sig: G2Bytes,
+        /// In the order of S_h.
+        openings: Vec<Opening>,
+        /// Who served.
+        from: MemberId,
+    },
+}
+
+impl core::fmt::Debug for Job {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Admit { .. } => "Job::Admit",
+            Self::Reveal { .. } => "Job::Reveal",
+            Self::CheckOpenings { .. } => "Job::CheckOpenings",
+        })
+    }
+}
+
+/// What passed, with this member's share of it; or why not, with a detail.
+pub type Verdict = Result<Box<(Admitted, HeldShare)>, (Reason, &'static str)>;
+
+/// One envelope to admit.
+#[derive(Clone, Debug)]
+pub struct AdmitItem {
+    /// Envelope hash.
+    pub hash: Hash,
+    /// The envelope.
+    pub envelope: Arc<Envelope>,
+    /// Payer and nonce of each unit of `after`, in its order.
+    pub after: Vec<(Address, types::Nonce)>,
+}
+
+/// One unit of S_h as the reveal needs it.
+#[derive(Clone, Debug)]
+pub struct RevealItem {
+    /// Envelope hash.
+    pub hash: Hash,
+    /// The envelope.
+    pub envelope: Arc<Envelope>,
+    /// Its admitted form.
+    pub admitted: Admitted,
+}
+
+/// The units and shares of one slot.
+pub struct RevealWork {
+    /// What the beacon signs.
+    pub message: crypto::beacon::Message,
+    /// S_h, ascending.
+    pub items: Vec<RevealItem>,
+    /// Beacon share and decryption shares per member.
+    pub shares: Vec<(MemberId, G2Bytes, Vec<SharePoint>)>,
+    /// Seed of batch checks.
+    pub seed: [u8; 32],
+}
+
+impl core::fmt::Debug for RevealWork {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("RevealWork").field("slot", &self.message.slot).field("items", &self.items.len()).finish()
+    }
+}
+
+/// The answer of a job.
+pub enum JobResult {
+    /// To [`Job::Admit`], in its order.
+    Admitted(Vec<(AdmitItem, Verdict)>),
+    /// To [`Job::Reveal`] and [`Job::CheckOpenings`].
+    Revealed {
+        /// Slot.
+        slot: Slot,
+        /// Beacon, openings; or who must be left out before another try.
+        result: Result<Box<Revealed>, Vec<MemberId>>,
+    },
+}
+
+impl core::fmt::Debug for JobResult {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Admitted(_) => "JobResult::Admitted",
+            Self::Revealed { .. } => "JobResult::Revealed",
+        })
+    }
+}
+
+/// A slot opened.
+#[derive(Debug)]
+pub struct Revealed {
+    /// Threshold signature.
+    pub sig: G2Bytes,
+    /// R_h.
+    pub beacon: Hash,
+    /// In the order of S_h.
+    pub openings: Vec<Opening>,
+    /// Padded messages in the order of S_h; `None` where a unit does not open.
+    pub messages: Vec<Option<Vec<u8>>>,
+    /// Members whose shares were bad.
+    pub culprits: Vec<MemberId>,
+}
+
+impl Job {
+    /// Does the work. Pure: the same job gives the same result on any machine.
+    #[must_use]
+    pub fn run(self) -> JobResult {
+        match self {
+            Self::Admit { context, items, seed } => JobResult::Admitted(admit(&context, items, seed)),
+            Self::Reveal { keys, work } => {
+                JobResult::Revealed { slot: work.message.slot, result: reveal(&keys, &work).map(Box::new) }
+            }
+            Self::CheckOpenings { keys, work, sig, openings, from } => JobResult::Revealed {
+                slot: work.message.slot,
+                result: check(&keys, &work, sig, openings).map(Box::new).ok_or_else(|| vec![from]),
+            },
+        }
+    }
+}
+
+fn admit(context: &crate::Secrets, items: Vec<AdmitItem>, seed: [u8; 32]) -> Vec<(AdmitItem, Verdict)> {
+    let verdicts = mempool::admit_batch(context.keys.encryption_key(), &context.network, &items_view(&items), seed);
+    let mut out = Vec::with_capacity(items.len());
+    for (item, verdict) in items.into_iter().zip(verdicts) {
+        let verdict = verdict.map(|admitted| {
+            let share = context.decrypt.share(item.hash, &admitted);
+            Box::new((admitted, share))
+        });
+        out.push((item, verdict));
+    }
+    out
+}
+
+fn items_view(items: &[AdmitItem]) -> Vec<mempool::AdmitRequest<'_>> {
+    items
+        .iter()
+        .map(|item| mempool::AdmitRequest { hash: item.hash, envelope: &item.envelope, after: &item.after })
+        .collect()
+}
+
+struct Views<'a> {
+    aads: Vec<Vec<u8>>,
+    items: &'a [RevealItem],
+}
+
+impl<'a> Views<'a> {
+    fn new(items: &'a [RevealItem]) -> Self {
+        let aads = items.iter().map(|i| tdh2::envelope_aad(&i.envelope.signed.header)).collect();
+        Self { aads, items }
+    }
+    fn view(&self) -> Vec<tdh2::Item<'_>> {
+        self.items
+            .iter()
+            .zip(&self.aads)
+            .map(|(item, aad)| tdh2::Item {
+                aad,
+                class_bytes: item.envelope.signed.header.class().map_or(0, types::SizeClass::bytes),
+                ciphertext: &item.envelope.ciphertext,
+            })
+            .collect()
+    }
+}
+
+fn plain(messages: Vec<Option<zeroize::Zeroizing<Vec<u8>>>>) -> Vec<Option<Vec<u8>>> {
+    messages.into_iter().map(|m| m.map(|m| m.to_vec())).collect()
+}
+
+fn reveal(keys: &KeySet, work: &RevealWork) -> Result<Revealed, Vec<MemberId>> {
+    let beacons: Vec<_> = work.shares.iter().map(|(member, share, _)| (*member, *share)).collect();
+    let sig = crypto::beacon::combine(keys, &beacons, &work.message).map_err(|culprits| culprits.0)?;
+    let beacon = crypto::beacon::verify(keys, &work.message, &sig).map_err(|_own_combination| Vec::new())?;
+    let views = Views::new(&work.items);
+    let items: Vec<_> = views.view().into_iter().zip(work.items.iter().map(|i| &i.admitted)).collect();
+    let shares: Vec<_> = work.shares.iter().map(|(member, _, points)| (*member, points.clone())).collect();
+    match tdh2::reveal(keys, &items, &shares, work.seed) {
+        Ok(r) => {
+            Ok(Revealed { sig, beacon, openings: r.openings, messages: plain(r.plaintexts), culprits: r.culprits })
+        }
+        Err(tdh2::RevealError::NeedMore { culprits }) => Err(culprits),
+        Err(_count) => Err(Vec::new()),
+    }
+}
+
+fn check(keys: &KeySet, work: &RevealWork, sig: G2Bytes, openings: Vec<Opening>) -> Option<Revealed> {
+    let beacon = crypto::beacon::verify(keys, &work.message, &sig).ok()?;
+    if openings.len() != work.items.len() {
+        return None;
+    }
+    let views = Views::new(&work.items);
+    let checked = tdh2::check_openings(keys, &views.view(), &openings, work.seed);
+    let messages = checked.into_iter().collect::<Result<Vec<_>, _>>().ok()?;
+    Some(Revealed { sig, beacon, openings, messages: plain(messages), culprits: Vec::new() })
+}
+
+/// What the machine wants done, in order; whatever follows a [`Effect::Persist`] waits until it is durable.
+#[derive(Debug)]
+pub enum Effect {
+    /// Make durable.
+    Persist(Record),
+    /// Send to other members; may be lost.
+    Send {
+        /// Channel.
+        channel: Channel,
+        /// To whom.
+        to: To,
+        /// Payload.
+        bytes: Vec<u8>,
+    },
+    /// Answer a submission: the receipt, or why not.
+    Reply {
+        /// Of which [`Input::Submit`].
+        ticket: Ticket,
+        /// Signed note.
+        answer: Result<String, wire::Refusal>,
+    },
+    /// Answer [`Input::Build`]; `None`: hand the view over.
+    Built {
+        /// Of which request.
+        ticket: Ticket,
+        /// Codec bytes of the block.
+        block: Option<Vec<u8>>,
+    },
+    /// Answer [`Input::Check`].
+    Checked {
+        /// Of which request.
+        ticket: Ticket,
+        /// `false`: invalid for ever, with the reason.
+        verdict: Result<(), crate::Refused>,
+    },
+    /// The block of this height is processed and durable: acknowledge it to consensus.
+    Ack(Slot),
+    /// Run on the pool; answer by [`Input::Done`].
+    Run(Job),
+    /// Execute a slot's order; answer by [`Input::Executed`].
+    Execute {
+        /// Slot.
+        slot: Slot,
+        /// Of the block's header.
+        time_ms: Timestamp,
+        /// R_h.
+        beacon: Hash,
+        /// L_h.
+        units: Vec<ExecUnit>,
+    },
+    /// A checkpoint with a quorum of cosignatures: publish.
+    Publish {
+        /// The slot that the head closes.
+        slot: Slot,
+        /// Signed note.
+        note: String,
+    },
+    /// Tell subscribers.
+    Event(wire::Event),
+    /// A phase of a slot was reached.
+    Phase {
+        /// Slot.
+        slot: Slot,
+        /// Which.
+        phase: Phase,
+    },
+    /// Another member or a client sent something bad.
+    Reject {
+        /// The member; `None`: a client.
+        from: Option<MemberId>,
+        /// Why.
+        reason: Reason,
+        /// What it was.
+        what: &'static str,
+    },
+}
+
+/// Phases of a slot, for metrics and the devnet's lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// This member signed its list.
+    Closed {
+        /// Envelopes on it.
+        listed: usize,
+    },
+    /// The block is final and its section durable.
+    Final {
+        /// Units of the set.
+        units: usize,
+        /// Whether the block is empty.
+        empty: bool,
+        /// Log size at the close head.
+        size: u64,
+        /// Candidates that were left out.
+        left: usize,
+    },
+    /// Opened.
+    Opened {
+        /// Units that opened.
+        opened: usize,
+        /// Units that did not.
+        bottom: usize,
+    },
+    /// Executed.
+    Executed {
+        /// Outcome per unit of L_h.
+        outcomes: Vec<Outcome>,
+    },
+}
+
+// The token itself never leaves the machine; this keeps the type named where effects are documented.
+const _: fn(&OrderFixed) -> Slot = OrderFixed::slot;

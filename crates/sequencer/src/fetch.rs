@@ -1,0 +1,145 @@
+//! Asking other members for what is missing, and answering them.
+use crate::{
+    effect::{Channel, Effect, Job, RevealWork, To},
+    message::{FETCH_ITEMS_MAX, Fetch, OpeningSection},
+    state::Sequencer,
+};
+use mempool::Held;
+use std::sync::Arc;
+use types::{Envelope, Hash, MemberId, Timestamp, codec, limits, reason::Reason};
+
+/// Bytes of envelopes in one answer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+impl Sequencer {
+    /// An admitted envelope, wherever it is held.
+    pub(crate) fn held(&self, hash: &Hash) -> Option<&Held> {
+        self.pool.get(hash).or_else(|| self.extra.get(hash))
+    }
+
+    /// Asks `ask` at once, everybody later.
+    pub(crate) fn want(&mut self, now: Timestamp, missing: &[Hash], ask: Option<MemberId>) {
+        let fresh: Vec<Hash> = missing.iter().filter(|h| !self.wanted.contains_key(h)).copied().collect();
+        for hash in &fresh {
+            self.wanted.insert(*hash, now);
+            if let Some(flight) = self.flights.get_mut(hash) {
+                flight.forced = true;
+            }
+        }
+        let to = ask.filter(|m| *m != self.setup.me).map_or(To::All, To::One);
+        self.ask_items(fresh.into_iter().filter(|h| !self.flights.contains_key(h)).collect(), to);
+    }
+
+    fn ask_items(&mut self, hashes: Vec<Hash>, to: To) {
+        for chunk in hashes.chunks(FETCH_ITEMS_MAX) {
+            let bytes = codec::encode(&Fetch::GetItems(chunk.to_vec()));
+            self.out.push(Effect::Send { channel: Channel::Fetch, to, bytes });
+        }
+    }
+
+    /// Repeats what is still missing, and asks for an opening that peers have gone past.
+    pub(crate) fn try_fetch(&mut self, now: Timestamp) {
+        if self.fetch_due().is_none_or(|due| due > now) {
+            return;
+        }
+        let late: Vec<Hash> = self.wanted.keys().filter(|h| !self.flights.contains_key(h)).copied().collect();
+        for asked in self.wanted.values_mut() {
+            *asked = now;
+        }
+        self.ask_items(late, To::All);
+        let slot = self.fin.slot();
+        let timings = self.setup.timings;
+        if let Some(fixed) = self.fixed.as_mut().filter(|f| !f.running)
+            && now >= fixed.opening_asked.plus(timings.rebroadcast.saturating_mul(2))
+        {
+            fixed.opening_asked = now;
+            let bytes = codec::encode(&Fetch::GetOpening(slot));
+            self.out.push(Effect::Send { channel: Channel::Fetch, to: To::All, bytes });
+        }
+    }
+
+    pub(crate) fn fetch_due(&self) -> Option<Timestamp> {
+        let timings = &self.setup.timings;
+        let items = self.wanted.values().min().map(|asked| asked.plus(timings.fetch_retry));
+        let opening = self.fixed.as_ref().filter(|f| !f.running);
+        let opening = opening.map(|f| f.opening_asked.plus(timings.rebroadcast.saturating_mul(2)));
+        [items, opening].into_iter().flatten().min()
+    }
+
+    pub(crate) fn on_fetch(&mut self, _now: Timestamp, from: MemberId, bytes: &[u8]) {
+        let max = ANSWER_BYTES_MAX.saturating_add(limits::ENVELOPE_BYTES_MAX).saturating_add(1_024);
+        match codec::decode::<Fetch>(bytes, max) {
+            Ok(Fetch::GetItems(hashes)) => self.serve_items(from, &hashes),
+            Ok(Fetch::Items(items)) => {
+                for bytes in &items {
+                    self.offered(from, bytes, true);
+                }
+            }
+            Ok(Fetch::GetOpening(slot)) => {
+                if let Some(section) = self.recent_openings.get(&slot) {
+                    let bytes = codec::encode(&Fetch::Opening(Box::new(section.clone())));
+                    self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(from), bytes });
+                }
+            }
+            Ok(Fetch::Opening(section)) => self.on_opening(from, *section),
+            Ok(Fetch::GetList(slot)) => {
+                if let Some((_, bytes)) = self.own_list.as_ref().filter(|(own, _)| *own == slot) {
+                    let bytes = bytes.clone();
+                    self.out.push(Effect::Send { channel: Channel::Lists, to: To::One(from), bytes });
+                }
+            }
+            Err(_codec) => {
+                self.out.push(Effect::Reject { from: Some(from), reason: Reason::MalformedData, what: "fetch" });
+            }
+        }
+    }
+
+    fn serve_items(&mut self, to: MemberId, hashes: &[Hash]) {
+        let (mut items, mut size) = (Vec::new(), 0usize);
+        for hash in hashes.iter().take(FETCH_ITEMS_MAX) {
+            let Some(envelope) = self.any_envelope(hash) else { continue };
+            let bytes = codec::encode(&*envelope);
+            size = size.saturating_add(bytes.len());
+            items.push(bytes);
+            if size > ANSWER_BYTES_MAX {
+                self.send_items(to, core::mem::take(&mut items));
+                size = 0;
+            }
+        }
+        if !items.is_empty() {
+            self.send_items(to, items);
+        }
+    }
+
+    fn send_items(&mut self, to: MemberId, items: Vec<Vec<u8>>) {
+        let bytes = codec::encode(&Fetch::Items(items));
+        self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
+    }
+
+    fn any_envelope(&self, hash: &Hash) -> Option<Arc<Envelope>> {
+        let held = self.held(hash).map(|h| Arc::clone(&h.envelope));
+        held.or_else(|| {
+            self.recent.values().flatten().find(|(h, _)| h == hash).map(|(_, envelope)| Arc::clone(envelope))
+        })
+    }
+
+    /// An opening that a peer serves: checked like an auditor checks the log, then used.
+    fn on_opening(&mut self, from: MemberId, section: OpeningSection) {
+        let slot = self.fin.slot();
+        let message = self.beacon_message();
+        let seed = self.next_seed();
+        let Some(fixed) = self.fixed.as_mut() else { return };
+        if section.slot != slot || fixed.running || section.openings.len() != fixed.items.len() {
+            return;
+        }
+        let Some(items) = fixed.items.iter().cloned().collect::<Option<Vec<_>>>() else { return };
+        fixed.running = true;
+        self.out.push(Effect::Run(Job::CheckOpenings {
+            keys: Arc::clone(&self.secrets.keys),
+            work: Box::new(RevealWork { message, items, shares: Vec::new(), seed }),
+            sig: section.sig,
+            openings: section.openings,
+            from,
+        }));
+    }
+}

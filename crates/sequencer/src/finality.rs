@@ -1,0 +1,281 @@
+//! A block is final: its section is appended, its shares are released (engine.md section 6, log.md section 3).
+use crate::{
+    derive::Derived,
+    effect::{Channel, Commit, Effect, Phase, Record, RevealItem, To},
+    release,
+    reveal::{self, Received},
+    section::{self, PartA},
+    sign,
+    state::{Fin, Fixed, Halt, PLACED_SLOTS, Placed, RECENT_SLOTS, Sequencer, Unopened},
+};
+use auction_rules::Terms;
+use crypto::finality::{self, SetHashes};
+use mempool::Held;
+use std::{collections::BTreeSet, sync::Arc};
+use types::{
+    Block, FinalityProof, Hash, Head, MemberId, Nonce, ShareHeader, ShareMode, SignedHeader, Slot, SlotResult,
+    Timestamp, codec, wire::Event,
+};
+
+impl Sequencer {
+    /// Consensus delivers a final block; in order, at least once.
+    pub(crate) fn delivered(&mut self, bytes: &[u8], proof: FinalityProof) -> Result<(), Halt> {
+        let opened = crate::open(bytes).map_err(Halt::Block)?;
+        let height = opened.block.header.height;
+        let last = self.finals.back().map_or(self.fin.slot(), |(block, _)| block.header.height);
+        if height > last {
+            self.finals.push_back((opened.block, proof));
+        } else if height <= self.fin.slot() {
+            if height == self.fin.slot() && opened.digest != self.fin.digest {
+                return Err(Halt::Fork);
+            }
+            self.out.push(Effect::Ack(height));
+        }
+        Ok(())
+    }
+
+    /// Processes the next final block, once the slot before is opened and executed.
+    pub(crate) fn try_final(&mut self, now: Timestamp) -> Result<bool, Halt> {
+        if self.opened < self.fin.slot() {
+            return Ok(false);
+        }
+        let Some((block, _)) = self.finals.front() else { return Ok(false) };
+        let header = &block.header;
+        if header.height != self.current() || header.parent != self.fin.digest {
+            return Err(Halt::Fork);
+        }
+        if header.reveal.is_some_and(|reveal| reveal != self.reveal) {
+            return Err(Halt::LogDiverged);
+        }
+        let executed = self.unexecuted.values().all(|u| u.result.is_some());
+        if block.lists.is_some() && !executed {
+            return Ok(false);
+        }
+        let digest = crypto::ids::block_digest(header);
+        let derived = match (&block.lists, self.derived.remove(&digest)) {
+            (None, _) => None,
+            (Some(_), Some(derived)) => Some(derived),
+            (Some(set), None) => {
+                let (set, slot, proposer) = (set.clone(), header.height, header.proposer);
+                match self.derive(now, slot, &set, Some(proposer)) {
+                    Some(derived) => Some(derived),
+                    None => return Ok(false),
+                }
+            }
+        };
+        let Some((block, proof)) = self.finals.pop_front() else { return Ok(false) };
+        self.fix(now, block, digest, proof, derived)?;
+        Ok(true)
+    }
+
+    fn fix(
+        &mut self,
+        now: Timestamp,
+        block: Block,
+        digest: Hash,
+        proof: FinalityProof,
+        derived: Option<Derived>,
+    ) -> Result<(), Halt> {
+        let slot = block.header.height;
+        let prices = self.ledger.prices();
+        let hashes: Vec<Hash> = derived.as_ref().map_or(Vec::new(), |d| d.selection.set.clone());
+        let token = finality::verify(
+            &self.setup.committee(),
+            &proof,
+            &SetHashes { set: hashes.clone(), bids: Vec::new(), bid_hashes: Vec::new() },
+        )
+        .map_err(Halt::Finality)?;
+        if token.digest() != digest {
+            return Err(Halt::Fork);
+        }
+        let left_heads = self.left_heads_of(derived.as_ref());
+        let mut entries = if derived.is_some() { self.settle_executed()? } else { Vec::new() };
+        let terms: Vec<Terms> = derived.as_ref().map_or(Vec::new(), |d| d.set.clone());
+        self.ledger.close(&self.setup.params, slot, &terms).map_err(Halt::Ledger)?;
+        let mut held: Vec<Held> = Vec::with_capacity(hashes.len());
+        for hash in &hashes {
+            let item = self.pool.take(hash).or_else(|| self.extra.remove(hash));
+            held.push(item.ok_or(Halt::Sequence)?);
+        }
+        let part_a = PartA {
+            header: &block.header,
+            lists: block.lists.as_ref().zip(derived.as_ref()),
+            byte_price: prices.byte,
+            gas_price: prices.gas,
+            envelopes: held.iter().map(|h| h.bytes.clone()).collect(),
+            left_heads,
+        };
+        entries.extend(part_a.entries());
+        for entry in &entries {
+            self.tree.append(entry);
+        }
+        let close = self.tree.head();
+        self.cosigned_at = now.0.checked_div(1_000).unwrap_or(0).max(self.cosigned_at);
+        let left = derived.as_ref().map_or(0, |d| d.selection.candidates.len().saturating_sub(hashes.len()));
+        let items = self.release_shares(slot, digest, &token, held, close)?;
+        let share_message = self.own_share.clone().unwrap_or_default();
+        self.out.push(Effect::Persist(Record::Commit(Box::new(Commit {
+            slot,
+            entries,
+            head: close,
+            cosigned_at: self.cosigned_at,
+            share_message: share_message.clone(),
+            finality: codec::encode(&proof),
+        }))));
+        self.out.push(Effect::Send { channel: Channel::Shares, to: To::All, bytes: share_message });
+        self.out.push(Effect::Ack(slot));
+        let empty = block.lists.is_none();
+        let phase = Phase::Final { units: hashes.len(), empty, size: close.size, left };
+        self.out.push(Effect::Phase { slot, phase });
+        self.out.push(Effect::Event(Event::Final { slot, set: hashes.clone() }));
+        self.remember(slot, &terms, &items);
+        self.fixed = Some(Fixed {
+            terms,
+            items: items.into_iter().map(Some).collect(),
+            close,
+            running: false,
+            excluded: BTreeSet::new(),
+            tried: BTreeSet::new(),
+            opening_asked: now,
+        });
+        self.fin = Fin { header: block.header, digest };
+        self.broadcast_at = now;
+        self.prune();
+        Ok(())
+    }
+
+    /// C of every slot that waits for one: execution's result and the ledger's credits.
+    fn settle_executed(&mut self) -> Result<Vec<Vec<u8>>, Halt> {
+        let mut entries = Vec::new();
+        for (slot, unexecuted) in core::mem::take(&mut self.unexecuted) {
+            let result: SlotResult = unexecuted.result.ok_or(Halt::Sequence)?;
+            let outcomes: Vec<_> = unexecuted.order.iter().copied().zip(reveal::outcomes(&result)).collect();
+            let sums = self.ledger.exec(&self.setup.params, slot, &outcomes).map_err(Halt::Ledger)?;
+            entries.push(section::part_c(slot, &result, sums, self.ledger.chain()));
+        }
+        Ok(entries)
+    }
+
+    fn left_heads_of(&mut self, derived: Option<&Derived>) -> Vec<(Hash, SignedHeader, Hash)> {
+        let Some(derived) = derived else { return Vec::new() };
+        let wanted = section::heads_wanted(derived, &self.left_heads);
+        let heads: Vec<_> = wanted
+            .into_iter()
+            .filter_map(|hash| {
+                let held = self.held(&hash)?;
+                let ciphertext = crypto::ids::ciphertext_hash(&held.envelope.ciphertext);
+                Some((hash, held.envelope.signed.clone(), ciphertext))
+            })
+            .collect();
+        self.left_heads.extend(heads.iter().map(|(hash, ..)| *hash));
+        heads
+    }
+
+    /// Builds the one share message of the slot; SEQ-2.
+    fn release_shares(
+        &mut self,
+        slot: Slot,
+        digest: Hash,
+        token: &finality::OrderFixed,
+        held: Vec<Held>,
+        close: Head,
+    ) -> Result<Vec<RevealItem>, Halt> {
+        let (mut items, mut shares) = (Vec::with_capacity(held.len()), Vec::with_capacity(held.len()));
+        for held in held {
+            shares.push(held.share.ok_or(Halt::Share)?);
+            items.push(RevealItem { hash: held.hash, envelope: held.envelope, admitted: held.admitted });
+        }
+        let released = release::release(token, &self.secrets.beacon, shares).map_err(|_outside| Halt::Share)?;
+        let (chunks, root) = reveal::chunks(&released.points);
+        let header = ShareHeader {
+            version: 1,
+            network: self.setup.network,
+            epoch: token.epoch(),
+            slot,
+            digest,
+            member: self.setup.me,
+            mode: ShareMode::Direct,
+            items: u32::try_from(items.len()).unwrap_or(u32::MAX),
+            beacon: released.beacon,
+            head: close,
+            cosig: sign::cosignature(&self.signer, self.setup.policy.origin(), &close, self.cosigned_at),
+            root,
+        };
+        let sig = sign::share(&self.signer, &header);
+        let received = Received { header: header.clone(), points: released.points };
+        self.shares.entry(slot).or_default().insert(self.setup.me, received);
+        self.own_share = Some(codec::encode(&types::ShareMessage { header, sig, chunks }));
+        Ok(items)
+    }
+
+    fn remember(&mut self, slot: Slot, terms: &[Terms], items: &[RevealItem]) {
+        for t in terms {
+            self.included.insert(t.hash, (t.account, t.nonce));
+            self.placed.insert(t.hash, Placed { slot, index: None, outcome: None });
+        }
+        let recent = items.iter().map(|i| (i.hash, Arc::clone(&i.envelope))).collect();
+        self.recent.insert(slot, recent);
+    }
+
+    /// Forgets what no rule and no peer needs any more.
+    fn prune(&mut self) {
+        let slot = self.fin.slot();
+        let next = slot.next();
+        self.lists.retain(|s, _| *s >= next);
+        self.shares.retain(|s, _| *s >= slot);
+        self.derived.clear();
+        self.extra.clear();
+        let recent = Slot(slot.0.saturating_sub(RECENT_SLOTS));
+        self.recent.retain(|s, _| *s > recent);
+        self.recent_openings.retain(|s, _| *s > recent);
+        if slot.0.trailing_zeros() >= 5 {
+            let known = Slot(slot.0.saturating_sub(PLACED_SLOTS));
+            self.placed.retain(|_, p| p.slot > known);
+            self.dropped.retain(|_, (s, _)| *s > known);
+            let ledger = &self.ledger;
+            self.included.retain(|hash, _| ledger.is_closed(hash));
+        }
+        for (hash, reason) in self.pool.settle(&self.ledger, next) {
+            self.dropped.insert(hash, (slot, reason.number()));
+        }
+    }
+
+    /// After a restart: the last final set, whose envelopes are admitted again before they are opened.
+    pub(crate) fn resume_fixed(&mut self, unopened: Unopened) {
+        let slot = self.fin.slot();
+        let mut terms = Vec::with_capacity(unopened.units.len());
+        for (hash, envelope) in &unopened.units {
+            terms.push(Terms::of(*hash, &envelope.signed.header));
+            let after = vec![(types::Address::ZERO, Nonce(0)); envelope.signed.header.after.len()];
+            self.queue.push_back(crate::AdmitItem { hash: *hash, envelope: Arc::clone(envelope), after });
+        }
+        self.recent.insert(slot, unopened.units.clone());
+        self.fixed = Some(Fixed {
+            items: terms.iter().map(|_| None).collect(),
+            terms,
+            close: self.tree.head(),
+            running: false,
+            excluded: BTreeSet::new(),
+            tried: BTreeSet::new(),
+            opening_asked: self.opened_at,
+        });
+        if let Some(bytes) = self.own_share.clone() {
+            self.on_share(self.setup.me, &bytes);
+        }
+    }
+
+    /// Takes an admitted envelope for the set that is being opened again; `true` when it belonged there.
+    pub(crate) fn restore_unit(&mut self, item: &crate::AdmitItem, admitted: &crypto::tdh2::Admitted) -> bool {
+        let Some(fixed) = self.fixed.as_mut() else { return false };
+        let Ok(at) = fixed.terms.binary_search_by(|t| t.hash.cmp(&item.hash)) else { return false };
+        if let Some(place) = fixed.items.get_mut(at).filter(|p| p.is_none()) {
+            let envelope = Arc::clone(&item.envelope);
+            *place = Some(RevealItem { hash: item.hash, envelope, admitted: admitted.clone() });
+        }
+        true
+    }
+
+    pub(crate) fn member_of(&self, member: MemberId) -> Option<&types::MemberRecord> {
+        self.setup.members.get(usize::from(member.0))
+    }
+}

@@ -1,0 +1,41 @@
+//! What members send each other on our channels, besides lists and share messages.
+use serde::{Deserialize, Serialize};
+use types::{G2Bytes, Hash, Opening, Slot};
+
+/// Channel `Items`: envelopes that the sender took from clients, as codec bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Items {
+    /// codec(Envelope) each.
+    pub(crate) envelopes: Vec<Vec<u8>>,
+}
+
+/// Channel `Fetch`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Fetch {
+    /// Send me these envelopes.
+    GetItems(Vec<Hash>),
+    /// Here are those that I have.
+    Items(Vec<Vec<u8>>),
+    /// Send me what opened this slot.
+    GetOpening(Slot),
+    /// Here it is; self-verifying.
+    Opening(Box<OpeningSection>),
+    /// Send me your list for this slot.
+    GetList(Slot),
+}
+
+/// Part B of a section in short form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OpeningSection {
+    /// Slot.
+    pub(crate) slot: Slot,
+    /// Threshold signature.
+    pub(crate) sig: G2Bytes,
+    /// In the order of S_h.
+    pub(crate) openings: Vec<Opening>,
+}
+
+/// Envelopes of one fetch.
+pub(crate) const FETCH_ITEMS_MAX: usize = 512;
+/// Codec bytes of one `Items` message.
+pub(crate) const ITEMS_BYTES_MAX: usize = 256 << 10;

@@ -1,0 +1,92 @@
+//! What a member answers about its state; nothing here changes it.
+use crate::state::Sequencer;
+use types::{Address, Epoch, Hash, Head, MemberId, Slot, Timestamp, reason::Reason, wire};
+
+impl Sequencer {
+    /// Last final slot.
+    #[must_use]
+    pub fn last_final(&self) -> Slot {
+        self.fin.slot()
+    }
+    /// Digest of the last final block.
+    #[must_use]
+    pub fn last_digest(&self) -> Hash {
+        self.fin.digest
+    }
+    /// Last opened slot.
+    #[must_use]
+    pub fn opened(&self) -> Slot {
+        self.opened
+    }
+    /// The log's head, parts that are not cosigned yet included.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.tree.head()
+    }
+    /// This member.
+    #[must_use]
+    pub fn me(&self) -> MemberId {
+        self.setup.me
+    }
+    /// Envelopes that wait, and their bytes.
+    #[must_use]
+    pub fn pending(&self) -> (usize, usize) {
+        (self.pool.len(), self.pool.bytes())
+    }
+
+    /// Where an envelope is in its life.
+    #[must_use]
+    pub fn status(&self, hash: &Hash) -> wire::Status {
+        if let Some(placed) = self.placed.get(hash) {
+            let slot = placed.slot;
+            return match (placed.index, placed.outcome) {
+                (Some(index), Some((outcome, leg))) => wire::Status::Executed { slot, index, outcome, leg },
+                (Some(index), None) => wire::Status::Opened { slot, index },
+                (None, _) => wire::Status::Fixed { slot },
+            };
+        }
+        if self.pool.contains(hash) || self.flights.contains_key(hash) {
+            return wire::Status::Pending;
+        }
+        self.dropped.get(hash).map_or(wire::Status::Unknown, |(_, code)| wire::Status::Dropped { code: *code })
+    }
+
+    /// What a wallet needs to seal and price an envelope.
+    #[must_use]
+    pub fn params(&self, now: Timestamp) -> wire::Params {
+        let prices = self.ledger.prices();
+        let amount = |units| types::Amount::new(units).unwrap_or(types::Amount::ZERO);
+        let ms_to_close = self.close_due().map_or(0, |due| due.0.saturating_sub(now.0));
+        wire::Params {
+            network: self.setup.network,
+            epoch: Epoch(0),
+            last_final: self.fin.slot(),
+            opened: self.opened,
+            byte_price: amount(prices.byte),
+            gas_price: amount(prices.gas),
+            time_ms: now,
+            ms_to_close: u32::try_from(ms_to_close).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// A ledger account, and its next nonce after everything pending here.
+    #[must_use]
+    pub fn account(&self, address: &Address) -> wire::AccountState {
+        let account = self.ledger.account(address);
+        let next = account.map_or(0, |a| a.nonce.0);
+        let pending_nonce = self.pool.pending_nonce(address).map_or(next, |nonce| nonce.max(next));
+        wire::AccountState { address: *address, account, pending_nonce }
+    }
+
+    /// The lowest WAL sequence matters to the node: hashes of all envelopes that must survive a restart.
+    #[must_use]
+    pub fn is_live(&self, hash: &Hash) -> bool {
+        self.pool.contains(hash) || self.extra.contains_key(hash) || self.flights.contains_key(hash)
+    }
+
+    /// Why an envelope was dropped without being included.
+    #[must_use]
+    pub fn dropped(&self, hash: &Hash) -> Option<Reason> {
+        self.dropped.get(hash).and_then(|(_, code)| Reason::from_number(*code))
+    }
+}

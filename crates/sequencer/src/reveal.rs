@@ -1,0 +1,257 @@
+//! Share messages in, part B of the section out.
+use crate::{
+    effect::{Effect, ExecUnit, Job, Phase, Record, RevealWork, Revealed},
+    message::OpeningSection,
+    section, sign,
+    state::{Halt, Sequencer, Unexecuted},
+};
+use crypto::{hash, merkle, tdh2::SharePoint};
+use ordering::Unit;
+use std::{collections::BTreeSet, sync::Arc};
+use types::{
+    G1Bytes, G2Bytes, Hash, MemberId, Opening, ShareChunk, ShareForm, ShareHeader, ShareMessage, Slot, SlotResult,
+    Timestamp, codec, limits,
+    reason::{Outcome, Reason},
+    tag,
+    wire::Event,
+};
+
+/// A share message whose signature and chunk tree hold.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) header: ShareHeader,
+    pub(crate) points: Vec<SharePoint>,
+}
+
+fn chunk_leaf(index: u16, points: &[SharePoint]) -> Hash {
+    let compressed: Vec<G1Bytes> = points.iter().map(SharePoint::compressed).collect();
+    let bytes: Vec<u8> = compressed.iter().flat_map(|p| p.as_bytes().iter().copied()).collect();
+    hash::t256(tag::SHARE_CHUNK, &[&index.to_le_bytes(), &bytes])
+}
+
+/// Cuts shares into chunks, and the root over them.
+pub(crate) fn chunks(points: &[SharePoint]) -> (Vec<ShareChunk>, Hash) {
+    let pieces: Vec<&[SharePoint]> = points.chunks(limits::CHUNK_SHARES_MAX).collect();
+    let leaves: Vec<Hash> = (0u16..).zip(&pieces).map(|(i, piece)| chunk_leaf(i, piece)).collect();
+    let chunks = (0u16..)
+        .zip(&pieces)
+        .map(|(index, piece)| ShareChunk {
+            index,
+            path: merkle::path(&leaves, usize::from(index)).unwrap_or_default(),
+            form: ShareForm::Affine(piece.iter().map(SharePoint::affine).collect()),
+        })
+        .collect();
+    (chunks, merkle::root(&leaves))
+}
+
+fn points(form: &ShareForm) -> Option<Vec<SharePoint>> {
+    match form {
+        ShareForm::Compressed(points) => points.iter().map(|p| SharePoint::from_compressed(p).ok()).collect(),
+        ShareForm::Affine(points) => points.iter().map(|p: &G2Bytes| SharePoint::from_affine(p).ok()).collect(),
+    }
+}
+
+/// The shares of a message: chunks in order, each under the signed root, as many as the header says.
+fn shares(message: &ShareMessage) -> Option<Vec<SharePoint>> {
+    let count = message.chunks.len();
+    if count > usize::from(u16::MAX) || message.header.items > limits::SET_COUNT_MAX {
+        return None;
+    }
+    let mut all = Vec::new();
+    let mut leaves = Vec::with_capacity(count);
+    for (index, chunk) in (0u16..).zip(&message.chunks) {
+        if chunk.index != index || chunk.form.len() > limits::CHUNK_SHARES_MAX || chunk.form.is_empty() {
+            return None;
+        }
+        let points = points(&chunk.form)?;
+        leaves.push(chunk_leaf(index, &points));
+        all.extend(points);
+    }
+    let paths = (0usize..).zip(&message.chunks).all(|(i, c)| merkle::path(&leaves, i).as_ref() == Some(&c.path));
+    let whole = usize::try_from(message.header.items) == Ok(all.len()) && merkle::root(&leaves) == message.header.root;
+    (paths && whole).then_some(all)
+}
+
+/// Outcome codes of a result; an unknown number cannot come out of our own execution.
+pub(crate) fn outcomes(result: &SlotResult) -> Vec<Outcome> {
+    result.outcomes.iter().map(|code| Outcome::from_number(*code).unwrap_or(Outcome::OtherInvalid)).collect()
+}
+
+impl Sequencer {
+    /// A share message; kept for the last final slot and the two after it, one per member.
+    pub(crate) fn on_share(&mut self, from: MemberId, bytes: &[u8]) {
+        let refused = |reason| Effect::Reject { from: Some(from), reason, what: "share" };
+        let Ok(message) = codec::decode::<ShareMessage>(bytes, limits::SHARE_BYTES_MAX) else {
+            self.out.push(refused(Reason::MalformedData));
+            return;
+        };
+        let header = &message.header;
+        let slot = header.slot;
+        if slot < self.fin.slot() || slot > self.fin.slot().plus(2) {
+            return;
+        }
+        if let Some(first) = self.shares.get(&slot).and_then(|by| by.get(&from)) {
+            if first.header != *header {
+                self.out.push(refused(Reason::Equivocation));
+            }
+            return;
+        }
+        let signed = header.member == from
+            && header.version == 1
+            && header.network == self.setup.network
+            && self.member_of(from).is_some_and(|m| {
+                crypto::ed25519::verify(&m.receipt, sign::share_digest(header).as_bytes(), &message.sig)
+            });
+        if !signed {
+            self.out.push(refused(Reason::WrongSignature));
+            return;
+        }
+        match shares(&message) {
+            Some(points) => {
+                self.shares.entry(slot).or_default().insert(from, Received { header: message.header, points });
+            }
+            None => self.out.push(refused(Reason::MalformedData)),
+        }
+    }
+
+    pub(crate) fn beacon_message(&self) -> crypto::beacon::Message {
+        crypto::beacon::Message { network: self.setup.network, slot: self.fin.slot(), digest: self.fin.digest }
+    }
+
+    /// Starts the reveal when 2f + 1 messages for the final digest are here.
+    pub(crate) fn try_reveal(&mut self) -> bool {
+        let slot = self.fin.slot();
+        let (message, quorum) = (self.beacon_message(), self.setup.quorum());
+        let seed = self.next_seed();
+        let Some(fixed) = self.fixed.as_mut().filter(|f| !f.running) else { return false };
+        let Some(items) = fixed.items.iter().cloned().collect::<Option<Vec<_>>>() else { return false };
+        let Some(by) = self.shares.get(&slot) else { return false };
+        let good: Vec<_> = by
+            .iter()
+            .filter(|(member, r)| {
+                r.header.digest == message.digest && r.points.len() == items.len() && !fixed.excluded.contains(member)
+            })
+            .collect();
+        let members: BTreeSet<MemberId> = good.iter().map(|(member, _)| **member).collect();
+        if members.len() < quorum || members == fixed.tried {
+            return false;
+        }
+        fixed.tried = members;
+        fixed.running = true;
+        let shares = good.into_iter().map(|(m, r)| (*m, r.header.beacon, r.points.clone())).collect();
+        let work = Box::new(RevealWork { message, items, shares, seed });
+        self.out.push(Effect::Run(Job::Reveal { keys: Arc::clone(&self.secrets.keys), work }));
+        true
+    }
+
+    /// The reveal is done, or names members whose shares were bad.
+    pub(crate) fn revealed(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        result: Result<Box<Revealed>, Vec<MemberId>>,
+    ) -> Result<(), Halt> {
+        if slot != self.fin.slot() {
+            return Ok(());
+        }
+        let Some(fixed) = self.fixed.as_mut() else { return Ok(()) };
+        fixed.running = false;
+        match result {
+            Ok(revealed) => {
+                self.reject_shares(&revealed.culprits);
+                self.open_slot(now, *revealed)
+            }
+            Err(culprits) => {
+                fixed.excluded.extend(culprits.iter().copied());
+                self.reject_shares(&culprits);
+                Ok(())
+            }
+        }
+    }
+
+    fn reject_shares(&mut self, culprits: &[MemberId]) {
+        for member in culprits {
+            self.out.push(Effect::Reject { from: Some(*member), reason: Reason::BadCiphertext, what: "share" });
+        }
+    }
+
+    fn open_slot(&mut self, now: Timestamp, revealed: Revealed) -> Result<(), Halt> {
+        self.try_publish();
+        let Some(fixed) = self.fixed.take() else { return Ok(()) };
+        let slot = self.fin.slot();
+        let units: Vec<Unit> = fixed
+            .terms
+            .iter()
+            .map(|t| Unit { hash: t.hash, account: t.account, nonce: t.nonce, after: t.after.clone() })
+            .collect();
+        let perm = ordering::order(&revealed.beacon, &units).map_err(Halt::Order)?;
+        let place = |i: &u16| usize::from(*i);
+        let order: Vec<Hash> = perm.iter().filter_map(|i| units.get(place(i)).map(|u| u.hash)).collect();
+        let openings: Vec<Opening> = perm.iter().filter_map(|i| revealed.openings.get(place(i)).copied()).collect();
+        let exec = perm
+            .iter()
+            .filter_map(|i| fixed.terms.get(place(i)).zip(revealed.messages.get(place(i))))
+            .map(|(t, message)| ExecUnit { hash: t.hash, message: message.clone(), gas_class: t.gas })
+            .collect();
+        let entries = section::part_b(slot, &self.setup.params, revealed.sig, &order, perm, &openings);
+        for entry in &entries {
+            self.tree.append(entry);
+        }
+        self.reveal = self.tree.head();
+        self.opened = slot;
+        self.opened_at = now;
+        let bottom = revealed.messages.iter().filter(|m| m.is_none()).count();
+        let phase = Phase::Opened { opened: revealed.messages.len().saturating_sub(bottom), bottom };
+        self.out.push(Effect::Persist(Record::Opened { slot, entries }));
+        self.out.push(Effect::Phase { slot, phase });
+        self.out.push(Effect::Event(Event::Opened { slot, order: order.clone() }));
+        self.out.push(Effect::Execute { slot, time_ms: self.fin.header.time_ms, beacon: revealed.beacon, units: exec });
+        for (index, hash) in (0u32..).zip(&order) {
+            if let Some(placed) = self.placed.get_mut(hash) {
+                placed.index = Some(index);
+            }
+        }
+        self.recent_openings.insert(slot, OpeningSection { slot, sig: revealed.sig, openings: revealed.openings });
+        self.unexecuted.insert(slot, Unexecuted { order, result: None });
+        Ok(())
+    }
+
+    /// Execution of a slot is done: its outcomes are known, its EXEC waits for the next block with lists.
+    pub(crate) fn executed(&mut self, slot: Slot, result: SlotResult) -> Result<(), Halt> {
+        let Some(unexecuted) = self.unexecuted.get_mut(&slot).filter(|u| u.result.is_none()) else {
+            return Err(Halt::Sequence);
+        };
+        let outcomes = outcomes(&result);
+        let legs = result.legs.iter().copied().chain(core::iter::repeat(0));
+        for ((hash, outcome), leg) in unexecuted.order.iter().zip(&outcomes).zip(legs) {
+            if let Some(placed) = self.placed.get_mut(hash) {
+                placed.outcome = Some((outcome.number(), leg));
+            }
+        }
+        self.out.push(Effect::Event(Event::Executed { slot, outcomes: result.outcomes.clone() }));
+        self.out.push(Effect::Phase { slot, phase: Phase::Executed { outcomes } });
+        unexecuted.result = Some(result);
+        Ok(())
+    }
+
+    /// Publishes the close head once 2f + 1 cosignatures of it are here (log.md section 3).
+    pub(crate) fn try_publish(&mut self) {
+        let slot = self.fin.slot();
+        let Some(fixed) = self.fixed.as_ref().filter(|_| self.published < slot) else { return };
+        let close = fixed.close;
+        let Some(by) = self.shares.get(&slot) else { return };
+        if by.len() < self.setup.quorum() {
+            return;
+        }
+        let mut cosigners = Vec::new();
+        for (member, received) in by.iter().filter(|(_, r)| r.header.head == close) {
+            if self.setup.policy.verify_cosignature(*member, &close, &received.header.cosig) {
+                cosigners.push((*member, received.header.cosig));
+            }
+        }
+        let log = tlog::checkpoint::sign(self.setup.policy.origin(), &close, &self.signer.log);
+        let Some(note) = self.setup.policy.checkpoint(&close, (self.setup.me, log), &cosigners) else { return };
+        self.published = slot;
+        self.out.push(Effect::Publish { slot, note });
+    }
+}

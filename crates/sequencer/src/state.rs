@@ -1,0 +1,408 @@
+//! The machine's state, how it starts, and what can go wrong.
+use crate::{
+    blocks::{PendingBuild, PendingCheck},
+    derive::Derived,
+    effect::{AdmitItem, Effect, ItemRecord, RevealItem, Ticket},
+    message::OpeningSection,
+    reveal::Received,
+    sign::SignKeys,
+};
+use auction_rules::{Ledger, Terms};
+use crypto::keys::{BeaconShareKey, DecryptionShareKey, KeySet};
+use mempool::{Held, Mempool};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+use tlog::{Tree, checkpoint::Policy};
+use types::{
+    Address, Block, BlockHeader, Envelope, FinalityProof, Hash, Head, MemberId, MemberRecord, Nonce, Params,
+    SignedList, Slot, SlotResult, Timestamp,
+};
+
+/// What a member is, besides its secrets.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// This member.
+    pub me: MemberId,
+    /// Network id.
+    pub network: Hash,
+    /// Who signs checkpoints of the log.
+    pub policy: Policy,
+    /// Parameters of the epoch.
+    pub params: Params,
+    /// Faults tolerated.
+    pub f: u16,
+    /// The committee, by index.
+    pub members: Vec<MemberRecord>,
+    /// Deadlines.
+    pub timings: Timings,
+    /// Seeds the batch checks: unpredictable to senders, of no other use.
+    pub seed: [u8; 32],
+}
+
+impl Setup {
+    /// 2f + 1.
+    #[must_use]
+    pub fn quorum(&self) -> usize {
+        usize::from(self.f).saturating_mul(2).saturating_add(1)
+    }
+    /// How many lists a leaf needs to be listed: f + 1.
+    pub(crate) fn listed(&self) -> usize {
+        usize::from(self.f).saturating_add(1)
+    }
+    pub(crate) fn committee(&self) -> crypto::finality::Committee {
+        crypto::finality::Committee {
+            network: self.network,
+            epoch: types::Epoch(0),
+            f: self.f,
+            consensus_keys: self.members.iter().map(|m| m.consensus).collect(),
+        }
+    }
+}
+
+/// Deadlines, in ms (engine.md section 10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// Length of a slot.
+    pub slot: u64,
+    /// Least time from opening to close.
+    pub close_min: u64,
+    /// How long a leader waits for the last lists.
+    pub list_grace: u64,
+    /// When an empty block may stand in for a slot whose parent is not final.
+    pub fill_after: u64,
+    /// Own list and share message are sent again after this.
+    pub rebroadcast: u64,
+    /// Envelopes are relayed in batches of this.
+    pub relay_linger: u64,
+    /// A fetch is repeated after this.
+    pub fetch_retry: u64,
+}
+
+impl Timings {
+    /// The loopback column for this slot length.
+    #[must_use]
+    pub fn for_slot(slot_ms: u64) -> Self {
+        let tenth = |n: u64| slot_ms.saturating_mul(n).div_ceil(10);
+        Self {
+            slot: slot_ms,
+            close_min: tenth(4),
+            list_grace: 20,
+            fill_after: tenth(5),
+            rebroadcast: 200,
+            relay_linger: 10,
+            fetch_retry: 100,
+        }
+    }
+}
+
+/// A member's share keys, and the public keys beside them. Jobs hold it by reference.
+pub struct Secrets {
+    /// Network id.
+    pub network: Hash,
+    /// Public keys of the epoch.
+    pub keys: Arc<KeySet>,
+    /// Share of the decryption secret.
+    pub decrypt: DecryptionShareKey,
+    /// Share of the beacon secret.
+    pub beacon: BeaconShareKey,
+}
+
+impl core::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Secrets(<redacted>)")
+    }
+}
+
+/// An invariant of ours broke: the node stops before it signs anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Halt {
+    /// Consensus finalised two blocks of one height, or a block that does not follow.
+    #[error("a final block does not follow the last one")]
+    Fork,
+    /// A final block names another log head than ours.
+    #[error("the final block's reveal is not the head of this log")]
+    LogDiverged,
+    /// A final block breaks a rule that 2f + 1 members checked.
+    #[error("a final block breaks a rule: {0}")]
+    Block(Refused),
+    /// The proof of finality does not verify.
+    #[error("proof of finality does not verify: {0}")]
+    Finality(crypto::finality::FinalityError),
+    /// The ledger refuses what the rules allowed.
+    #[error("ledger: {0}")]
+    Ledger(auction_rules::LedgerError),
+    /// The order of a fixed set does not complete.
+    #[error("order: {0}")]
+    Order(ordering::OrderError),
+    /// A share is held for something outside the set.
+    #[error("a held share is outside the fixed set")]
+    Share,
+    /// A signing step found no log head to sign.
+    #[error("a result arrived for a slot that does not wait for it")]
+    Sequence,
+}
+
+/// Why a block or list breaks the rules, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// No canonical block.
+    #[error("malformed block")]
+    Malformed,
+    /// Network, epoch, height, view, proposer or parent differ from what consensus says.
+    #[error("header differs from the consensus context")]
+    Context,
+    /// Time not above the parent's.
+    #[error("time not above the parent's")]
+    Time,
+    /// Lists out of order, empty leaves, stray bits.
+    #[error("shape of lists")]
+    ListShape,
+    /// Fewer than 2f + 1 lists.
+    #[error("fewer than 2f + 1 lists")]
+    ListsShort,
+    /// A list over a cap.
+    #[error("list over a cap")]
+    ListCaps,
+    /// A list with a cut although it had room.
+    #[error("list with a cut although it had room")]
+    ListCut,
+    /// A list's signature is not its member's.
+    #[error("list signature")]
+    ListSignature,
+    /// The root over the lists is not the header's.
+    #[error("root of lists")]
+    ListsRoot,
+    /// A root of set, bids, objects or operations is not what the lists give.
+    #[error("roots differ from what the lists give")]
+    Roots,
+    /// The reveal is not the head of the log after the slot before.
+    #[error("reveal differs from the log")]
+    Reveal,
+    /// An empty block although its parent is final here.
+    #[error("empty block on a final parent")]
+    EmptyLate,
+    /// Another block of this height is final.
+    #[error("another block of this height is final")]
+    Stale,
+}
+
+/// What a member knows when it starts.
+#[derive(Debug)]
+pub struct Resume {
+    /// As of the last CLOSE.
+    pub ledger: Ledger,
+    /// The log up to the last CLOSE's section part A.
+    pub tree: Tree,
+    /// Header of the last final block; genesis at first.
+    pub last: BlockHeader,
+    /// Its set when the log holds no opening of it.
+    pub unopened: Option<Unopened>,
+    /// Log head after the last opening.
+    pub reveal: Head,
+    /// Opened slots without EXEC, with their order and what execution gave.
+    pub unexecuted: Vec<(Slot, Vec<Hash>, SlotResult)>,
+    /// Left envelopes whose header the log holds.
+    pub left_heads: BTreeSet<Hash>,
+    /// Payer and nonce of included envelopes within the expiry window, by hash.
+    pub included: BTreeMap<Hash, (Address, Nonce)>,
+    /// Place of included envelopes: slot, and index once opened.
+    pub placed: Vec<(Hash, Placed)>,
+    /// Own share message for `last`, as sent.
+    pub share_message: Option<Vec<u8>>,
+    /// Own last signed list: slot and bytes.
+    pub own_list: Option<(Slot, Vec<u8>)>,
+    /// Unix seconds of the last cosignature.
+    pub cosigned_at: u64,
+    /// Envelopes of the WAL, in its order.
+    pub items: Vec<ItemRecord>,
+}
+
+/// A final set that the log does not open yet.
+#[derive(Debug)]
+pub struct Unopened {
+    /// S_h, ascending by hash.
+    pub units: Vec<(Hash, Arc<Envelope>)>,
+}
+
+/// The last final block.
+#[derive(Clone, Debug)]
+pub(crate) struct Fin {
+    pub(crate) header: BlockHeader,
+    pub(crate) digest: Hash,
+}
+
+impl Fin {
+    pub(crate) fn slot(&self) -> Slot {
+        self.header.height
+    }
+}
+
+/// A final set on its way to be opened.
+#[derive(Debug)]
+pub(crate) struct Fixed {
+    pub(crate) terms: Vec<Terms>,
+    /// `None` while an envelope is still being admitted again after a restart.
+    pub(crate) items: Vec<Option<RevealItem>>,
+    pub(crate) close: Head,
+    pub(crate) running: bool,
+    pub(crate) excluded: BTreeSet<MemberId>,
+    pub(crate) tried: BTreeSet<MemberId>,
+    pub(crate) opening_asked: Timestamp,
+}
+
+/// An opened slot that has no EXEC yet.
+#[derive(Debug)]
+pub(crate) struct Unexecuted {
+    pub(crate) order: Vec<Hash>,
+    pub(crate) result: Option<SlotResult>,
+}
+
+/// An envelope on its way through admission.
+#[derive(Debug, Default)]
+pub(crate) struct Flight {
+    pub(crate) tickets: Vec<Ticket>,
+    pub(crate) from: Option<MemberId>,
+    /// Needed for a block, whatever the pool thinks of it.
+    pub(crate) forced: bool,
+    /// The receipt that the WAL holds.
+    pub(crate) receipt: Option<String>,
+    pub(crate) stored: bool,
+}
+
+/// Where an included envelope stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The slot of its set.
+    pub slot: Slot,
+    /// Place in the order, once opened.
+    pub index: Option<u32>,
+    /// Outcome code and the leg that decided, once executed.
+    pub outcome: Option<(u8, u8)>,
+}
+
+/// One member. See the crate's story.
+#[derive(Debug)]
+pub struct Sequencer {
+    pub(crate) setup: Setup,
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) signer: SignKeys,
+    pub(crate) pool: Mempool,
+    pub(crate) ledger: Ledger,
+    pub(crate) tree: Tree,
+    pub(crate) fin: Fin,
+    pub(crate) opened: Slot,
+    pub(crate) opened_at: Timestamp,
+    pub(crate) closed_at: Timestamp,
+    pub(crate) reveal: Head,
+    pub(crate) cosigned_at: u64,
+    pub(crate) lists: BTreeMap<Slot, BTreeMap<MemberId, SignedList>>,
+    pub(crate) own_list: Option<(Slot, Vec<u8>)>,
+    pub(crate) shares: BTreeMap<Slot, BTreeMap<MemberId, Received>>,
+    pub(crate) own_share: Option<Vec<u8>>,
+    pub(crate) fixed: Option<Fixed>,
+    pub(crate) published: Slot,
+    pub(crate) finals: VecDeque<(Block, FinalityProof)>,
+    pub(crate) unexecuted: BTreeMap<Slot, Unexecuted>,
+    pub(crate) derived: BTreeMap<Hash, Derived>,
+    pub(crate) builds: Vec<PendingBuild>,
+    pub(crate) checks: Vec<PendingCheck>,
+    pub(crate) extra: BTreeMap<Hash, Held>,
+    pub(crate) recent: BTreeMap<Slot, Vec<(Hash, Arc<Envelope>)>>,
+    pub(crate) recent_openings: BTreeMap<Slot, OpeningSection>,
+    pub(crate) included: BTreeMap<Hash, (Address, Nonce)>,
+    pub(crate) placed: BTreeMap<Hash, Placed>,
+    pub(crate) dropped: BTreeMap<Hash, (Slot, u16)>,
+    pub(crate) left_heads: BTreeSet<Hash>,
+    pub(crate) queue: VecDeque<AdmitItem>,
+    pub(crate) admitting: bool,
+    pub(crate) flights: BTreeMap<Hash, Flight>,
+    pub(crate) parked: Vec<(Ticket, Box<Envelope>)>,
+    pub(crate) relay: Vec<Vec<u8>>,
+    pub(crate) relay_since: Timestamp,
+    pub(crate) broadcast_at: Timestamp,
+    pub(crate) wanted: BTreeMap<Hash, Timestamp>,
+    pub(crate) receipt_seq: u64,
+    pub(crate) batches: u64,
+    pub(crate) out: Vec<Effect>,
+}
+
+/// Slots whose envelopes and openings are kept in memory for members that lag.
+pub(crate) const RECENT_SLOTS: u64 = 64;
+/// Slots whose units `status` answers for.
+pub(crate) const PLACED_SLOTS: u64 = 4_096;
+/// Bytes of envelopes that the pool holds at most.
+pub(crate) const POOL_BYTES_MAX: usize = 64 << 20;
+
+impl Sequencer {
+    /// A member that continues from `resume` at `now`.
+    #[must_use]
+    pub fn new(setup: Setup, secrets: Arc<Secrets>, signer: SignKeys, resume: Resume, now: Timestamp) -> Self {
+        let digest = crypto::ids::block_digest(&resume.last);
+        let slot = resume.last.height;
+        let opened = if resume.unopened.is_some() { slot.prev() } else { slot };
+        let pool = Mempool::new(setup.network, setup.params.clone(), POOL_BYTES_MAX);
+        let mut machine = Self {
+            pool,
+            ledger: resume.ledger,
+            tree: resume.tree,
+            fin: Fin { header: resume.last, digest },
+            opened,
+            opened_at: now,
+            closed_at: Timestamp(now.0.saturating_sub(setup.timings.slot)),
+            reveal: resume.reveal,
+            cosigned_at: resume.cosigned_at,
+            lists: BTreeMap::new(),
+            own_list: None,
+            shares: BTreeMap::new(),
+            own_share: resume.share_message,
+            fixed: None,
+            published: Slot(0),
+            finals: VecDeque::new(),
+            unexecuted: resume
+                .unexecuted
+                .into_iter()
+                .map(|(slot, order, result)| (slot, Unexecuted { order, result: Some(result) }))
+                .collect(),
+            derived: BTreeMap::new(),
+            builds: Vec::new(),
+            checks: Vec::new(),
+            extra: BTreeMap::new(),
+            recent: BTreeMap::new(),
+            recent_openings: BTreeMap::new(),
+            included: resume.included,
+            placed: resume.placed.into_iter().collect(),
+            dropped: BTreeMap::new(),
+            left_heads: resume.left_heads,
+            queue: VecDeque::new(),
+            admitting: false,
+            flights: BTreeMap::new(),
+            parked: Vec::new(),
+            relay: Vec::new(),
+            relay_since: now,
+            broadcast_at: now,
+            wanted: BTreeMap::new(),
+            receipt_seq: now.0.saturating_mul(1 << 10),
+            batches: 0,
+            out: Vec::new(),
+            setup,
+            secrets,
+            signer,
+        };
+        if let Some(unopened) = resume.unopened {
+            machine.resume_fixed(unopened);
+        }
+        machine.resume_items(resume.items);
+        machine.resume_list(resume.own_list);
+        machine
+    }
+
+    /// The seed of the next batch check.
+    pub(crate) fn next_seed(&mut self) -> [u8; 32] {
+        self.batches = self.batches.wrapping_add(1);
+        crypto::hash::sha256(&[&self.setup.seed, &self.batches.to_le_bytes()]).0
+    }
+}

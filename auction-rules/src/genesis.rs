@@ -89,13 +89,13 @@ fn check_origin(origin: &str) -> Result<(), GenesisError> {
 
 fn check_params(params: &Params) -> Result<(), GenesisError> {
     let ranges = [
+        ("forced_bps", params.forced_bps > 0 && params.forced_bps <= 10_000),
         ("epoch_slots", params.epoch_slots > 0),
         ("slot_ms", params.slot_ms > 0),
         ("count_limit", params.count_limit > 0 && params.count_limit <= limits::SET_COUNT_MAX),
         // Below 2^32, so that the product of A-34 stays below 2^128.
         ("bytes_limit", params.bytes_limit > 0 && params.bytes_limit <= u64::from(u32::MAX)),
         ("gas_limit", params.gas_limit <= u64::from(u32::MAX) && gas_class_max(params).is_some()),
-        ("forced_bps", params.forced_bps > 0 && params.forced_bps <= 10_000),
         ("account_live_max", params.account_live_max > 0),
         ("account_slot_count", params.account_slot_count > 0),
         ("account_slot_bytes", params.account_slot_bytes > 0),
@@ -123,3 +123,6 @@ fn check_params(params: &Params) -> Result<(), GenesisError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -416,3 +416,6 @@ impl Prepaid {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@
 //! * `RUL-5` what [`select`] chose, [`Ledger::close`] can charge.
 //!
 //! Deviations from the design page, each explained in RULES.md: a price that moves, moves by at least 1;
-//! "fewer ancestors" of A-28 is counted along the longest chain.
+//! "fewer ancestors" of A-28 is counted along the longest chain, and the own offer comes before the hash.
 //!
 //! Trust: the ledger is not trusted by anyone who can replay the log; whoever alters it makes the next hash of the
 //! chain ([`Ledger::chain`]) differ.
@@ -59,6 +59,8 @@ mod rank;
 mod root;
 mod set;
 mod terms;
+#[cfg(test)]
+mod testing;
 
 pub use genesis::GenesisError;
 pub use ledger::{Ledger, LedgerError, Pools};

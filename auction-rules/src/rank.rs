@@ -19,12 +19,13 @@ use types::{Address, Hash, Nonce, Rank};
 pub const LAST: Rank = Rank { fee_per_byte: 0, hash: Hash([0xff; 32]) };
 
 /// Where a unit stands among all listed ones; smaller is better. Of equal ranks the shorter chain of open units before
-/// it comes first, then the smaller hash: a unit is always behind all that it hangs on.
+/// it comes first, so a unit is always behind all that it hangs on; then its own offer, so that of two versions behind
+/// one cheap nonce the dearer counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) rank: Rank,
     pub(crate) generation: u32,
-    pub(crate) hash: Hash,
+    pub(crate) own: Rank,
 }
 
 /// The ranks of a sorted slice of units. Shape: one item per unit.
@@ -38,18 +39,17 @@ pub(crate) struct Ranking {
     pub(crate) order: Vec<usize>,
 }
 
-/// What a unit still waits for, and the worst of what it has met so far.
+/// What a unit still waits for, and its place by what it has met so far.
 struct Waiting {
     edges: usize,
-    rank: Rank,
-    generation: u32,
+    place: Place,
 }
 
 impl Waiting {
     /// One thing that the unit hangs on is settled at `place`; true when it was the last.
     fn meet(&mut self, place: &Place) -> bool {
-        self.rank = self.rank.max(place.rank);
-        self.generation = self.generation.max(place.generation.saturating_add(1));
+        self.place.rank = self.place.rank.max(place.rank);
+        self.place.generation = self.place.generation.max(place.generation.saturating_add(1));
         self.edges = self.edges.saturating_sub(1);
         self.edges == 0
     }
@@ -66,12 +66,13 @@ pub(crate) fn rank(ledger: &Ledger, prices: &Prices, units: &[&Terms]) -> Rankin
     let mut ready: BinaryHeap<Reverse<(Place, usize)>> = BinaryHeap::new();
     for (index, unit) in units.iter().enumerate() {
         let own = Rank { fee_per_byte: fee_per_byte(unit.max_fee, unit.size, unit.gas, prices), hash: unit.hash };
+        let place = Place { rank: own, generation: 0, own };
         let edges = hang(ledger, units, &mut versions, &mut dependents, index, unit);
         if edges == Some(0) {
-            ready.push(Reverse((Place { rank: own, generation: 0, hash: unit.hash }, index)));
+            ready.push(Reverse((place, index)));
         }
         // What hangs on something unlisted waits for one edge more than it will ever meet.
-        waiting.push(Waiting { edges: edges.unwrap_or(usize::MAX), rank: own, generation: 0 });
+        waiting.push(Waiting { edges: edges.unwrap_or(usize::MAX), place });
     }
 
     let mut ranking = Ranking {
@@ -97,11 +98,10 @@ pub(crate) fn rank(ledger: &Ledger, prices: &Prices, units: &[&Terms]) -> Rankin
             met.append(&mut version.next);
         }
         for dependent in met {
-            if let (Some(wait), Some(unit)) = (waiting.get_mut(dependent), units.get(dependent))
+            if let Some(wait) = waiting.get_mut(dependent)
                 && wait.meet(&place)
             {
-                let place = Place { rank: wait.rank, generation: wait.generation, hash: unit.hash };
-                ready.push(Reverse((place, dependent)));
+                ready.push(Reverse((wait.place, dependent)));
             }
         }
     }
@@ -137,3 +137,6 @@ fn hang(
     }
     Some(edges)
 }
+
+#[cfg(test)]
+mod tests;

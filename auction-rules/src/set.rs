@@ -208,3 +208,6 @@ pub fn list_rank(ledger: &Ledger, params: &Params, slot: Slot, held: &[Terms]) -
     best_first.append(&mut last);
     best_first
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,8 @@ fn a27_the_largest_class_fits_a_quarter_of_the_forced_bytes() {
 
 #[test]
 fn parameters_out_of_range() {
-    let faults: [(&str, fn(&mut Params)); 7] = [
+    type Change = fn(&mut Params);
+    let faults: [(&str, Change); 7] = [
         ("epoch_slots", |p| p.epoch_slots = 0),
         ("slot_ms", |p| p.slot_ms = 0),
         ("count_limit", |p| p.count_limit = 16_385),

@@ -1,0 +1,98 @@
+//! The expensive checks, as pure functions for the node's workers: the payer's signature, the consents of foreign payers,
+//! the proof of the ciphertext.
+use crypto::{
+    eip712, eth, ids,
+    keys::EncryptionKey,
+    tdh2::{self, Admitted, Item},
+};
+use types::{Address, Envelope, Hash, Nonce, reason::Reason};
+
+/// One envelope to admit.
+#[derive(Clone, Copy, Debug)]
+pub struct AdmitRequest<'a> {
+    /// Envelope hash.
+    pub hash: Hash,
+    /// The envelope.
+    pub envelope: &'a Envelope,
+    /// Payer and nonce of each unit of `after`, in its order; shorter when one is unknown here.
+    pub after: &'a [(Address, Nonce)],
+}
+
+/// Admits envelopes that passed [`crate::Mempool::precheck`], in the order of the requests. The verdict on each is its
+/// own: who else is in the batch changes nothing.
+///
+/// `seed` is 32 random bytes; it decides nothing but the coefficients of the batched proof check. The second part of an
+/// error is a refusal's detail: LENGTH, POINT, SCALAR, SUBGROUP or PROOF for a ciphertext, else empty.
+#[must_use]
+pub fn admit_batch(
+    key: &EncryptionKey,
+    network: &Hash,
+    requests: &[AdmitRequest<'_>],
+    seed: [u8; 32],
+) -> Vec<Result<Admitted, (Reason, &'static str)>> {
+    let signed: Vec<Result<Signed<'_>, Reason>> = requests.iter().map(|request| signed(network, request)).collect();
+    let items: Vec<Item<'_>> = signed.iter().flatten().map(Signed::item).collect();
+    let mut proofs = tdh2::admit(key, &items, seed).into_iter();
+    let verdict = |signed: Result<Signed<'_>, Reason>| {
+        signed.map_err(|reason| (reason, ""))?;
+        let proof = proofs.next().ok_or((Reason::BadCiphertext, ""))?;
+        proof.map_err(|error| (Reason::BadCiphertext, error.name()))
+    };
+    signed.into_iter().map(verdict).collect()
+}
+
+/// An envelope whose signatures hold.
+struct Signed<'a> {
+    aad: Vec<u8>,
+    class_bytes: usize,
+    ciphertext: &'a [u8],
+}
+
+impl Signed<'_> {
+    fn item(&self) -> Item<'_> {
+        Item { aad: &self.aad, class_bytes: self.class_bytes, ciphertext: self.ciphertext }
+    }
+}
+
+fn signed<'a>(network: &Hash, request: &AdmitRequest<'a>) -> Result<Signed<'a>, Reason> {
+    let Envelope { signed, ciphertext } = request.envelope;
+    let class = signed.header.class().ok_or(Reason::MalformedData)?;
+    if signed.header.network != *network {
+        return Err(Reason::WrongNetwork);
+    }
+    check_signature(request.envelope, &ids::ciphertext_hash(ciphertext), request.after)?;
+    Ok(Signed { aad: tdh2::envelope_aad(&signed.header), class_bytes: class.bytes(), ciphertext })
+}
+
+/// Checks the payer's EIP-712 signature and one consent for each unit of another payer that `after` names.
+///
+/// `after` = payer and nonce of each named unit, in the header's order.
+///
+/// # Errors
+/// [`Reason::AfterUnknown`] when `after` is shorter than the header's; [`Reason::WrongSignature`];
+/// [`Reason::AfterNotAllowed`] for an own unit of the same or a later nonce, and for a foreign one without its payer's
+/// consent; [`Reason::MalformedData`] for consents too many, which would give one envelope two hashes.
+pub fn check_signature(envelope: &Envelope, ciphertext_hash: &Hash, after: &[(Address, Nonce)]) -> Result<(), Reason> {
+    let signed = &envelope.signed;
+    let header = &signed.header;
+    if after.len() != header.after.len() {
+        return Err(Reason::AfterUnknown);
+    }
+    let signs = |digest: &Hash, signature, who: &Address| eth::recover(digest, signature).as_ref() == Ok(who);
+    if !signs(&eip712::envelope_digest(header, ciphertext_hash), &signed.signature, &header.fee_account) {
+        return Err(Reason::WrongSignature);
+    }
+    let mut consents = signed.consents.iter();
+    for (unit, (payer, nonce)) in header.after.iter().zip(after) {
+        let allowed = if *payer == header.fee_account {
+            *nonce < header.nonce
+        } else {
+            let digest = eip712::consent_digest(&header.network, unit, &header.fee_account, header.nonce);
+            consents.next().is_some_and(|consent| signs(&digest, consent, payer))
+        };
+        if !allowed {
+            return Err(Reason::AfterNotAllowed);
+        }
+    }
+    if consents.next().is_some() { Err(Reason::MalformedData) } else { Ok(()) }
+}

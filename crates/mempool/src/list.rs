@@ -1,0 +1,45 @@
+//! What this member lists when a slot closes (log.md section 4, "Caps are thresholds").
+use crate::Mempool;
+use auction_rules::{Ledger, Terms, fee_per_byte, list_rank};
+use types::{Leaf, Rank, Slot};
+
+impl Mempool {
+    /// The list of `slot`, leaves ascending, and the rank where it was cut: at most twice the slot's count and byte
+    /// limits, best rank first, ending at the first that does not fit. `ledger` is the one after the slot before closed.
+    ///
+    /// Everything admitted is listed, whoever took it and however young: a receipt promises it, and a leaf that too few
+    /// others have is merely unlisted.
+    pub fn list(&mut self, ledger: &Ledger, slot: Slot) -> (Vec<Leaf>, Option<Rank>) {
+        let terms: Vec<Terms> = self.items.values().map(|held| held.terms.clone()).collect();
+        let ranked = list_rank(ledger, &self.params, slot, &terms);
+        let prices = ledger.prices();
+        let count_cap = u64::from(self.params.count_limit).saturating_mul(2);
+        let bytes_cap = self.params.bytes_limit.saturating_mul(2);
+        let (mut count, mut bytes) = (0u64, 0u64);
+        let mut leaves = Vec::with_capacity(ranked.len());
+        self.cut = None;
+        self.below.clear();
+        for (hash, rank) in ranked {
+            let Some(held) = self.items.get(&hash) else { continue };
+            let Terms { size, gas, max_fee, .. } = held.terms;
+            if self.cut.is_none() {
+                let (next_count, next_bytes) = (count.saturating_add(1), bytes.saturating_add(held.terms.bytes()));
+                if next_count > count_cap || next_bytes > bytes_cap {
+                    self.cut = Some(rank);
+                } else {
+                    (count, bytes) = (next_count, next_bytes);
+                    leaves.push(Leaf::Envelope {
+                        hash,
+                        fee_per_byte: fee_per_byte(max_fee, size, gas, &prices),
+                        size,
+                        gas,
+                    });
+                    continue;
+                }
+            }
+            self.below.push(hash);
+        }
+        leaves.sort_unstable();
+        (leaves, self.cut)
+    }
+}

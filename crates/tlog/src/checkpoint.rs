@@ -82,8 +82,9 @@ pub enum PolicyError {
     /// No members, more than 128, or fewer than 2f+1.
     #[error("members do not fit f")]
     Count,
-    /// A key stands twice: keys are never shared, neither among members nor among uses.
-    #[error("a key of this member stands twice")]
+    /// A key stands twice: keys are never shared, neither among members nor among uses. Or the short id of its log key
+    /// is another's, which would let a member spoil that one's checkpoints.
+    #[error("a key of this member stands twice, or its id does")]
     SharedKey(MemberId),
 }
 
@@ -123,7 +124,11 @@ impl Policy {
             }
             let log = VerifierKey::new(origin, KeyKind::Ed25519, member.log);
             let cosigner = VerifierKey::new(&cosigner_name(origin, id), KeyKind::Cosignature, member.cosigner);
-            logs.push(log.map_err(|_name| PolicyError::Origin)?);
+            let log = log.map_err(|_name| PolicyError::Origin)?;
+            if logs.iter().any(|other: &VerifierKey| other.id() == log.id()) {
+                return Err(PolicyError::SharedKey(id));
+            }
+            logs.push(log);
             cosigners.push(cosigner.map_err(|_name| PolicyError::Origin)?);
         }
         Ok(Self { origin: origin.into(), logs, cosigners, quorum })
@@ -306,4 +311,4 @@ pub fn verify_checkpoint(policy: &Policy, note: &[u8]) -> Result<Verified, HeadE
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -271,12 +271,17 @@ fn exchange(
     wire: Wire<'_>,
 ) -> Result<Outcome, CeremonyError> {
     let route = |step, from, to| Route { round: number, secret, step, from, to };
-    let started = keys.iter().map(|key| Dealing::start(round, key, entropy)).collect::<Result<Vec<_>, _>>()?;
-    let (mut parties, dealings): (Vec<Dealing>, Vec<Vec<Zeroizing<Vec<u8>>>>) = started.into_iter().unzip();
+    let mut parties = Vec::with_capacity(keys.len());
+    let mut dealers = Vec::with_capacity(keys.len());
+    for key in keys {
+        let started = Dealing::start(round, key, entropy)?;
+        parties.push(started.party);
+        dealers.push(started.dealings);
+    }
 
     // 1. Every dealer to every member, itself included; the acknowledgement goes back.
-    for (from, dealer) in dealings.into_iter().enumerate().map(|(i, d)| (member_id(i), d)) {
-        for (index, dealing) in dealer.into_iter().enumerate() {
+    for (from, dealings) in dealers.into_iter().enumerate().map(|(i, d)| (member_id(i), d)) {
+        for (index, dealing) in dealings.into_iter().enumerate() {
             let to = member_id(index);
             let arrived = wire(route(Step::Dealing, from, Some(to)), dealing);
             let ack = arrived.and_then(|bytes| parties.get_mut(index)?.on_dealing(from, &bytes));

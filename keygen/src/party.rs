@@ -136,6 +136,14 @@ impl Round {
     }
 }
 
+/// What a participant begins with.
+pub(crate) struct Started {
+    pub(crate) party: Dealing,
+    /// One per member, by index, the sender's own included: commitments, then that member's scalar. Each must reach its
+    /// member encrypted and authenticated.
+    pub(crate) dealings: Vec<Zeroizing<Vec<u8>>>,
+}
+
 /// A participant while dealings and acknowledgements travel. Holds secrets.
 pub(crate) struct Dealing {
     round: Round,
@@ -152,13 +160,12 @@ pub(crate) struct Sealed {
 }
 
 impl Dealing {
-    /// Draws a polynomial. Returns one dealing per member, by index: commitments, then that member's scalar. Each must
-    /// reach its member encrypted and authenticated, the sender's own included.
+    /// Draws a polynomial.
     pub(crate) fn start(
         round: &Round,
         key: &PrivateKey,
         entropy: &Zeroizing<[u8; 32]>,
-    ) -> Result<(Self, Vec<Zeroizing<Vec<u8>>>), CeremonyError> {
+    ) -> Result<Started, CeremonyError> {
         let me = round.member(&key.public_key()).ok_or(CeremonyError::Library)?;
         let player = Player::new(round.info.clone(), key.clone())?;
         let rng = round.rng(entropy, me, b"deal");
@@ -167,7 +174,7 @@ impl Dealing {
             .iter()
             .map(|(_, scalar)| Zeroizing::new([commitments.encode().as_ref(), scalar.encode().as_ref()].concat()))
             .collect();
-        Ok((Self { round: round.clone(), me, dealer, player }, dealings))
+        Ok(Started { party: Self { round: round.clone(), me, dealer, player }, dealings })
     }
 
     /// Checks a dealing; the acknowledgement to send back, or `None` for one that does not earn it.

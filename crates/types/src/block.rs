@@ -288,3 +288,50 @@ pub struct FinalityProof {
     /// Strictly ascending members.
     pub votes: Vec<VoteSig>,
 }
+
+#[cfg(test)]
+mod tests {
+    // Goal: sorting leaves and sorting their bytes is one thing, since blocks do the first and roots the second.
+    use super::*;
+    use proptest::prelude::*;
+
+    fn leaf() -> impl Strategy<Value = Leaf> {
+        // few values per byte, so that equal prefixes are common
+        let hash = || proptest::collection::vec(0u8..3, 32).prop_map(|b| Hash(b.try_into().unwrap()));
+        let bidder = proptest::collection::vec(0u8..3, 20).prop_map(|b| Address(b.try_into().unwrap()));
+        let fee = prop_oneof![0u64..3, any::<u64>()];
+        prop_oneof![
+            (hash(), fee, 0u8..3, 0u8..3).prop_map(|(hash, fee_per_byte, size, gas)| Leaf::Envelope {
+                hash,
+                fee_per_byte,
+                size,
+                gas
+            }),
+            (bidder, 0u8..3, hash()).prop_map(|(bidder, seq, hash)| Leaf::Bid { bidder, seq, hash }),
+            (0u8..3, hash()).prop_map(|(seq, hash)| Leaf::Body { seq, hash }),
+            (0u8..3, hash()).prop_map(|(seq, hash)| Leaf::Tail { seq, hash }),
+            hash().prop_map(|hash| Leaf::Op { hash }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn leaves_sort_as_their_bytes(a in leaf(), b in leaf()) {
+            prop_assert_eq!(a.cmp(&b), a.bytes().cmp(&b.bytes()));
+        }
+
+        #[test]
+        fn leaves_of_one_hash_sort_as_their_bytes(fees in any::<[u64; 2]>(), classes in any::<[u8; 4]>()) {
+            let hash = Hash([7; 32]);
+            let a = Leaf::Envelope { hash, fee_per_byte: fees[0], size: classes[0], gas: classes[1] };
+            let b = Leaf::Envelope { hash, fee_per_byte: fees[1], size: classes[2], gas: classes[3] };
+            prop_assert_eq!(a.cmp(&b), a.bytes().cmp(&b.bytes()));
+        }
+    }
+
+    #[test]
+    fn an_envelopes_leaf_has_43_bytes() {
+        let leaf = Leaf::Envelope { hash: Hash([1; 32]), fee_per_byte: 2, size: 3, gas: 4 };
+        assert_eq!(leaf.bytes().len(), 43);
+    }
+}

@@ -96,3 +96,6 @@ pub fn check_signature(envelope: &Envelope, ciphertext_hash: &Hash, after: &[(Ad
     }
     if consents.next().is_some() { Err(Reason::MalformedData) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

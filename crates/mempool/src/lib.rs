@@ -43,6 +43,8 @@ mod admit;
 mod list;
 mod pool;
 mod precheck;
+#[cfg(test)]
+mod testing;
 pub use admit::{AdmitRequest, admit_batch, check_signature};
 pub use crypto::tdh2::Admitted;
 pub use pool::{Held, Mempool};

@@ -43,3 +43,6 @@ impl Mempool {
         (leaves, self.cut)
     }
 }
+
+#[cfg(test)]
+mod tests;

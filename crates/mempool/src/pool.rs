@@ -188,3 +188,6 @@ impl Mempool {
         evicted.chain(over.into_iter().filter(|(hash, _)| !ledger.is_closed(hash))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,6 @@ impl Mempool {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,15 @@ pub const ROUNDS_MAX: u64 = 3;
 ///
 /// # Security
 /// Secret. q of them open every envelope of the network before its order is fixed.
+///
+/// ```compile_fail,E0277
+/// fn printed<T: core::fmt::Debug>() {}
+/// printed::<keygen::MemberSecrets>();
+/// ```
+/// ```compile_fail,E0277
+/// fn copied<T: Clone>() {}
+/// copied::<keygen::MemberSecrets>();
+/// ```
 #[expect(missing_debug_implementations, reason = "secret")]
 pub struct MemberSecrets {
     /// x_j of the decryption secret.
@@ -26,7 +35,7 @@ pub struct MemberSecrets {
     pub beacon: Zeroizing<[u8; 32]>,
 }
 
-/// What a ceremony leaves behind.
+/// What a ceremony leaves behind. The share of a member in `parts.revealed` is here, too: anyone computes it from the logs.
 #[expect(missing_debug_implementations, reason = "secret")]
 pub struct CeremonyResult {
     /// The public key set.

@@ -222,3 +222,6 @@ pub fn cross_check(parts: &KeySetParts, secrets: &[MemberSecrets]) -> Result<(),
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

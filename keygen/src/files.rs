@@ -68,6 +68,11 @@ pub struct KeySetFile {
 }
 
 /// One member's shares, as on disk. No `Debug`, no `Clone`; the scalars are wiped on drop.
+///
+/// ```compile_fail,E0277
+/// fn printed<T: core::fmt::Debug>() {}
+/// printed::<keygen::files::ShareFile>();
+/// ```
 #[expect(missing_debug_implementations, reason = "secret")]
 pub struct ShareFile {
     /// Network id.
@@ -188,7 +193,7 @@ pub fn write_share(path: &Path, share: &ShareFile, protection: &Protection) -> R
     Ok(durable::write_private(path, &share_bytes(share, protection, SCRYPT_LOG_N)?)?)
 }
 
-/// Reads a member's shares of `network`.
+/// Reads a member's shares of `network`. That they are scalars, and of this key set, the caller checks with `crypto::keys`.
 ///
 /// # Errors
 /// Any [`FileError`] but [`FileError::Counts`].

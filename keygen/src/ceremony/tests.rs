@@ -241,3 +241,36 @@ fn a_board_takes_one_log_per_dealer_of_this_round_only() {
     assert!(matches!(board.post(&this, &longer), Err(LogError::Malformed(_) | LogError::TooLong)));
     assert_eq!(board.bytes().collect::<Vec<_>>(), [first.as_slice()]);
 }
+
+#[test]
+fn key_3_decoders_refuse_seeded_mutations_without_a_panic() {
+    let keys: Vec<PrivateKey> = seeds(4).iter().map(|seed| consensus_key(seed).unwrap()).collect();
+    let public: Vec<PublicKey> = keys.iter().map(Signer::public_key).collect();
+    let round = Round::new(&NETWORK, Secret::Decrypt, 0, &public).unwrap();
+    let start = |member: usize| Dealing::start(&round, &keys[member], &Zeroizing::new([1; 32])).unwrap();
+    let dealing = start(0).dealings[1].to_vec();
+    let ack = start(1).party.on_dealing(MemberId(0), &dealing).unwrap();
+    let log = start(0).party.seal().0;
+    let mut party = start(1).party;
+    let mut dealer = start(0).party;
+    let mut board = Board::default();
+    for case in 0u16..400 {
+        let noise = crypto::hash::sha256(&[&case.to_le_bytes()]).0;
+        let mutate = |good: &[u8]| {
+            let mut bytes = good.to_vec();
+            let at = usize::from(u16::from_le_bytes([noise[0], noise[1]])) % bytes.len();
+            match noise[2] % 3 {
+                0 => bytes[at] ^= 1 << (noise[3] % 8),
+                1 => bytes.truncate(at),
+                _ => bytes.splice(at..at, noise).for_each(drop),
+            }
+            bytes
+        };
+        assert!(party.on_dealing(MemberId(case % 4), &mutate(&dealing)).is_none(), "dealing {case}");
+        assert!(!dealer.on_ack(MemberId(case % 5), &mutate(&ack)), "ack {case}");
+        assert!(board.post(&round, &mutate(&log)).is_err(), "log {case}");
+    }
+    assert!(party.on_dealing(MemberId(0), &dealing).is_some());
+    assert!(dealer.on_ack(MemberId(1), &ack));
+    assert!(board.post(&round, &log).is_ok());
+}

@@ -228,3 +228,34 @@ fn key_5_the_cost_that_is_written_is_the_one_promised() {
     write_share(&path, &share(), &passphrase("a")).unwrap();
     assert_eq!(std::fs::read(&path).unwrap()[5..7], [1, 17]);
 }
+
+#[test]
+fn key_5_seeded_mutations_are_read_or_refused() {
+    // Under a right checksum, so that the decoders behind it are reached. What is accepted says the same again.
+    let keys = keyset_bytes(&keyset()).unwrap();
+    let plain = share_bytes(&share(), &Protection::InsecurePlaintext, CHEAP).unwrap();
+    let mut accepted = 0;
+    for case in 0u32..4_000 {
+        let noise = crypto::hash::sha256(&[&case.to_le_bytes()]);
+        let mut bytes = if case % 2 == 0 { keys.clone() } else { plain.to_vec() };
+        for chunk in noise.as_bytes()[..usize::from(noise.as_bytes()[30] % 10) * 3].as_chunks::<3>().0 {
+            let at = usize::from(u16::from_le_bytes([chunk[0], chunk[1]])) % bytes.len();
+            match chunk[2] % 4 {
+                0 => bytes[at] = chunk[2],
+                1 => bytes[at] ^= 1 << (chunk[2] >> 5),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.insert(at, chunk[2]),
+            }
+        }
+        resum(&mut bytes);
+        if let Ok(read) = parse_keyset(&bytes, &NETWORK) {
+            assert_eq!(keyset_bytes(&read).unwrap(), bytes);
+            accepted += 1;
+        }
+        if let Ok(read) = parse_share(&bytes, &NETWORK, Unlock::InsecurePlaintext) {
+            assert_eq!(read.network, NETWORK);
+            accepted += 1;
+        }
+    }
+    assert!((1..4_000).contains(&accepted), "{accepted}");
+}

@@ -186,6 +186,12 @@ impl Client {
         Ok(receiver)
     }
 
+    /// The connection has ended: connect again.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.connection.close_reason().is_some()
+    }
+
     /// Says goodbye, and waits until the member was told.
     pub async fn close(self) {
         close(&self.connection, CloseCode::Done, "");

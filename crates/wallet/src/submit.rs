@@ -1,0 +1,493 @@
+//! To all members at once; receipts checked; the fate believed when f+1 tell it.
+use crate::{
+    MemberView, NetworkView, ReceiptFault, Receipted,
+    board::{Board, Fate},
+    check_receipt,
+    link::{Line, Link},
+};
+use crypto::{hash::sha256, ids};
+use ingress::{Client, ClientError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use types::{
+    Address, Envelope, Hash, MemberId, Slot, codec,
+    reason::{Outcome as Code, Reason},
+    wire::{AccountState, Event, Params, Refusal, Status},
+};
+
+/// How patient a submitter is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubmitLimits {
+    /// For f+1 receipts, ms.
+    pub receipts_ms: u64,
+    /// For every further answer, ms; collecting goes on behind the caller.
+    pub collect_ms: u64,
+    /// Silence about an item after which members are asked, ms.
+    pub poll_ms: u64,
+    /// Between attempts to reach a member, ms.
+    pub retry_ms: u64,
+    /// Spread of repeated sends, ms.
+    pub jitter_ms: u64,
+}
+
+impl Default for SubmitLimits {
+    fn default() -> Self {
+        Self { receipts_ms: 3_000, collect_ms: 10_000, poll_ms: 2_000, retry_ms: 250, jitter_ms: 20 }
+    }
+}
+
+/// Why a member gave no receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// It said so.
+    Refusal(Refusal),
+    /// What it sent is no receipt.
+    Fault(ReceiptFault),
+    /// It did not answer, or could not be reached, as long as was waited; with the last refusal that might have passed.
+    Silent(Option<Refusal>),
+}
+
+/// What members answered so far, in the order of their answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Receipts that hold, one per member.
+    pub receipts: Vec<Receipted>,
+    /// Everybody else who has answered.
+    pub refused: Vec<(MemberId, Refused)>,
+}
+
+impl Collected {
+    fn answered(&self) -> usize {
+        self.receipts.len().saturating_add(self.refused.len())
+    }
+}
+
+/// An envelope on its way. Dropping it stops the waiting, not the sending.
+pub struct Submission {
+    item: Hash,
+    members: usize,
+    collected: watch::Receiver<Collected>,
+    _watched: Watched,
+}
+
+impl fmt::Debug for Submission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submission").field("item", &self.item).finish_non_exhaustive()
+    }
+}
+
+impl Submission {
+    /// Envelope hash.
+    #[must_use]
+    pub const fn item(&self) -> Hash {
+        self.item
+    }
+    /// What has come so far.
+    #[must_use]
+    pub fn collected(&self) -> Collected {
+        self.collected.borrow().clone()
+    }
+    /// Waits until every member has answered or been waited for.
+    pub async fn all(&self) -> Collected {
+        let mut collected = self.collected.clone();
+        collected.wait_for(|so_far| so_far.answered() >= self.members).await.ok();
+        self.collected()
+    }
+}
+
+/// Fewer than f+1 receipts in time. The submission goes on: more may come, and the item may be in a set all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("{have} of {need} receipts")]
+pub struct SubmitError {
+    /// Receipts in time.
+    pub have: usize,
+    /// f + 1.
+    pub need: usize,
+    /// What goes on.
+    pub submission: Submission,
+}
+
+/// What became of an item that was executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Envelope hash.
+    pub item: Hash,
+    /// Receipts until now.
+    pub receipts: Vec<Receipted>,
+    /// The slot whose set it is in.
+    pub slot: Slot,
+    /// Place in L_h.
+    pub index: u32,
+    /// Outcome.
+    pub outcome: Code,
+    /// The leg that decided an abort; 0 where none did, or where members do not agree on it.
+    pub leg: u8,
+}
+
+/// Why there is no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutcomeError {
+    /// f+1 members say that it can be in no set any more.
+    #[error("dropped: reason {code}")]
+    Dropped {
+        /// [`Reason`] number.
+        code: u16,
+    },
+    /// f+1 members name an outcome that this version does not know.
+    #[error("outcome {0} is unknown here")]
+    Unknown(u8),
+    /// Nothing that f+1 members agree on in time.
+    #[error("no f + 1 equal answers in time")]
+    Patience,
+}
+
+impl OutcomeError {
+    /// The reason of a drop, if this version knows it.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        if let Self::Dropped { code } = self { Reason::from_number(*code) } else { None }
+    }
+}
+
+struct Shared {
+    view: NetworkView,
+    limits: SubmitLimits,
+    links: Vec<Arc<Link>>,
+    board: Mutex<Board>,
+    /// Rises when the board learns something.
+    learned: watch::Sender<u64>,
+}
+
+impl Shared {
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn tell(&self) {
+        self.learned.send_modify(|n| *n = n.wrapping_add(1));
+    }
+}
+
+/// Keeps an item on the board.
+struct Watched {
+    shared: Arc<Shared>,
+    item: Hash,
+}
+
+impl Watched {
+    fn new(shared: &Arc<Shared>, item: Hash) -> Self {
+        shared.board().watch(item);
+        Self { shared: Arc::clone(shared), item }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.shared.board().forget(&self.item);
+    }
+}
+
+/// Connections to all members of a network, shared by everything that a process submits.
+pub struct Submitter {
+    shared: Arc<Shared>,
+    listeners: Vec<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Submitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submitter").field("network", &self.shared.view.id).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Submitter {
+    fn drop(&mut self) {
+        self.listeners.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Submitter {
+    /// Starts to connect to every member and to listen to its events, inside a tokio runtime. A member that is away is
+    /// tried again for as long as the submitter lives.
+    #[must_use]
+    pub fn start(view: NetworkView, limits: SubmitLimits) -> Self {
+        let link =
+            |member: &MemberView| Arc::new(Link { view: member.clone(), line: watch::Sender::new(Line::Trying) });
+        let links: Vec<_> = view.members.iter().map(link).collect();
+        let board = Mutex::new(Board::new(view.witness_count()));
+        let shared = Arc::new(Shared { view, limits, links, board, learned: watch::Sender::new(0) });
+        let listen = |link: &Arc<Link>| tokio::spawn(listen(Arc::clone(link), Arc::clone(&shared)));
+        let listeners = shared.links.iter().map(listen).collect();
+        Self { shared, listeners }
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn view(&self) -> &NetworkView {
+        &self.shared.view
+    }
+
+    /// Sends an envelope to all members; returns at f+1 receipts that hold, and goes on collecting.
+    ///
+    /// # Errors
+    /// [`SubmitError`] when everybody has answered or the time is over, with what goes on.
+    pub async fn submit(&self, envelope: &Envelope) -> Result<Submission, SubmitError> {
+        let item = ids::hash_envelope(envelope);
+        let (collecting, collected) = watch::channel(Collected::default());
+        let watched = Watched::new(&self.shared, item);
+        let sent = Arc::new(Sent {
+            item,
+            expiry: envelope.signed.header.expiry_slot,
+            bytes: codec::encode(envelope),
+            collecting,
+        });
+        for link in &self.shared.links {
+            tokio::spawn(Arc::clone(&sent).deliver(Arc::clone(link), Arc::clone(&self.shared)));
+        }
+        let members = self.shared.links.len();
+        let submission = Submission { item, members, collected, _watched: watched };
+        let need = self.shared.view.witness_count();
+        let mut collected = submission.collected.clone();
+        let enough = collected.wait_for(|so_far| so_far.receipts.len() >= need || so_far.answered() >= members);
+        timeout(Duration::from_millis(self.shared.limits.receipts_ms), enough).await.ok();
+        let have = submission.collected.borrow().receipts.len();
+        if have >= need { Ok(submission) } else { Err(SubmitError { have, need, submission }) }
+    }
+
+    /// Waits for what becomes of an item, until f+1 members tell the same.
+    ///
+    /// # Errors
+    /// [`OutcomeError`]: dropped, or nothing agreed on in time.
+    pub async fn outcome(&self, submission: &Submission, patience: Duration) -> Result<Outcome, OutcomeError> {
+        let item = submission.item;
+        let fate = timeout(patience, self.fate(&item)).await.map_err(|_elapsed| OutcomeError::Patience)?;
+        let (slot, index, outcome, mut leg) = match fate {
+            Fate::Executed { slot, index, outcome, leg } => (slot, index, outcome, leg),
+            Fate::Dropped { code } => return Err(OutcomeError::Dropped { code }),
+        };
+        let outcome = Code::from_number(outcome).ok_or(OutcomeError::Unknown(outcome))?;
+        if leg.is_none() && (outcome.is_failed() || outcome.is_aborted()) {
+            // Events name no leg; members that are asked do.
+            self.poll(&item).await;
+            if let Some(Fate::Executed { leg: agreed, .. }) = self.shared.board().fate(&item) {
+                leg = agreed;
+            }
+        }
+        let receipts = submission.collected().receipts;
+        Ok(Outcome { item, receipts, slot, index, outcome, leg: leg.unwrap_or(0) })
+    }
+
+    async fn fate(&self, item: &Hash) -> Fate {
+        let mut learned = self.shared.learned.subscribe();
+        loop {
+            let fate = self.shared.board().fate(item);
+            if let Some(fate) = fate {
+                return fate;
+            }
+            let news = learned.changed();
+            if timeout(Duration::from_millis(self.shared.limits.poll_ms), news).await.is_err() {
+                self.poll(item).await;
+            }
+        }
+    }
+
+    /// Asks all members where an item is.
+    async fn poll(&self, item: &Hash) {
+        let mut answers = self.ask(*item, |client, item| async move { client.status(&item).await });
+        while let Some((member, answer)) = answers.recv().await {
+            if let Ok(status) = answer {
+                self.shared.board().status(member, item, &status);
+            }
+        }
+        self.shared.tell();
+    }
+
+    /// What each member says of its clock, slot and prices, by index; `None` for who does not answer.
+    pub async fn params(&self) -> Vec<Option<Params>> {
+        self.all((), |client, ()| async move { client.params().await }).await
+    }
+
+    /// A ledger account as each member sees it, by index; `None` for who does not answer.
+    pub async fn account(&self, address: Address) -> Vec<Option<AccountState>> {
+        self.all(address, |client, address| async move { client.account(&address).await }).await
+    }
+
+    /// Where an item is as each member sees it, by index; `None` for who does not answer.
+    pub async fn status(&self, item: Hash) -> Vec<Option<Status>> {
+        self.all(item, |client, item| async move { client.status(&item).await }).await
+    }
+
+    /// Parameters to seal by: those of the member in the middle by its last final slot, among those that answer for this
+    /// network. With f+1 or more members before and behind it, nobody alone can push it far. `None`: fewer than f+1 answer.
+    pub async fn current(&self) -> Option<Params> {
+        let view = &self.shared.view;
+        let mut answers: Vec<Params> =
+            self.params().await.into_iter().flatten().filter(|params| params.network == view.id).collect();
+        if answers.len() < view.witness_count() {
+            return None;
+        }
+        answers.sort_by_key(|params| (params.last_final, params.opened, params.gas_price, params.byte_price));
+        let middle = answers.len() >> 1;
+        answers.into_iter().nth(middle)
+    }
+
+    async fn all<Q, T, F>(
+        &self,
+        question: Q,
+        ask: impl Fn(Arc<Client>, Q) -> F + Clone + Send + 'static,
+    ) -> Vec<Option<T>>
+    where
+        Q: Clone + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, ClientError>> + Send,
+    {
+        let mut told: Vec<Option<T>> = self.shared.links.iter().map(|_| None).collect();
+        let mut answers = self.ask(question, ask);
+        while let Some((member, answer)) = answers.recv().await {
+            if let (Ok(answer), Some(place)) = (answer, told.get_mut(usize::from(member.0))) {
+                *place = Some(answer);
+            }
+        }
+        told
+    }
+
+    /// Asks all members that are there at once; each answers once, and the channel ends.
+    fn ask<Q, T, F>(
+        &self,
+        question: Q,
+        ask: impl Fn(Arc<Client>, Q) -> F + Clone + Send + 'static,
+    ) -> mpsc::Receiver<(MemberId, Result<T, ClientError>)>
+    where
+        Q: Clone + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, ClientError>> + Send,
+    {
+        let (answer, answers) = mpsc::channel(self.shared.links.len().max(1));
+        for link in &self.shared.links {
+            let (link, question, ask, answer) = (Arc::clone(link), question.clone(), ask.clone(), answer.clone());
+            tokio::spawn(async move {
+                if let Some(client) = link.now().await {
+                    let told = ask(client, question).await;
+                    // Nobody waits any more: nothing to do.
+                    answer.send((link.view.member, told)).await.ok();
+                }
+            });
+        }
+        answers
+    }
+}
+
+/// Keeps the connection to one member, and brings its events onto the board, for as long as the submitter lives.
+async fn listen(link: Arc<Link>, shared: Arc<Shared>) {
+    let pause = Duration::from_millis(shared.limits.retry_ms);
+    let mut from = Slot(0);
+    loop {
+        match link.connect().await {
+            Ok(client) => {
+                link.line.send_replace(Line::Up(Arc::clone(&client)));
+                while !client.is_closed() {
+                    follow(&client, link.view.member, &shared, &mut from).await;
+                    sleep(pause).await;
+                }
+                link.line.send_replace(Line::Trying);
+            }
+            Err(error) => {
+                tracing::debug!(member = %link.view.member, %error, "submit.away");
+                link.line.send_replace(Line::Away);
+                sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// Events until the subscription ends.
+async fn follow(client: &Client, member: MemberId, shared: &Shared, from: &mut Slot) {
+    let Ok(mut events) = client.subscribe(*from).await else { return };
+    while let Some(event) = events.recv().await {
+        if let Event::Final { slot, .. } | Event::Opened { slot, .. } | Event::Executed { slot, .. } = &event {
+            // What a slot's items became is told while later slots are: a new subscription begins a little earlier.
+            *from = (*from).max(slot.prev().prev());
+        }
+        let concerned = shared.board().event(member, &event);
+        if concerned {
+            shared.tell();
+        }
+    }
+}
+
+/// One envelope on its way to all members.
+struct Sent {
+    item: Hash,
+    expiry: Slot,
+    bytes: Vec<u8>,
+    collecting: watch::Sender<Collected>,
+}
+
+impl Sent {
+    /// Sends until the member answers for good, or patience ends.
+    async fn deliver(self: Arc<Self>, link: Arc<Link>, shared: Arc<Shared>) {
+        let mut passing = None;
+        let patience = Duration::from_millis(shared.limits.collect_ms);
+        let answered = timeout(patience, self.attempts(&link, &shared, &mut passing)).await;
+        let member = link.view.member;
+        let answer = answered.unwrap_or(Err(Refused::Silent(passing)));
+        if let Err(refused) = &answer {
+            tracing::debug!(item = %self.item, %member, ?refused, "submit.refused");
+        }
+        self.collecting.send_modify(|collected| match answer {
+            Ok(receipted) => collected.receipts.push(receipted),
+            Err(refused) => collected.refused.push((member, refused)),
+        });
+    }
+
+    async fn attempts(
+        &self,
+        link: &Link,
+        shared: &Shared,
+        passing: &mut Option<Refusal>,
+    ) -> Result<Receipted, Refused> {
+        let mut attempt = 0u32;
+        loop {
+            // Without a listener the submitter is gone, and with it the reason to send.
+            let Some(client) = link.up().await else { return Err(Refused::Silent(passing.take())) };
+            let told = client.submit_bytes(&self.bytes).await;
+            let wait_ms = match told {
+                Ok(note) => return self.receipted(&link.view, &shared.view.id, note),
+                Err(ClientError::Refused(refusal)) if refusal.retry_after_ms == 0 => {
+                    return Err(Refused::Refusal(refusal));
+                }
+                Err(ClientError::Refused(refusal)) => {
+                    let wait_ms = u64::from(refusal.retry_after_ms);
+                    *passing = Some(refusal);
+                    wait_ms
+                }
+                Err(_away) => shared.limits.retry_ms,
+            };
+            attempt = attempt.saturating_add(1);
+            let jitter = self.jitter(link.view.member, attempt, shared.limits.jitter_ms);
+            sleep(Duration::from_millis(wait_ms.saturating_add(jitter))).await;
+        }
+    }
+
+    fn receipted(&self, member: &MemberView, network: &Hash, note: String) -> Result<Receipted, Refused> {
+        match check_receipt(network, member, &self.item, self.expiry, &note) {
+            Ok(receipt) => Ok(Receipted { member: member.member, receipt, note }),
+            Err(fault) => Err(Refused::Fault(fault)),
+        }
+    }
+
+    /// 0 to `spread` ms that differ by item, member and attempt: nobody's sends march in step, and no randomness is drawn.
+    fn jitter(&self, member: MemberId, attempt: u32, spread: u64) -> u64 {
+        let digest = sha256(&[self.item.as_ref(), &member.0.to_le_bytes(), &attempt.to_le_bytes()]);
+        let [a, b, ..] = digest.0;
+        u64::from(u16::from_le_bytes([a, b])).checked_rem(spread.saturating_add(1)).unwrap_or(0)
+    }
+}

@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn golden_digests_of_every_struct() {
-        let files = vectors::json("eip712", &["structs.json"]);
+        let files = vectors::json("tests/vectors/eip712", &["structs.json"]);
         let file = &files["structs.json"];
         let network = hash(&file["network"]);
         assert_eq!(network, sha256(&[b"lockstep/test-network"]));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn envelope_digest_takes_every_field_of_the_header() {
-        let files = vectors::json("eip712", &["structs.json"]);
+        let files = vectors::json("tests/vectors/eip712", &["structs.json"]);
         let header = EnvelopeHeader {
             version: 1,
             network: sha256(&[b"lockstep/test-network"]),

@@ -1,7 +1,7 @@
 //! secp256k1 as Ethereum uses it: recoverable signatures over a 32-byte digest, low s, v 27 or 28.
 use crate::hash::keccak256;
 use alloc::boxed::Box;
-use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
+use k256::ecdsa::{SigningKey, VerifyingKey};
 use types::{Address, EthSignature, Hash};
 use zeroize::Zeroizing;
 
@@ -96,8 +96,8 @@ fn checked_form(signature: &EthSignature) -> Result<([u8; 64], bool), EthError> 
 
 #[cfg(any(test, not(feature = "native")))]
 fn recover_portable(digest: &Hash, rs: &[u8; 64], y_odd: bool) -> Result<Address, EthError> {
-    let signature = Signature::from_slice(rs).map_err(|_range| EthError::NotRecoverable)?;
-    VerifyingKey::recover_from_prehash(digest.as_ref(), &signature, RecoveryId::new(y_odd, false))
+    let signature = k256::ecdsa::Signature::from_slice(rs).map_err(|_range| EthError::NotRecoverable)?;
+    VerifyingKey::recover_from_prehash(digest.as_ref(), &signature, k256::ecdsa::RecoveryId::new(y_odd, false))
         .map(|key| address_of(&key))
         .map_err(|_no_key| EthError::NotRecoverable)
 }

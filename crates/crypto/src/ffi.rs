@@ -12,7 +12,8 @@
 use alloc::{vec, vec::Vec};
 use blst::{BLST_ERROR, blst_fp12, blst_fr, blst_p1, blst_p1_affine, blst_p2, blst_p2_affine, blst_scalar, limb_t};
 use core::{mem::size_of, ptr};
-use zeroize::DefaultIsZeroes;
+use subtle::ConstantTimeEq;
+use zeroize::{DefaultIsZeroes, Zeroizing};
 
 /// Bits of a scalar below the order.
 const SCALAR_BITS: usize = 255;
@@ -60,8 +61,10 @@ impl Fr {
     pub(crate) fn to_bytes(self) -> [u8; 32] {
         self.scalar().b
     }
+    /// In constant time.
     pub(crate) fn is_zero(&self) -> bool {
-        *self == Self::default()
+        let bytes = Zeroizing::new(self.to_bytes());
+        bytes.ct_eq(&[0; 32]).into()
     }
     pub(crate) fn add(&self, other: &Self) -> Self {
         let mut out = Self::default();
@@ -452,4 +455,4 @@ fn miller_loop(p: &G1Affine, q: &G2Affine) -> blst_fp12 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

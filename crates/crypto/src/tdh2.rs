@@ -122,4 +122,4 @@ fn seal_with(key: &EncryptionKey, k: &[u8; 16], secrets: &Secrets, aad: &[u8], m
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

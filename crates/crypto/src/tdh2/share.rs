@@ -41,13 +41,6 @@ pub struct HeldShare {
     point: Box<G1Affine>,
 }
 
-#[cfg(test)]
-impl HeldShare {
-    pub(super) fn point_for_test(&self) -> &G1Affine {
-        &self.point
-    }
-}
-
 impl Drop for HeldShare {
     fn drop(&mut self) {
         self.point.zeroize();

@@ -1,1 +1,79 @@
+// Goal: weights are Lagrange's, small where the design says so, and whatever form they have gives one point. Method:
+// integer against field weights for random sets, known sizes, and shares of a known secret.
+use super::*;
+use proptest::prelude::*;
+use std::vec;
 
+fn ids(indices: &[u16]) -> Vec<MemberId> {
+    indices.iter().copied().map(MemberId).collect()
+}
+
+/// Bits of the largest numerator, and whether the denominator is 1; `None` for field weights.
+fn shape(weights: &Weights) -> Option<(u32, bool)> {
+    match &weights.kind {
+        Kind::Integer { numerators, inverse } => {
+            let most = numerators.iter().map(|(_, magnitude)| 128 - magnitude.leading_zeros()).max();
+            Some((most.unwrap_or(0), inverse.is_none()))
+        }
+        Kind::Field(_) => None,
+    }
+}
+
+#[test]
+fn sizes_are_those_of_the_design() {
+    for (q, bits) in [(3, 2), (11, 9), (43, 40), (86, 83)] {
+        let first: Vec<u16> = (0..q).collect();
+        assert_eq!(shape(&Weights::new(&ids(&first))), Some((bits, true)), "first {q}");
+        let run: Vec<u16> = (0..q).map(|at| at + 3).collect();
+        assert_eq!(shape(&Weights::new(&ids(&run))).map(|(_, one)| one), Some(true), "run of {q}");
+    }
+    let lambdas = Weights::new(&ids(&[0, 1, 2]));
+    let Kind::Integer { numerators, inverse: None } = lambdas.kind else { panic!("integers") };
+    assert_eq!(numerators, vec![(false, 3), (true, 3), (false, 1)]);
+    // {1, 2, 4}: 8/3, -2, 1/3.
+    let thirds = Weights::new(&ids(&[0, 1, 3]));
+    let Kind::Integer { numerators, inverse: Some(inverse) } = thirds.kind else { panic!("over three") };
+    assert_eq!(numerators, vec![(false, 8), (true, 6), (false, 1)]);
+    assert!(inverse.mul(&Fr::reduce(&[3])) == Fr::reduce(&[1]));
+}
+
+#[test]
+fn spread_sets_fall_back_to_field_weights() {
+    let spread: Vec<u16> = (0..64).map(|at| at * 2).collect();
+    assert_eq!(shape(&Weights::new(&ids(&spread))), None);
+}
+
+#[test]
+fn consecutive_members_are_chosen_first() {
+    assert_eq!(choose(&ids(&[0, 2, 3, 4]), 3), Some(vec![1, 2, 3]));
+    assert_eq!(choose(&ids(&[0, 1, 3]), 3), Some(vec![0, 1, 2]));
+    assert_eq!(choose(&ids(&[0, 1, 2, 3]), 3), Some(vec![0, 1, 2]));
+    assert_eq!(choose(&ids(&[0, 1]), 3), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn integer_and_field_weights_give_the_secret(
+        indices in proptest::collection::btree_set(0u16..128, 1..12),
+        coefficients in proptest::collection::vec(any::<u64>(), 12),
+    ) {
+        let members: Vec<MemberId> = indices.into_iter().map(MemberId).collect();
+        let polynomial: Vec<Fr> = coefficients.iter().take(members.len()).map(|c| Fr::reduce(&c.to_le_bytes())).collect();
+        let value = |member: &MemberId| {
+            let x = Fr::reduce(&(member.0 + 1).to_le_bytes());
+            polynomial.iter().rev().fold(Fr::default(), |sum, c| sum.mul(&x).add(c))
+        };
+        let shares: Vec<G1Affine> =
+            members.iter().map(|m| G1Affine::generator().mul(&value(m)).affine().unwrap_or(G1Affine::generator())).collect();
+        let shares_g2: Vec<G2Affine> =
+            members.iter().map(|m| G2Affine::generator().point().mul(&value(m)).affine().unwrap()).collect();
+        let secret = G1Affine::generator().mul(&polynomial[0]);
+        let secret_g2 = G2Affine::generator().point().mul(&polynomial[0]).affine();
+        let field = Weights { kind: Kind::Field(Weights::field(&members)) };
+        prop_assert!(Weights::new(&members).combine_g1(&shares) == secret);
+        prop_assert!(field.combine_g1(&shares) == secret);
+        prop_assert!(Weights::new(&members).combine_g2(&shares_g2).affine() == secret_g2);
+        prop_assert!(field.combine_g2(&shares_g2).affine() == secret_g2);
+    }
+}

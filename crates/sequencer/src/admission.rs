@@ -67,7 +67,7 @@ impl Sequencer {
     }
 
     /// Payer and nonce of a unit that is pending here or was included.
-    fn payer_of(&self, unit: &Hash) -> Option<(types::Address, types::Nonce)> {
+    pub(crate) fn payer_of(&self, unit: &Hash) -> Option<(types::Address, types::Nonce)> {
         let pending = self.pool.get(unit).map(|held| (held.terms.account, held.terms.nonce));
         pending.or_else(|| self.included.get(unit).copied())
     }

@@ -490,6 +490,8 @@ pub enum Phase {
     Executed {
         /// Outcome per unit of L_h.
         outcomes: Vec<Outcome>,
+        /// Units with legs on two rollups or more.
+        bundles: usize,
     },
 }
 

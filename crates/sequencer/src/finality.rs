@@ -13,8 +13,8 @@ use crypto::finality::{self, SetHashes};
 use mempool::Held;
 use std::{collections::BTreeSet, sync::Arc};
 use types::{
-    Block, FinalityProof, Hash, Head, MemberId, Nonce, ShareHeader, ShareMode, SignedHeader, Slot, SlotResult,
-    Timestamp, codec, wire::Event,
+    Block, FinalityProof, Hash, Head, MemberId, ShareHeader, ShareMode, SignedHeader, Slot, SlotResult, Timestamp,
+    codec, wire::Event,
 };
 
 impl Sequencer {
@@ -246,7 +246,7 @@ impl Sequencer {
         let mut terms = Vec::with_capacity(unopened.units.len());
         for (hash, envelope) in &unopened.units {
             terms.push(Terms::of(*hash, &envelope.signed.header));
-            let after = vec![(types::Address::ZERO, Nonce(0)); envelope.signed.header.after.len()];
+            let after = envelope.signed.header.after.iter().filter_map(|u| self.payer_of(u)).collect();
             self.queue.push_back(crate::AdmitItem { hash: *hash, envelope: Arc::clone(envelope), after });
         }
         self.recent.insert(slot, unopened.units.clone());

@@ -7,7 +7,10 @@ use crate::{
 };
 use crypto::{hash, merkle, tdh2::SharePoint};
 use ordering::Unit;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use types::{
     G1Bytes, G2Bytes, Hash, MemberId, Opening, ShareChunk, ShareForm, ShareHeader, ShareMessage, Slot, SlotResult,
     Timestamp, codec, limits,
@@ -75,6 +78,16 @@ fn shares(message: &ShareMessage) -> Option<Vec<SharePoint>> {
 /// Outcome codes of a result; an unknown number cannot come out of our own execution.
 pub(crate) fn outcomes(result: &SlotResult) -> Vec<Outcome> {
     result.outcomes.iter().map(|code| Outcome::from_number(*code).unwrap_or(Outcome::OtherInvalid)).collect()
+}
+
+/// Units that touch two rollups or more.
+fn bundles(result: &SlotResult) -> usize {
+    let mut touched: BTreeMap<Hash, usize> = BTreeMap::new();
+    for leaf in result.units.iter().flatten() {
+        let count = touched.entry(leaf.unit).or_default();
+        *count = count.saturating_add(1);
+    }
+    touched.values().filter(|count| **count > 1).count()
 }
 
 impl Sequencer {
@@ -229,7 +242,7 @@ impl Sequencer {
             }
         }
         self.out.push(Effect::Event(Event::Executed { slot, outcomes: result.outcomes.clone() }));
-        self.out.push(Effect::Phase { slot, phase: Phase::Executed { outcomes } });
+        self.out.push(Effect::Phase { slot, phase: Phase::Executed { bundles: bundles(&result), outcomes } });
         unexecuted.result = Some(result);
         Ok(())
     }

@@ -3,7 +3,7 @@ use crate::{derive::Derived, lists};
 use crypto::merkle;
 use std::collections::BTreeSet;
 use types::{
-    Amount, BlockHeader, Entry, Epoch, G2Bytes, Hash, Kind, LeftHeadItem, ListSet, Network, Opening, Params,
+    Amount, BlockHeader, Entry, Epoch, G2Bytes, Hash, Kind, Leaf, LeftHeadItem, ListSet, Network, Opening, Params,
     SignedHeader, Slot, SlotResult, codec, limits, reason::Why,
 };
 
@@ -103,14 +103,17 @@ fn left_heads(slot: Slot, heads: &[(Hash, SignedHeader, Hash)]) -> Vec<Vec<u8>> 
     out
 }
 
-/// Hashes of the left envelopes whose header belongs into LEFTHEAD: reasons 1 to 7, first time in the epoch.
+/// Hashes of the listed envelopes that are left and whose header belongs into LEFTHEAD, first time in the epoch:
+/// reasons 1 to 7, and INADMISSIBLE, so that no reason has to be believed.
 pub(crate) fn heads_wanted(derived: &Derived, seen: &BTreeSet<Hash>) -> Vec<Hash> {
+    let recount = |why: u8| (Why::NoRoom.number()..=Why::BelowBase.number()).contains(&why);
     let mut hashes: Vec<Hash> = derived
         .left
         .iter()
-        .filter(|l| (Why::NoRoom.number()..=Why::BelowBase.number()).contains(&l.why))
+        .filter(|l| matches!(l.leaf, Leaf::Envelope { .. }))
+        .filter(|l| recount(l.why) || l.why == Why::Inadmissible.number())
         .map(|l| l.leaf.hash())
-        .filter(|h| !seen.contains(h))
+        .filter(|h| !seen.contains(h) && derived.selection.set.binary_search(h).is_err())
         .collect();
     hashes.sort_unstable();
     hashes.dedup();

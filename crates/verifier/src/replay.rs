@@ -1,0 +1,332 @@
+//! Entries in log order: the grammar of sections, and who checks what.
+mod close;
+mod exec;
+mod open;
+mod section;
+
+use crate::{Anchor, AnchorError, Checks, Finding};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec::Vec,
+};
+use auction_rules::Ledger;
+use crypto::{ids, merkle};
+use execution::{Executor, Registry};
+use section::{Closed, Section};
+use tlog::Tree;
+use types::{
+    Address, Block, BlockHeader, ENTRY_TAG, ENTRY_VERSION, Entry, Envelope, FinalityProof, Hash, Head, Kind, Nonce,
+    SignedHeader, Slot, SlotResult, codec, limits, reason,
+};
+
+/// Place of an included envelope: slot, and, as far as known, index in the order, outcome code and deciding leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Slot of its set.
+    pub slot: Slot,
+    /// Place in L_h.
+    pub index: Option<u32>,
+    /// Outcome code and leg.
+    pub outcome: Option<(u8, u8)>,
+}
+
+/// What a log says when it was read to the end: what a member continues from.
+#[derive(Debug)]
+pub struct State {
+    /// After the last CLOSE.
+    pub ledger: Ledger,
+    /// Over all entries.
+    pub tree: Tree,
+    /// Header of the last CLOSE; `None` when there is no section.
+    pub last: Option<BlockHeader>,
+    /// Set of the last CLOSE, ascending, when the log does not open it.
+    pub unopened: Option<Vec<(Hash, Envelope)>>,
+    /// Head after the last part B; after genesis when there is none.
+    pub reveal: Head,
+    /// Opened slots without EXEC: order and result.
+    pub unexecuted: Vec<(Slot, Vec<Hash>, SlotResult)>,
+    /// Left envelopes whose header the log holds.
+    pub left_heads: BTreeSet<Hash>,
+    /// Payer and nonce of envelopes that `after` may still name.
+    pub included: BTreeMap<Hash, (Address, Nonce)>,
+    /// Included envelopes, in log order.
+    pub placed: Vec<(Hash, Placed)>,
+    /// The rollups after the last opened slot.
+    pub executor: Executor,
+}
+
+/// An opened slot that waits for its EXEC.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) slot: Slot,
+    pub(crate) order: Vec<Hash>,
+    pub(crate) result: SlotResult,
+}
+
+/// Where the next entry belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing read yet.
+    Start,
+    /// After EPOCH(0), records still due.
+    Registry,
+    /// Between sections: EXEC or CLOSE.
+    Between,
+    /// Inside part A.
+    PartA,
+    /// Part A is complete, BEACON is due.
+    PartB(Due),
+}
+
+/// What part B still owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Beacon,
+    Auction,
+    Order,
+    Opened,
+}
+
+/// Reads a log entry by entry and checks it. See the crate's story.
+#[derive(Debug)]
+pub struct Replay {
+    anchor: Anchor,
+    checks: Checks,
+    tree: Tree,
+    stage: Stage,
+    ledger: Ledger,
+    /// As of the reveal of the slot before: what sets are judged on.
+    judged: Ledger,
+    executor: Executor,
+    registry: Registry,
+    records: u32,
+    last: BlockHeader,
+    last_digest: Hash,
+    reveal: Head,
+    section: Section,
+    pending: Vec<Pending>,
+    left_heads: BTreeSet<Hash>,
+    included: BTreeMap<Hash, (Address, Nonce)>,
+    placed: Vec<(Hash, Placed)>,
+    by_hash: BTreeMap<Hash, usize>,
+    findings: Vec<Finding>,
+    /// Signed headers of left envelopes of the epoch.
+    headers: BTreeMap<Hash, SignedHeader>,
+    /// An EXEC was read since the last CLOSE.
+    exec_read: bool,
+    /// The entry that is read completes what `reveal` covers.
+    section_done: bool,
+    index: u64,
+    units: u64,
+    finality: u64,
+}
+
+impl Replay {
+    /// A replay from genesis.
+    ///
+    /// # Errors
+    /// [`AnchorError`] when the rollups cannot be executed.
+    pub fn new(anchor: &Anchor, checks: Checks) -> Result<Self, AnchorError> {
+        let last = Block::genesis(anchor.id).header;
+        let genesis = &anchor.network.genesis;
+        Ok(Self {
+            checks,
+            tree: Tree::new(),
+            stage: Stage::Start,
+            ledger: anchor.ledger.clone(),
+            judged: anchor.ledger.clone(),
+            executor: anchor.executor()?,
+            registry: Registry::new(&genesis.rollups, genesis.params.slot_ms),
+            records: 0,
+            last_digest: ids::block_digest(&last),
+            last,
+            reveal: Tree::new().head(),
+            section: Section::default(),
+            pending: Vec::new(),
+            left_heads: BTreeSet::new(),
+            included: BTreeMap::new(),
+            placed: Vec::new(),
+            by_hash: BTreeMap::new(),
+            findings: Vec::new(),
+            headers: BTreeMap::new(),
+            exec_read: false,
+            section_done: false,
+            index: 0,
+            units: 0,
+            finality: 0,
+            anchor: anchor.clone(),
+        })
+    }
+
+    /// RFC 6962 root over the opening accounts.
+    #[must_use]
+    pub fn ledger_root(&self) -> Hash {
+        self.anchor.ledger.account_root()
+    }
+    /// Hash over the rollups' state roots.
+    #[must_use]
+    pub fn states(&self) -> Hash {
+        self.executor.states_root()
+    }
+    /// What was found so far. After the first finding later entries are hashed but not judged.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+    /// Slots whose section has begun.
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        self.last.height.0
+    }
+    /// Units of all sets.
+    #[must_use]
+    pub fn units(&self) -> u64 {
+        self.units
+    }
+    /// Proofs of finality that verified.
+    #[must_use]
+    pub fn finalities(&self) -> u64 {
+        self.finality
+    }
+    /// Head over the entries read.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.tree.head()
+    }
+    /// The slot whose CLOSE was read last, while its part A may still be incomplete.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.last.height
+    }
+
+    /// The next entry.
+    pub fn entry(&mut self, index: u64, bytes: &[u8]) {
+        self.index = index;
+        if self.findings.is_empty() {
+            match codec::decode::<Entry>(bytes, limits::ENTRY_BYTES_MAX) {
+                Ok(entry) if entry.tag == ENTRY_TAG && entry.version == ENTRY_VERSION => self.kind(entry.kind, bytes),
+                Ok(_) => self.find(reason::Finding::EntryMalformed, "tag or version"),
+                Err(error) => self.find(reason::Finding::EntryMalformed, &format!("{error}")),
+            }
+        }
+        self.tree.append(bytes);
+        if core::mem::take(&mut self.section_done) {
+            self.reveal = self.tree.head();
+        }
+    }
+
+    fn kind(&mut self, kind: Kind, bytes: &[u8]) {
+        let wanted = self.stage;
+        match (wanted, kind) {
+            (Stage::Start, Kind::Epoch { registry, .. }) => self.epoch(registry, bytes),
+            (Stage::Registry, Kind::Registry { first, records, .. }) => self.registry(first, &records),
+            (Stage::Between, kind @ Kind::Exec { .. }) => self.exec(kind),
+            (
+                Stage::Between,
+                Kind::Close { slot, header, candidates, bytes, gas, forced, cut, byte_price, gas_price },
+            ) => {
+                self.close(Closed { slot, header, candidates, bytes, gas, forced, cut, byte_price, gas_price });
+            }
+            (Stage::PartA, kind) => self.part_a(kind),
+            (Stage::PartB(due), kind) => self.part_b(due, kind),
+            (_, kind) => self.out_of_place(&kind),
+        }
+        self.complete_part_a();
+    }
+
+    fn out_of_place(&mut self, kind: &Kind) {
+        self.find(reason::Finding::SectionOrder, &format!("{} where another entry belongs", kind.name()));
+    }
+
+    /// EPOCH(0) is a function of the genesis file.
+    fn epoch(&mut self, registry: types::SetRef, bytes: &[u8]) {
+        let records = self.anchor.network.registry();
+        let leaves: Vec<_> = records.iter().map(codec::encode).collect();
+        let wanted = merkle::set_ref(&leaves);
+        let epoch =
+            self.anchor.network.first_epoch(self.anchor.id, ids::rules_id(), wanted, self.ledger_root(), self.states());
+        if registry != wanted || Entry::bytes(epoch) != bytes {
+            self.find(reason::Finding::EpochWrong, "not what the genesis file gives");
+        }
+        self.stage = Stage::Registry;
+        self.end_of_registry();
+    }
+
+    fn registry(&mut self, first: u32, records: &[types::Record]) {
+        let all = self.anchor.network.registry();
+        let start = usize::try_from(self.records).unwrap_or(usize::MAX);
+        let end = start.saturating_add(records.len());
+        if first != self.records || records.is_empty() || all.get(start..end) != Some(records) {
+            self.find(reason::Finding::RegistryWrong, "not what the genesis file gives");
+            return;
+        }
+        self.records = u32::try_from(end).unwrap_or(u32::MAX);
+        self.end_of_registry();
+    }
+
+    fn end_of_registry(&mut self) {
+        if usize::try_from(self.records) == Ok(self.anchor.network.registry().len()) {
+            self.stage = Stage::Between;
+            self.section_done = true;
+        }
+    }
+
+    /// Head of the log before the entry that is read.
+    fn head_before(&self) -> Head {
+        self.tree.head()
+    }
+
+    fn find(&mut self, code: reason::Finding, detail: &str) {
+        self.accuse(code, detail, Vec::new());
+    }
+
+    fn accuse(&mut self, code: reason::Finding, detail: &str, accused: Vec<String>) {
+        if self.findings.is_empty() {
+            let slot = self.section.slot.max(self.last.height);
+            self.findings.push(Finding { code, slot, index: self.index, detail: detail.into(), accused });
+        }
+    }
+
+    fn accuse_slot(&mut self, slot: Slot, code: reason::Finding, detail: &str) {
+        if self.findings.is_empty() {
+            let detail = detail.into();
+            self.findings.push(Finding { code, slot, index: self.index, detail, accused: Vec::new() });
+        }
+    }
+
+    /// Headers and votes that were served beside the log, for the slot whose CLOSE was read last.
+    pub fn finality(&mut self, proof: &FinalityProof) {
+        if !self.findings.is_empty() {
+            return;
+        }
+        let set = self.section.hashes();
+        let hashes = crypto::finality::SetHashes { set, bids: Vec::new(), bid_hashes: Vec::new() };
+        match crypto::finality::verify(&self.anchor.committee, proof, &hashes) {
+            Ok(token) if token.digest() == self.last_digest => self.finality = self.finality.saturating_add(1),
+            Ok(_) => self.find(reason::Finding::FinalityInvalid, "proof of another block"),
+            Err(error) => self.find(reason::Finding::FinalityInvalid, &format!("{error}")),
+        }
+    }
+
+    /// What the log said. Meaningful when nothing was found.
+    #[must_use]
+    pub fn end(self) -> State {
+        let unopened = matches!(self.stage, Stage::PartB(_) | Stage::PartA).then(|| self.section.units());
+        let ledger = self.ledger;
+        let included = self.included.into_iter().filter(|(hash, _)| ledger.is_closed(hash)).collect();
+        State {
+            tree: self.tree,
+            last: (self.last.height > Slot(0)).then_some(self.last),
+            unopened,
+            reveal: self.reveal,
+            unexecuted: self.pending.into_iter().map(|p| (p.slot, p.order, p.result)).collect(),
+            left_heads: self.left_heads,
+            included,
+            placed: self.placed,
+            executor: self.executor,
+            ledger,
+        }
+    }
+}

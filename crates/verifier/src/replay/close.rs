@@ -1,0 +1,414 @@
+//! Part A: lists, candidates, set (checks 5 to 9 of log.md section 6).
+use super::{
+    Due, Placed, Replay, Stage,
+    section::{Closed, Listed, Section, Unit},
+};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    vec::Vec,
+};
+use auction_rules::{Candidate, Selection, Terms};
+use crypto::{ed25519, eip712, eth, ids, merkle};
+use types::{
+    Address, Envelope, Epoch, Hash, Kind, Leaf, LeftHeadItem, ListText, Nonce, Params, SetRef, SignedHeader, SizeClass,
+    codec, limits,
+    reason::{Finding, Why},
+};
+
+/// The largest unit, in size-class bytes.
+const LARGEST_UNIT: u64 = 61_440;
+
+impl Replay {
+    /// CLOSE opens a section; check 5.
+    pub(super) fn close(&mut self, closed: Closed) {
+        let header = &closed.header;
+        self.section = Section { slot: closed.slot, ..Section::default() };
+        let follows = header.height == closed.slot
+            && header.height == self.last.height.next()
+            && header.parent == self.last_digest
+            && header.time_ms > self.last.time_ms
+            && header.network == self.anchor.id
+            && header.epoch == Epoch(0)
+            && usize::from(header.proposer.0) < self.anchor.network.genesis.members.len();
+        if !follows {
+            return self.find(Finding::ParentWrong, "the header does not follow the block before");
+        }
+        let with_lists = header.lists.count > 0;
+        if header.reveal != with_lists.then_some(self.reveal) {
+            return self.find(Finding::RevealWrong, "not the head after the last opening");
+        }
+        let executed = self.pending.is_empty();
+        if with_lists != executed
+            && !(self.first_section() && with_lists)
+            && !(executed && !with_lists && !self.exec_read)
+        {
+            return self
+                .find(Finding::SectionOrder, "EXEC stands right before the next block with lists, and only there");
+        }
+        let prices = self.judged.prices();
+        if (closed.byte_price, closed.gas_price) != (prices.byte, prices.gas) {
+            return self.find(Finding::CloseRootsWrong, "prices are not those of the rule");
+        }
+        self.exec_read = false;
+        self.last_digest = ids::block_digest(header);
+        self.last = header.clone();
+        self.section.closed = Some(closed);
+        self.stage = Stage::PartA;
+    }
+
+    fn first_section(&self) -> bool {
+        self.last.height.0 == 0
+    }
+
+    /// LEFT, LEFTHEAD, LIST, ENVELOPE, in this order.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever does not belong here is out of place")]
+    pub(super) fn part_a(&mut self, kind: Kind) {
+        let slot = self.section.slot;
+        if kind.slot() != slot {
+            return self.find(Finding::SectionOrder, "an entry of another slot");
+        }
+        let (heads, lists, units) = (self.section.heads.len(), self.section.lists.len(), self.section.units.len());
+        match kind {
+            Kind::Left { first, items, .. } if heads == 0 && lists == 0 && units == 0 => {
+                let full = self.section.left.len().checked_rem(limits::LEFT_ITEMS_MAX) == Some(0);
+                if usize::try_from(first) != Ok(self.section.left.len()) || items.is_empty() || !full {
+                    return self.find(Finding::SectionOrder, "LEFT items are not contiguous");
+                }
+                self.section.left.extend(items);
+            }
+            Kind::LeftHead { first, heads: items, .. } if lists == 0 && units == 0 => {
+                if usize::try_from(first) != Ok(heads) || items.is_empty() {
+                    return self.find(Finding::SectionOrder, "LEFTHEAD items are not contiguous");
+                }
+                items.iter().for_each(|item| self.left_head(item));
+            }
+            Kind::List { member, count, root, cut, sig, bits, .. } if units == 0 => {
+                if self.section.last_member().is_some_and(|last| last >= member) {
+                    return self.find(Finding::SectionOrder, "LIST entries are not ascending by member");
+                }
+                let text = ListText { network: self.anchor.id, slot, member, count, root, cut };
+                self.section.lists.push(Listed { text, sig, bits });
+            }
+            Kind::Envelope { bytes, .. } => self.unit(&bytes),
+            other => self.out_of_place(&other),
+        }
+    }
+
+    fn left_head(&mut self, item: &LeftHeadItem) {
+        let Ok(signed) = codec::decode::<SignedHeader>(&item.signed, limits::ENVELOPE_OVERHEAD_MAX) else {
+            return self.find(Finding::EntryMalformed, "a header in LEFTHEAD");
+        };
+        let hash = ids::envelope_hash(&signed, &item.ciphertext);
+        if self.section.heads.last().is_some_and(|last| *last >= hash) || !self.left_heads.insert(hash) {
+            return self.find(Finding::SectionOrder, "LEFTHEAD is not ascending, or repeats a header");
+        }
+        self.section.heads.push(hash);
+        self.headers.insert(hash, signed);
+    }
+
+    fn unit(&mut self, bytes: &[u8]) {
+        let Ok(envelope) = codec::decode::<Envelope>(bytes, limits::ENVELOPE_BYTES_MAX) else {
+            return self.find(Finding::EntryMalformed, "an envelope");
+        };
+        let hash = ids::hash_envelope(&envelope);
+        if self.section.units.last().is_some_and(|last| last.hash >= hash) {
+            return self.find(Finding::SectionOrder, "ENVELOPE entries are not ascending by hash");
+        }
+        self.section.units.push(Unit { hash, envelope });
+    }
+
+    /// Judges part A once as many lists and units are here as the header counts.
+    pub(super) fn complete_part_a(&mut self) {
+        if self.stage != Stage::PartA || !self.findings.is_empty() {
+            return;
+        }
+        let Some(closed) = self.section.closed.clone() else { return };
+        let lists = u32::try_from(self.section.lists.len()).unwrap_or(u32::MAX);
+        let units = u32::try_from(self.section.units.len()).unwrap_or(u32::MAX);
+        if lists > closed.header.lists.count || units > closed.header.set.count {
+            return self.find(Finding::CloseRootsWrong, "more lists or units than the header counts");
+        }
+        if lists < closed.header.lists.count || units < closed.header.set.count {
+            return;
+        }
+        self.judge(&closed);
+        if !self.findings.is_empty() {
+            return;
+        }
+        let terms: Vec<Terms> =
+            self.section.units.iter().map(|u| Terms::of(u.hash, &u.envelope.signed.header)).collect();
+        let params = self.anchor.network.genesis.params.clone();
+        if let Err(error) = self.ledger.close(&params, closed.slot, &terms) {
+            return self.find(Finding::LedgerWrong, &format!("{error}"));
+        }
+        for t in &terms {
+            self.included.insert(t.hash, (t.account, t.nonce));
+            self.by_hash.insert(t.hash, self.placed.len());
+            self.placed.push((t.hash, Placed { slot: closed.slot, index: None, outcome: None }));
+        }
+        self.units = self.units.saturating_add(u64::from(units));
+        self.stage = Stage::PartB(Due::Beacon);
+    }
+
+    fn judge(&mut self, closed: &Closed) {
+        let header = &closed.header;
+        let roots = [header.bids, header.objects, header.operations];
+        if roots.iter().any(|r| *r != SetRef::EMPTY) {
+            return self.find(Finding::CloseRootsWrong, "bids, objects or operations without entries");
+        }
+        if header.set != merkle::set_ref(&self.section.hashes()) {
+            return self.find(Finding::CloseRootsWrong, "the root over the set");
+        }
+        if header.lists.count == 0 {
+            let empty = header.lists == SetRef::EMPTY
+                && self.section.left.is_empty()
+                && self.section.heads.is_empty()
+                && (closed.candidates, closed.bytes, closed.gas, closed.forced) == (SetRef::EMPTY, 0, 0, 0)
+                && closed.cut.is_none()
+                && self.section.units.is_empty();
+            if !empty {
+                self.find(Finding::CloseRootsWrong, "an empty block that is not empty");
+            }
+            return;
+        }
+        let Some((union, counts)) = self.check_lists(closed) else { return };
+        self.recount(closed, &union, &counts);
+    }
+
+    /// Check 6: the union of leaves, and every list over it.
+    fn check_lists(&mut self, closed: &Closed) -> Option<(Vec<Leaf>, Vec<usize>)> {
+        let prices = self.judged.prices();
+        let mut union: Vec<Leaf> = self.section.left.iter().map(|l| l.leaf).collect();
+        for unit in &self.section.units {
+            let header = &unit.envelope.signed.header;
+            let (size, gas) = (header.size_class, header.gas_class);
+            let fee_per_byte = auction_rules::fee_per_byte(header.max_fee, size, gas, &prices);
+            union.push(Leaf::Envelope { hash: unit.hash, fee_per_byte, size, gas });
+        }
+        let sorted_left = self.section.left.is_sorted_by(|a, b| a.leaf < b.leaf);
+        union.sort_unstable();
+        if !sorted_left || !union.is_sorted_by(|a, b| a < b) {
+            self.find(Finding::SectionOrder, "LEFT is not ascending, or names a unit of the set");
+            return None;
+        }
+        let quorum = usize::from(self.anchor.policy.quorum());
+        if self.section.lists.len() < quorum {
+            self.find(Finding::ListsShort, "fewer than 2f + 1 lists");
+            return None;
+        }
+        let mut counts: Vec<usize> = union.iter().map(|_| 0).collect();
+        let mut signed = Vec::new();
+        for list in self.section.lists.clone() {
+            let leaves = self.list(&union, &list, &mut counts)?;
+            signed.push([codec::encode(&list.text), list.sig.as_bytes().to_vec()].concat());
+            self.caps(&leaves, &list)?;
+        }
+        if merkle::set_ref(&signed) != closed.header.lists {
+            self.find(Finding::CloseRootsWrong, "the root over the lists");
+            return None;
+        }
+        if counts.contains(&0) {
+            self.find(Finding::CloseRootsWrong, "a leaf that no list names");
+            return None;
+        }
+        Some((union, counts))
+    }
+
+    fn list(&mut self, union: &[Leaf], list: &Listed, counts: &mut [usize]) -> Option<Vec<Leaf>> {
+        let bit = |i: usize| {
+            let byte = list.bits.get(i.checked_shr(3)?)?;
+            Some(byte.checked_shr(u32::try_from(i & 7).ok()?)? & 1 == 1)
+        };
+        let width = union.len().div_ceil(8);
+        let stray = (union.len()..width.saturating_mul(8)).any(|i| bit(i) == Some(true));
+        let mut leaves = Vec::new();
+        for ((i, leaf), count) in union.iter().enumerate().zip(counts.iter_mut()) {
+            if bit(i) == Some(true) {
+                leaves.push(*leaf);
+                *count = count.saturating_add(1);
+            }
+        }
+        let bytes: Vec<_> = leaves.iter().map(Leaf::bytes).collect();
+        let SetRef { count, root } = merkle::set_ref(&bytes);
+        let member = self.anchor.network.genesis.members.get(usize::from(list.text.member.0));
+        let right = list.bits.len() == width && !stray && (count, root) == (list.text.count, list.text.root);
+        let key = member.filter(|_| right).map(|m| m.receipt);
+        let signed = key.is_some_and(|key| {
+            !self.checks.signatures || ed25519::verify(&key, ids::list_digest(&list.text).as_bytes(), &list.sig)
+        });
+        if !signed {
+            self.find(Finding::ListsShort, &format!("the list of member {} does not verify", list.text.member));
+            return None;
+        }
+        Some(leaves)
+    }
+
+    fn caps(&mut self, leaves: &[Leaf], list: &Listed) -> Option<()> {
+        let params = &self.anchor.network.genesis.params;
+        let (mut count, mut bytes) = (0u64, 0u64);
+        for leaf in leaves {
+            if let Leaf::Envelope { size, .. } = leaf {
+                let class = SizeClass::new(*size).map_or(0, SizeClass::bytes);
+                count = count.saturating_add(1);
+                bytes = bytes.saturating_add(u64::try_from(class).unwrap_or(u64::MAX));
+            }
+        }
+        let count_cap = u64::from(params.count_limit).saturating_mul(2);
+        let bytes_cap = params.bytes_limit.saturating_mul(2);
+        let full = count >= count_cap || bytes_cap.saturating_sub(bytes) < LARGEST_UNIT;
+        let member = list.text.member;
+        if count > count_cap || bytes > bytes_cap {
+            self.find(Finding::ListsShort, &format!("the list of member {member} is over a cap"));
+            return None;
+        }
+        if list.text.cut.is_some() && !full {
+            let accused = Vec::from([format!("m{member}")]);
+            self.accuse(Finding::ListInvalid, "a cut although there was room", accused);
+            return None;
+        }
+        Some(())
+    }
+
+    /// Checks 7 to 9: candidates and set as the lists give them.
+    fn recount(&mut self, closed: &Closed, union: &[Leaf], counts: &[usize]) {
+        let params = self.anchor.network.genesis.params.clone();
+        let need = usize::from(self.anchor.committee.f).saturating_add(1);
+        let set: BTreeSet<Hash> = self.section.units.iter().map(|u| u.hash).collect();
+        let claimed: BTreeMap<Leaf, u8> = self.section.left.iter().map(|l| (l.leaf, l.why)).collect();
+        let prices = self.judged.prices();
+        let mut wanted: BTreeMap<Leaf, Why> = BTreeMap::new();
+        let mut listed: Vec<Terms> = Vec::new();
+        for (leaf, count) in union.iter().zip(counts) {
+            if *count < need {
+                if !claimed.contains_key(leaf) {
+                    return self.find(Finding::UnlistedIncluded, &format!("{}", leaf.hash()));
+                }
+                wanted.insert(*leaf, Why::Unlisted);
+                continue;
+            }
+            let Leaf::Envelope { hash, fee_per_byte, size, gas } = leaf else {
+                wanted.insert(*leaf, Why::Inadmissible);
+                continue;
+            };
+            let Some(header) = self.header(hash) else {
+                return self.find(Finding::CandidatesWrong, &format!("no header of the listed {hash}"));
+            };
+            let terms = Terms::of(*hash, &header.header);
+            let numbers =
+                (auction_rules::fee_per_byte(terms.max_fee, terms.size, terms.gas, &prices), terms.size, terms.gas);
+            let admissible = auction_rules::admissible(&header.header, &self.anchor.id, Epoch(0), closed.slot, &params)
+                .is_ok()
+                && self.judged.account(&terms.account).is_some_and(|a| terms.nonce >= a.nonce);
+            if admissible && numbers == (*fee_per_byte, *size, *gas) {
+                listed.push(terms);
+            } else {
+                wanted.insert(*leaf, Why::Inadmissible);
+            }
+        }
+        for unit in self.section.units.clone() {
+            if self.by_hash.contains_key(&unit.hash) {
+                return self.find(Finding::EnvelopeDuplicate, &format!("{}", unit.hash));
+            }
+            if let Err(why) = self.authentic(&unit, &set) {
+                return self.find(Finding::EnvelopeInvalid, &format!("{}: {why}", unit.hash));
+            }
+        }
+        let selection = auction_rules::select(&self.judged, &params, closed.slot, &listed, &[]);
+        self.compare(closed, &params, &selection, &set, &claimed, wanted);
+    }
+
+    fn compare(
+        &mut self,
+        closed: &Closed,
+        params: &Params,
+        selection: &Selection,
+        set: &BTreeSet<Hash>,
+        claimed: &BTreeMap<Leaf, u8>,
+        mut wanted: BTreeMap<Leaf, Why>,
+    ) {
+        if let Some(hash) = set.iter().find(|h| !selection.candidates.iter().any(|c| c.hash == **h)) {
+            return self.find(Finding::EnvelopeInvalid, &format!("{hash} is no candidate"));
+        }
+        // what the log says had no room although pass 1 takes it
+        let no_room =
+            |hash: &Hash| claimed.iter().any(|(leaf, why)| leaf.hash() == *hash && *why == Why::NoRoom.number());
+        for hash in selection.set.iter().filter(|h| !set.contains(*h)) {
+            let rank = selection.candidates.iter().find(|c| c.hash == *hash).map(|c| c.rank);
+            let above = closed.cut.is_none_or(|cut| rank.is_some_and(|rank| rank < cut));
+            if above && no_room(hash) {
+                return self.find(Finding::ForcedOmitted, &format!("{hash} ranks above the cut"));
+            }
+        }
+        let reasons: BTreeMap<Hash, Why> = selection.left.iter().copied().collect();
+        for leaf in claimed.keys() {
+            if let Some(why) = reasons.get(&leaf.hash()).filter(|_| !wanted.contains_key(leaf)) {
+                wanted.insert(*leaf, *why);
+            }
+        }
+        let true_reasons = claimed.iter().all(|(leaf, why)| wanted.get(leaf).map(|w| w.number()) == Some(*why));
+        let leaves: Vec<_> = selection.candidates.iter().map(Candidate::leaf).collect();
+        if !true_reasons || merkle::set_ref(&leaves) != closed.candidates {
+            return self.find(Finding::CandidatesWrong, "candidates or reasons differ from what the lists give");
+        }
+        if (closed.forced, closed.cut) != (selection.forced, selection.cut) {
+            return self.find(Finding::CutWrong, "pass 1 stops elsewhere");
+        }
+        if closed.bytes > params.bytes_limit || closed.gas > params.gas_limit {
+            return self.find(Finding::LimitsExceeded, "the set is over a limit");
+        }
+        if !selection.set.iter().eq(set.iter()) {
+            return self.find(Finding::SetWrong, "passes 2 and 3 give another set");
+        }
+        if (closed.bytes, closed.gas) != (selection.bytes, selection.gas) {
+            self.find(Finding::CloseRootsWrong, "bytes or gas of the set");
+        }
+    }
+
+    /// The signed header of a listed envelope: in this section, or in LEFTHEAD of this epoch.
+    fn header(&self, hash: &Hash) -> Option<SignedHeader> {
+        let unit = self.section.units.binary_search_by(|u| u.hash.cmp(hash)).ok();
+        let unit = unit.and_then(|i| self.section.units.get(i)).map(|u| u.envelope.signed.clone());
+        unit.or_else(|| self.headers.get(hash).cloned())
+    }
+
+    /// Check 9 without the ciphertext proof, which comes with the opening: payer, consents, length.
+    fn authentic(&self, unit: &Unit, set: &BTreeSet<Hash>) -> Result<(), &'static str> {
+        let signed = &unit.envelope.signed;
+        let header = &signed.header;
+        let class = header.class().map(SizeClass::bytes);
+        if class.and_then(|c| c.checked_add(limits::CIPHERTEXT_OVERHEAD)) != Some(unit.envelope.ciphertext.len()) {
+            return Err("length of the ciphertext");
+        }
+        if !self.checks.signatures {
+            return Ok(());
+        }
+        let recovered = |digest: &Hash, signature| eth::recover(digest, signature).ok();
+        let digest = eip712::envelope_digest(header, &ids::ciphertext_hash(&unit.envelope.ciphertext));
+        if recovered(&digest, &signed.signature) != Some(header.fee_account) {
+            return Err("signature of the payer");
+        }
+        let mut consents = signed.consents.iter();
+        for named in &header.after {
+            let (payer, nonce) = self.payer(named, set).ok_or("an `after` unit that is nowhere")?;
+            let allowed = if payer == header.fee_account {
+                nonce < header.nonce
+            } else {
+                let digest = eip712::consent_digest(&header.network, named, &header.fee_account, header.nonce);
+                consents.next().is_some_and(|consent| recovered(&digest, consent) == Some(payer))
+            };
+            if !allowed {
+                return Err("an `after` unit without consent");
+            }
+        }
+        if consents.next().is_some() { Err("a consent too many") } else { Ok(()) }
+    }
+
+    fn payer(&self, hash: &Hash, set: &BTreeSet<Hash>) -> Option<(Address, Nonce)> {
+        if set.contains(hash) {
+            let header = self.header(hash)?.header;
+            return Some((header.fee_account, header.nonce));
+        }
+        self.included.get(hash).copied()
+    }
+}

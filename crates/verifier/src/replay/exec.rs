@@ -1,0 +1,58 @@
+//! Part C: execution and ledger (checks 16 and 17).
+use super::Replay;
+use alloc::{format, vec::Vec};
+use types::{
+    Kind,
+    reason::{Finding, Outcome},
+};
+
+impl Replay {
+    /// EXEC of the oldest opened slot that has none.
+    pub(super) fn exec(&mut self, kind: Kind) {
+        let Kind::Exec { slot, outcomes, carry, steps, chains, sums, mailbox, ledger, batch } = kind else { return };
+        let Some(pending) = self.pending.first().filter(|p| p.slot == slot) else {
+            return self.find(Finding::SectionOrder, "EXEC of a slot that has none due");
+        };
+        let result = &pending.result;
+        let find = |code, detail| Some((code, detail));
+        let pairs = || chains.iter().zip(&result.chains);
+        let same_units = chains.len() == result.chains.len()
+            && pairs().all(|(a, b)| (a.chain_id, a.units, a.units_root) == (b.chain_id, b.units, b.units_root));
+        let differs = if outcomes != result.outcomes {
+            find(Finding::OutcomeWrong, "execution gives other outcomes")
+        } else if !same_units {
+            find(Finding::ProjectionWrong, "units on a rollup")
+        } else if chains != result.chains || steps != result.steps || batch != result.batch {
+            find(Finding::ExecRootWrong, "a state, receipts, step or batch root")
+        } else if carry != result.carry {
+            find(Finding::CarryWrong, "the queue")
+        } else if mailbox != result.mailbox {
+            find(Finding::MailboxUnequal, "the mailbox")
+        } else {
+            None
+        };
+        let known: Vec<Outcome> =
+            result.outcomes.iter().map(|c| Outcome::from_number(*c).unwrap_or(Outcome::OtherInvalid)).collect();
+        let settled: Vec<_> = pending.order.iter().copied().zip(known).collect();
+        let legs: Vec<u8> = result.legs.clone();
+        if let Some((code, detail)) = differs {
+            return self.accuse_slot(slot, code, detail);
+        }
+        let params = self.anchor.network.genesis.params.clone();
+        match self.ledger.exec(&params, slot, &settled) {
+            Err(error) => return self.accuse_slot(slot, Finding::LedgerWrong, &format!("{error}")),
+            Ok(own) if own != sums => return self.accuse_slot(slot, Finding::FeesWrong, "the sums of the slot"),
+            Ok(_) if self.ledger.chain() != ledger => {
+                return self.accuse_slot(slot, Finding::LedgerWrong, "the chain over account changes");
+            }
+            Ok(_) => {}
+        }
+        for ((hash, outcome), leg) in settled.iter().zip(legs.into_iter().chain(core::iter::repeat(0))) {
+            if let Some((_, placed)) = self.by_hash.get(hash).and_then(|i| self.placed.get_mut(*i)) {
+                placed.outcome = Some((outcome.number(), leg));
+            }
+        }
+        self.pending.remove(0);
+        self.exec_read = true;
+    }
+}

@@ -1,0 +1,144 @@
+//! Part B: beacon, auction, order, openings (checks 11 to 14).
+use super::{Due, Pending, Replay, Stage};
+use alloc::{format, vec::Vec};
+use crypto::{beacon, tdh2};
+use execution::{OpenedUnit, SlotEnv, prepare};
+use types::{Amount, G2Bytes, Hash, Kind, Opening, SizeClass, limits, reason::Finding};
+
+impl Replay {
+    pub(super) fn part_b(&mut self, due: Due, kind: Kind) {
+        if kind.slot() != self.section.slot {
+            return self.find(Finding::SectionOrder, "an entry of another slot");
+        }
+        match (due, kind) {
+            (Due::Beacon, Kind::Beacon { sig, .. }) => self.beacon(&sig),
+            (Due::Auction, Kind::Auction { for_slot, reserve, opened, winner, price, .. }) => {
+                if reserve != self.anchor.network.genesis.params.reserve_floor {
+                    return self.find(Finding::ReserveWrong, "another reserve than the rule gives");
+                }
+                if !opened.is_empty() || winner.is_some() || for_slot != self.section.slot.next() {
+                    return self.find(Finding::WinnerWrong, "no bid was listed");
+                }
+                if price != Amount::ZERO {
+                    return self.find(Finding::PriceWrong, "no bid was listed");
+                }
+                self.stage = Stage::PartB(Due::Order);
+            }
+            (Due::Order, Kind::Order { root, perm, .. }) => self.order(root, perm),
+            (Due::Opened, Kind::Opened { first, openings, .. }) => self.openings(first, openings),
+            (_, kind) => self.out_of_place(&kind),
+        }
+    }
+
+    /// Check 11.
+    fn beacon(&mut self, sig: &G2Bytes) {
+        let message = beacon::Message { network: self.anchor.id, slot: self.section.slot, digest: self.last_digest };
+        let beacon = if self.checks.beacon {
+            match beacon::verify(&self.anchor.keys, &message, sig) {
+                Ok(beacon) => beacon,
+                Err(error) => return self.find(Finding::BeaconInvalid, &format!("{error}")),
+            }
+        } else {
+            crypto::hash::sha256(&[sig.as_ref()])
+        };
+        self.section.beacon = Some(beacon);
+        self.stage = Stage::PartB(Due::Auction);
+    }
+
+    /// Check 13.
+    fn order(&mut self, root: Hash, perm: Vec<u16>) {
+        let units: Vec<ordering::Unit> = self
+            .section
+            .units
+            .iter()
+            .map(|u| {
+                let header = &u.envelope.signed.header;
+                let after = header.after.clone();
+                ordering::Unit { hash: u.hash, account: header.fee_account, nonce: header.nonce, after }
+            })
+            .collect();
+        let wanted = ordering::order(&self.section.beacon.unwrap_or_default(), &units);
+        self.section.perm = perm;
+        let right = wanted.as_ref() == Ok(&self.section.perm) && crypto::merkle::root(&self.section.order()) == root;
+        if !right {
+            return self.find(Finding::OrderWrong, "the beacon gives another order");
+        }
+        self.stage = Stage::PartB(Due::Opened);
+        if self.section.units.is_empty() {
+            self.opened();
+        }
+    }
+
+    fn openings(&mut self, first: u32, openings: Vec<Opening>) {
+        let have = self.section.openings.len();
+        let full = have.checked_rem(limits::OPENED_ITEMS_MAX) == Some(0);
+        if usize::try_from(first) != Ok(have) || openings.is_empty() || !full {
+            return self.find(Finding::OpeningsMissing, "OPENED items are not contiguous");
+        }
+        self.section.openings.extend(openings);
+        let (have, want) = (self.section.openings.len(), self.section.units.len());
+        if have > want || (have < want && have.checked_rem(limits::OPENED_ITEMS_MAX) != Some(0)) {
+            return self.find(Finding::OpeningsMissing, &format!("{have} openings of {want} units"));
+        }
+        if have == want {
+            self.opened();
+        }
+    }
+
+    /// Check 14, then the slot is executed; its EXEC is judged when it comes.
+    fn opened(&mut self) {
+        let ordered: Vec<_> = self.section.ordered().cloned().collect();
+        let aads: Vec<_> = ordered.iter().map(|u| tdh2::envelope_aad(&u.envelope.signed.header)).collect();
+        let items: Vec<_> = ordered
+            .iter()
+            .zip(&aads)
+            .map(|(u, aad)| tdh2::Item {
+                aad,
+                class_bytes: u.envelope.signed.header.class().map_or(0, SizeClass::bytes),
+                ciphertext: &u.envelope.ciphertext,
+            })
+            .collect();
+        let seed = self.head_before().root.0;
+        let verdicts = tdh2::check_openings(&self.anchor.keys, &items, &self.section.openings, seed);
+        let mut messages = Vec::with_capacity(verdicts.len());
+        for (verdict, unit) in verdicts.into_iter().zip(&ordered) {
+            match verdict {
+                Ok(message) => messages.push(message),
+                Err(error) => {
+                    let code = if matches!(error, tdh2::OpeningError::Proof(_)) {
+                        Finding::EnvelopeInvalid
+                    } else if error == tdh2::OpeningError::Key {
+                        Finding::OpeningWrong
+                    } else {
+                        Finding::FailureFalse
+                    };
+                    return self.find(code, &format!("{}: {error}", unit.hash));
+                }
+            }
+        }
+        let prepared: Vec<_> = ordered
+            .iter()
+            .zip(&messages)
+            .map(|(u, message)| OpenedUnit {
+                hash: u.hash,
+                message: message.as_ref().map(|m| m.as_slice()),
+                gas_class: u.envelope.signed.header.gas_class,
+            })
+            .map(|u| prepare(&u, &self.registry))
+            .collect();
+        let slot = self.section.slot;
+        let env = SlotEnv { slot, time_ms: self.last.time_ms, beacon: self.section.beacon.unwrap_or_default() };
+        self.executor.order(&env, &prepared);
+        let result = self.executor.close();
+        let order = self.section.order();
+        for (index, hash) in (0u32..).zip(&order) {
+            if let Some((_, placed)) = self.by_hash.get(hash).and_then(|i| self.placed.get_mut(*i)) {
+                placed.index = Some(index);
+            }
+        }
+        self.pending.push(Pending { slot, order, result });
+        self.judged = self.ledger.clone();
+        self.stage = Stage::Between;
+        self.section_done = true;
+    }
+}

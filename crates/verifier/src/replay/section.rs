@@ -1,0 +1,71 @@
+//! What was read of the section under way.
+use alloc::vec::Vec;
+use types::{BlockHeader, Envelope, Hash, LeftItem, ListText, MemberId, Opening, Rank, SetRef, Signature, Slot};
+
+/// The fields of CLOSE.
+#[derive(Clone, Debug)]
+pub(crate) struct Closed {
+    pub(crate) slot: Slot,
+    pub(crate) header: BlockHeader,
+    pub(crate) candidates: SetRef,
+    pub(crate) bytes: u64,
+    pub(crate) gas: u64,
+    pub(crate) forced: u32,
+    pub(crate) cut: Option<Rank>,
+    pub(crate) byte_price: u128,
+    pub(crate) gas_price: u128,
+}
+
+/// A LIST entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) text: ListText,
+    pub(crate) sig: Signature,
+    pub(crate) bits: Vec<u8>,
+}
+
+/// A unit of the set.
+#[derive(Clone, Debug)]
+pub(crate) struct Unit {
+    pub(crate) hash: Hash,
+    pub(crate) envelope: Envelope,
+}
+
+/// The section under way.
+#[derive(Debug, Default)]
+pub(crate) struct Section {
+    pub(crate) slot: Slot,
+    pub(crate) closed: Option<Closed>,
+    pub(crate) left: Vec<LeftItem>,
+    /// Hashes of LEFTHEAD items of this section, ascending.
+    pub(crate) heads: Vec<Hash>,
+    pub(crate) lists: Vec<Listed>,
+    pub(crate) units: Vec<Unit>,
+    pub(crate) beacon: Option<Hash>,
+    /// Indices into `units`.
+    pub(crate) perm: Vec<u16>,
+    /// In the order.
+    pub(crate) openings: Vec<Opening>,
+}
+
+impl Section {
+    /// Hashes of the set, ascending.
+    pub(crate) fn hashes(&self) -> Vec<Hash> {
+        self.units.iter().map(|u| u.hash).collect()
+    }
+    /// The set with its envelopes.
+    pub(crate) fn units(&self) -> Vec<(Hash, Envelope)> {
+        self.units.iter().map(|u| (u.hash, u.envelope.clone())).collect()
+    }
+    /// Hashes in the order of `perm`.
+    pub(crate) fn order(&self) -> Vec<Hash> {
+        self.ordered().map(|u| u.hash).collect()
+    }
+    /// Units in the order of `perm`.
+    pub(crate) fn ordered(&self) -> impl Iterator<Item = &Unit> {
+        self.perm.iter().filter_map(|i| self.units.get(usize::from(*i)))
+    }
+    pub(crate) fn last_member(&self) -> Option<MemberId> {
+        self.lists.last().map(|l| l.text.member)
+    }
+}

@@ -188,15 +188,20 @@ fn file_path(root: &Path, tile: &Tile) -> PathBuf {
     root.join(tiles::path(tile))
 }
 
-/// A tile's file, or cut from the full tile that has taken its place.
+/// A tile's file, or cut from a wider one in its place.
 fn read_tile(root: &Path, tile: &Tile) -> Result<Vec<u8>, LogError> {
     if let Some(bytes) = durable::read(&file_path(root, tile), tile.bytes_max())? {
         return Ok(bytes);
     }
-    let full = tile.full();
-    let missing = LogError::Tile { tile: *tile, error: TileFault::Missing };
-    let bytes = durable::read(&file_path(root, &full), full.bytes_max())?.ok_or(missing)?;
-    Ok(tile.cut(&bytes).map_err(bytes_error(*tile))?.to_vec())
+    let mut wider: Vec<u16> = widths(root, tile)?.into_iter().filter(|width| *width > tile.width()).collect();
+    wider.sort_unstable();
+    wider.insert(0, tiles::TILE_WIDTH);
+    for wide in wider.into_iter().filter_map(|width| Tile::new(tile.level(), tile.index(), width)) {
+        if let Some(bytes) = durable::read(&file_path(root, &wide), wide.bytes_max())? {
+            return Ok(tile.cut(&bytes).map_err(bytes_error(*tile))?.to_vec());
+        }
+    }
+    Err(LogError::Tile { tile: *tile, error: TileFault::Missing })
 }
 
 fn encode_staging(base: u64, entries: &[Vec<u8>]) -> Result<Vec<u8>, LogError> {
@@ -238,10 +243,12 @@ impl LogDir {
             (shared.published, shared.checkpoint) = (Some(head), Some(text.into()));
         }
         let kept: Vec<u64> = shared.published.map(|head| head.size).into_iter().chain([locked.size]).collect();
-        remove_other_partials(&root, locked.size, &kept)?;
+        // In this order: while a staging file is there, the partial tiles that it builds on must be, too.
         for name in durable::names(&staging)? {
             durable::remove(&staging.join(name))?;
         }
+        durable::sync_dir(&staging)?;
+        remove_other_partials(&root, locked.size, &kept)?;
         let inner = Inner { root, shared: RwLock::new(shared), heads: Mutex::new(heads) };
         let (tree, reader) = (edge.tree().clone(), LogReader { inner: Arc::new(inner) });
         Ok(Self { staging, edge, tree, pending: Vec::new(), kept, reader, failed: false })
@@ -593,32 +600,28 @@ fn write_tiles(root: &Path, scratch: &Path, files: Vec<tiles::TileFile>) -> Resu
     durable::write_batch(scratch, &files)
 }
 
-/// The edge at the locked size: from tiles, or from the staging file where they do not reach it.
+/// The edge at the locked size. While the staging file of the locked head is there, its tiles may be there in part and
+/// in any order, because renames become durable in any order: they are written again. Without it they are complete.
 fn recover(root: &Path, staging: &Path, locked: &Head, name: Option<&str>) -> Result<Edge, LogError> {
-    let read = Edge::read(locked.size, |tile| read_tile(root, tile)).map_err(tile_error);
-    let found = match &read {
-        Ok(edge) if edge.tree().head() == *locked => return read,
-        Ok(edge) => Some(edge.tree().head()),
-        Err(_) => None,
-    };
     let staged = match name {
         Some(name) if is_staging_name(name) => durable::read(&staging.join(name), STAGING_BYTES_MAX)?,
         Some(_) | None => None,
     };
-    let Some(bytes) = staged else {
-        // Applied once, so the tiles themselves are at fault, unless there is nothing at all.
-        return Err(match (found, read) {
-            (Some(found), _) => LogError::Root { locked: *locked, found },
-            (None, Err(LogError::Tile { error: TileFault::Missing, .. })) => LogError::NoStaging(locked.size),
-            (None, Err(error)) => error,
-            (None, Ok(_)) => LogError::NoStaging(locked.size),
-        });
+    let (edge, files) = match staged {
+        Some(bytes) => {
+            let (base, entries) = decode_staging(&bytes).ok_or(LogError::Staging(locked.size))?;
+            let mut edge = Edge::read(base, |tile| read_tile(root, tile)).map_err(tile_error)?;
+            let files = edge.append(&entries)?;
+            (edge, files)
+        }
+        None => match Edge::read(locked.size, |tile| read_tile(root, tile)).map_err(tile_error) {
+            Err(LogError::Tile { error: TileFault::Missing, .. }) => return Err(LogError::NoStaging(locked.size)),
+            edge => (edge?, Vec::new()),
+        },
     };
-    let (base, entries) = decode_staging(&bytes).ok_or(LogError::Staging(locked.size))?;
-    let mut edge = Edge::read(base, |tile| read_tile(root, tile)).map_err(tile_error)?;
-    let files = edge.append(&entries)?;
-    if edge.tree().head() != *locked {
-        return Err(LogError::Root { locked: *locked, found: edge.tree().head() });
+    let found = edge.tree().head();
+    if found != *locked {
+        return Err(LogError::Root { locked: *locked, found });
     }
     write_tiles(root, staging, files)?;
     Ok(edge)

@@ -1,8 +1,8 @@
 //! The compiled demo contracts, as `contracts/build.mjs` wrote them, and where their storage is.
-use alloc::{string::String, vec::Vec};
+use alloc::string::String;
 use alloy_primitives::{Bytes, U256, keccak256};
 use serde::Deserialize;
-use types::{Address, Hash};
+use types::Address;
 
 pub(crate) const TOKEN_JSON: &str = include_str!("../contracts/Token.json");
 pub(crate) const AMM_JSON: &str = include_str!("../contracts/Amm.json");
@@ -36,26 +36,19 @@ pub(crate) fn amm_code() -> Bytes {
 }
 
 /// Slot of a mapping's value: keccak256(key, padded to 32 bytes | slot of the mapping).
-fn mapping_slot(key: &Address, mapping: Hash) -> Hash {
-    let mut bytes = Vec::from([0u8; 12]);
-    bytes.extend_from_slice(key.as_ref());
-    bytes.extend_from_slice(mapping.as_ref());
-    Hash(keccak256(bytes).0)
-}
-
-/// A slot's number as a word.
-pub(crate) fn slot(number: u64) -> Hash {
-    Hash(U256::from(number).to_be_bytes())
+fn mapping_slot(key: &Address, mapping: U256) -> U256 {
+    let key = U256::from_be_slice(key.as_ref()).to_be_bytes::<32>();
+    U256::from_be_bytes(keccak256([key, mapping.to_be_bytes()].concat()).0)
 }
 
 /// `balanceOf[owner]` of the token.
-pub(crate) fn token_balance_slot(owner: &Address) -> Hash {
-    mapping_slot(owner, slot(TOKEN_BALANCE_OF))
+pub(crate) fn token_balance_slot(owner: &Address) -> U256 {
+    mapping_slot(owner, U256::from(TOKEN_BALANCE_OF))
 }
 
 /// `allowance[owner][spender]` of the token.
-pub(crate) fn token_allowance_slot(owner: &Address, spender: &Address) -> Hash {
-    mapping_slot(spender, mapping_slot(owner, slot(TOKEN_ALLOWANCE)))
+pub(crate) fn token_allowance_slot(owner: &Address, spender: &Address) -> U256 {
+    mapping_slot(spender, mapping_slot(owner, U256::from(TOKEN_ALLOWANCE)))
 }
 
 #[cfg(test)]

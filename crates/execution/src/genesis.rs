@@ -1,12 +1,7 @@
 //! A rollup's genesis file, in geth's format, so that stock clients load it unchanged (rollups.md section 3).
 //!
 //! Read strictly: a field, fork or schedule that would make a client compute another chain than we do is refused.
-use crate::{
-    contracts,
-    demo::{self, DemoAddresses},
-    state::State,
-    unit::SYSTEM_ACCOUNT,
-};
+use crate::{contracts, demo, state::State, unit::SYSTEM_ACCOUNT};
 use alloc::{
     collections::BTreeMap,
     string::{String, ToString},
@@ -25,6 +20,8 @@ use core::fmt;
 use revm::bytecode::Bytecode;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use types::{Address, ChainId, Fork, Hash, RollupSpec, limits};
+
+pub use crate::demo::DemoAddresses;
 
 /// Why bytes are no genesis file that we execute.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +101,7 @@ struct AllocAccount {
     #[serde(default, skip_serializing_if = "Data::is_empty")]
     code: Data,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    storage: BTreeMap<Hash, Hash>,
+    storage: BTreeMap<Word, Word>,
 }
 
 /// Geth's chain configuration. Every fork up to Shanghai's timestamp must be there and zero.
@@ -327,8 +324,7 @@ impl RollupGenesis {
     pub(crate) fn state(&self) -> State {
         let mut state = State::new();
         for (address, account) in &self.file.alloc {
-            let storage =
-                account.storage.iter().map(|(slot, value)| (U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0)));
+            let storage = account.storage.iter().map(|(slot, value)| (slot.0, value.0));
             let code = if account.code.is_empty() {
                 Bytecode::default()
             } else {
@@ -400,17 +396,17 @@ pub fn demo(chain_id: ChainId, fork: Fork, timestamp: u64, funded: &[Address]) -
         balances.insert(*account, DEMO_TOKENS);
     }
     let supply = balances.values().fold(U256::ZERO, |sum, tokens| sum.saturating_add(U256::from(*tokens)));
-    let mut token_storage = BTreeMap::from([(contracts::slot(contracts::TOKEN_TOTAL_SUPPLY), word(supply))]);
+    let mut token_storage = BTreeMap::from([(Word::from(contracts::TOKEN_TOTAL_SUPPLY), Word(supply))]);
     for (owner, tokens) in &balances {
-        token_storage.insert(contracts::token_balance_slot(owner), word(U256::from(*tokens)));
+        token_storage.insert(Word(contracts::token_balance_slot(owner)), Word(U256::from(*tokens)));
         if *owner != amm {
-            token_storage.insert(contracts::token_allowance_slot(owner, &amm), Hash([0xff; 32]));
+            token_storage.insert(Word(contracts::token_allowance_slot(owner, &amm)), Word(U256::MAX));
         }
     }
     let amm_storage = BTreeMap::from([
-        (contracts::slot(contracts::AMM_TOKEN), word(U256::from_be_slice(token.as_ref()))),
-        (contracts::slot(contracts::AMM_RESERVE_NATIVE), word(U256::from(DEMO_RESERVE_NATIVE))),
-        (contracts::slot(contracts::AMM_RESERVE_TOKEN), word(U256::from(DEMO_RESERVE_TOKENS))),
+        (Word::from(contracts::AMM_TOKEN), Word(U256::from_be_slice(token.as_ref()))),
+        (Word::from(contracts::AMM_RESERVE_NATIVE), Word(U256::from(DEMO_RESERVE_NATIVE))),
+        (Word::from(contracts::AMM_RESERVE_TOKEN), Word(U256::from(DEMO_RESERVE_TOKENS))),
     ]);
     let contract = |code: Bytes, balance: u128, storage| AllocAccount {
         balance: Quantity::from(balance),
@@ -446,10 +442,6 @@ pub fn demo(chain_id: ChainId, fork: Fork, timestamp: u64, funded: &[Address]) -
         operator: Address::ZERO,
     };
     (genesis, spec)
-}
-
-fn word(value: U256) -> Hash {
-    Hash(value.to_be_bytes())
 }
 
 /// A number: geth writes hex text, accepts decimal text and JSON numbers.
@@ -502,13 +494,41 @@ impl<'de> Deserialize<'de> for Quantity {
                     Some(digits) => (digits, 16),
                     None => (text, 10),
                 };
-                let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-                let value = if plain { U256::from_str_radix(digits, radix).ok() } else { None };
-                value.map(Quantity).ok_or_else(|| E::custom("not a number below 2^256"))
+                parse_number(digits, radix).map(Quantity).ok_or_else(|| E::custom("not a number below 2^256"))
             }
         }
         d.deserialize_any(Visitor)
     }
+}
+
+/// A storage slot or its value: 32 bytes of hex, or fewer, as other tools write them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Word(U256);
+
+impl From<u64> for Word {
+    fn from(value: u64) -> Self {
+        Self(U256::from(value))
+    }
+}
+
+impl Serialize for Word {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        Hash(self.0.to_be_bytes()).serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let number = text.strip_prefix("0x").and_then(|digits| parse_number(digits, 16));
+        number.map(Self).ok_or_else(|| de::Error::custom("not a word of 32 bytes"))
+    }
+}
+
+/// Digits alone, at least one.
+fn parse_number(digits: &str, radix: u64) -> Option<U256> {
+    let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if plain { U256::from_str_radix(digits, radix).ok() } else { None }
 }
 
 /// Bytes as `0x` hex.

@@ -18,7 +18,7 @@ pub const SYSTEM_ACCOUNT: Address = Address([
     0x9a,
 ]);
 
-type Tx = EthereumTxEnvelope<TxEip4844>;
+pub(crate) type Tx = EthereumTxEnvelope<TxEip4844>;
 
 /// The rollups of a network, as far as a plaintext is judged by them.
 #[derive(Clone, Debug)]
@@ -226,7 +226,7 @@ fn decode(mut legs: Vec<Judged<'_>>) -> Result<Vec<Judged<'_>>, Failed> {
 }
 
 /// EIP-2718, canonical: the bytes are what the transaction encodes to.
-fn decode_tx(raw: &[u8]) -> Option<Tx> {
+pub(crate) fn decode_tx(raw: &[u8]) -> Option<Tx> {
     let tx = Tx::decode_2718_exact(raw).ok()?;
     (tx.encoded_2718() == raw).then_some(tx)
 }

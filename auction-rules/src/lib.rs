@@ -54,6 +54,7 @@ extern crate std;
 mod candidates;
 mod genesis;
 mod ledger;
+mod listed;
 mod prices;
 mod rank;
 mod root;
@@ -61,6 +62,8 @@ mod set;
 mod terms;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod text;
 
 pub use genesis::GenesisError;
 pub use ledger::{Ledger, LedgerError, Pools};

@@ -1,8 +1,8 @@
 //! S_h: the three passes over the candidates, and what a member lists.
 use crate::{
     Ledger, Terms,
-    candidates::{Judged, judge},
-    rank::{LAST, Place},
+    candidates::{Judged, Verdict, judge},
+    rank::LAST,
     terms::share_floor,
 };
 use alloc::{vec, vec::Vec};
@@ -83,8 +83,7 @@ impl Room {
 #[must_use]
 pub fn select(ledger: &Ledger, params: &Params, slot: Slot, listed: &[Terms], body: &[Hash]) -> Selection {
     let judged = judge(ledger, params, slot, listed);
-    let mut filling =
-        Filling { taken: vec![false; judged.units.len()], used: Room::default(), judged: &judged, ledger };
+    let mut filling = Filling { taken: vec![false; judged.listed.units.len()], used: Room::default(), judged: &judged };
     let full = Room::full(params);
     let mut selection = Selection::default();
     if filling.fits_all(&full) {
@@ -95,7 +94,7 @@ pub fn select(ledger: &Ledger, params: &Params, slot: Slot, listed: &[Terms], bo
         let forced = Room::forced(params);
         for index in &judged.candidates {
             if !filling.fits(*index, &forced) {
-                selection.cut = filling.judged.ranking.places.get(*index).copied().flatten().map(|place| place.rank);
+                selection.cut = judged.ranking.rank(&judged.listed, *index);
                 break;
             }
             filling.take(*index, &forced);
@@ -103,7 +102,7 @@ pub fn select(ledger: &Ledger, params: &Params, slot: Slot, listed: &[Terms], bo
         }
         // A-27 (2), A-29: the body's order; what is unknown, repeated, no candidate, too early or too big is skipped.
         for hash in body {
-            if let Some(index) = filling.candidate(hash)
+            if let Some(index) = judged.listed.find(hash)
                 && filling.eligible(index)
                 && filling.fits(index, &full)
             {
@@ -127,34 +126,32 @@ pub fn select(ledger: &Ledger, params: &Params, slot: Slot, listed: &[Terms], bo
 
 /// Sorted candidates, set and reasons.
 fn report(judged: &Judged<'_>, taken: &[bool], selection: &mut Selection) {
-    for (index, unit) in judged.units.iter().enumerate() {
-        let why = judged.why.get(index).copied().flatten();
-        if why.is_none()
-            && let Some(Place { rank, .. }) = judged.ranking.places.get(index).copied().flatten()
-        {
-            selection.candidates.push(Candidate { hash: unit.hash, rank });
-        }
-        match (taken.get(index), why) {
-            (Some(true), _) => selection.set.push(unit.hash),
-            (_, Some(why)) => selection.left.push((unit.hash, why)),
-            (_, None) => selection.left.push((unit.hash, Why::NoRoom)),
+    let listed = &judged.listed;
+    for (index, ((unit, verdict), taken)) in listed.units.iter().zip(&judged.verdicts).zip(taken).enumerate() {
+        let hash = unit.hash;
+        match verdict {
+            Verdict::Candidate { .. } => {
+                let rank = judged.ranking.rank(listed, index);
+                selection.candidates.extend(rank.map(|rank| Candidate { hash, rank }));
+                if *taken { selection.set.push(hash) } else { selection.left.push((hash, Why::NoRoom)) }
+            }
+            Verdict::Left(why) => selection.left.push((hash, *why)),
         }
     }
-    selection.left.extend(judged.inadmissible.iter().map(|unit| (unit.hash, Why::Inadmissible)));
+    selection.left.extend(listed.inadmissible.iter().map(|unit| (unit.hash, Why::Inadmissible)));
     selection.left.sort_unstable_by_key(|(hash, _)| *hash);
 }
 
 /// A set while it is being filled.
 struct Filling<'a> {
     judged: &'a Judged<'a>,
-    ledger: &'a Ledger,
     taken: Vec<bool>,
     used: Room,
 }
 
 impl Filling<'_> {
     fn unit(&self, index: usize) -> Option<&Terms> {
-        self.judged.units.get(index).copied()
+        self.judged.listed.units.get(index).copied()
     }
     fn fits(&self, index: usize, caps: &Room) -> bool {
         self.unit(index).is_some_and(|unit| self.used.with(unit, caps).is_some())
@@ -165,24 +162,23 @@ impl Filling<'_> {
     }
     fn take(&mut self, index: usize, caps: &Room) {
         if let (Some(used), Some(taken)) =
-            (self.judged.units.get(index).and_then(|unit| self.used.with(unit, caps)), self.taken.get_mut(index))
+            (self.judged.listed.units.get(index).and_then(|unit| self.used.with(unit, caps)), self.taken.get_mut(index))
         {
             *taken = true;
             self.used = used;
         }
     }
-    /// The candidate of this hash.
-    fn candidate(&self, hash: &Hash) -> Option<usize> {
-        let index = self.judged.units.binary_search_by(|unit| unit.hash.cmp(hash)).ok()?;
-        self.judged.why.get(index)?.is_none().then_some(index)
-    }
-    /// Not taken yet, and all that must stand before it is.
+    /// A candidate that is not taken yet, while all that must stand before it is.
     fn eligible(&self, index: usize) -> bool {
-        let is_taken = |index: usize| self.taken.get(index) == Some(&true);
-        let Some(unit) = self.unit(index) else { return false };
-        !is_taken(index)
-            && unit.after.iter().all(|hash| self.ledger.is_closed(hash) || self.candidate(hash).is_some_and(is_taken))
-            && self.judged.before.get(index).copied().flatten().is_none_or(is_taken)
+        let is_taken = |index: &usize| self.taken.get(*index) == Some(&true);
+        match self.judged.verdicts.get(index) {
+            Some(Verdict::Candidate { before }) => {
+                !is_taken(&index)
+                    && self.judged.listed.after(index).iter().all(is_taken)
+                    && before.as_ref().is_none_or(is_taken)
+            }
+            Some(Verdict::Left(_)) | None => false,
+        }
     }
 }
 
@@ -193,18 +189,20 @@ impl Filling<'_> {
 #[must_use]
 pub fn list_rank(ledger: &Ledger, params: &Params, slot: Slot, held: &[Terms]) -> Vec<(Hash, Rank)> {
     let judged = judge(ledger, params, slot, held);
-    let mut best_first = Vec::with_capacity(judged.units.len());
+    let mut best_first = Vec::with_capacity(judged.listed.units.len());
     let mut last = Vec::new();
-    let settled = judged.ranking.order.iter().copied();
-    let unsettled =
-        judged.ranking.places.iter().enumerate().filter_map(|(index, place)| place.is_none().then_some(index));
-    for index in settled.chain(unsettled) {
-        let Some(unit) = judged.units.get(index) else { continue };
-        match (judged.why.get(index).copied().flatten(), judged.ranking.places.get(index).copied().flatten()) {
-            (None | Some(Why::Replaced), Some(place)) => best_first.push((unit.hash, place.rank)),
+    for index in &judged.ranking.order {
+        let Some(unit) = judged.listed.units.get(*index) else { continue };
+        match (judged.verdicts.get(*index), judged.ranking.rank(&judged.listed, *index)) {
+            (Some(Verdict::Candidate { .. } | Verdict::Left(Why::Replaced)), Some(rank)) => {
+                best_first.push((unit.hash, rank));
+            }
             _ => last.push((unit.hash, LAST)),
         }
     }
+    let unranked =
+        (0..).zip(&judged.listed.units).filter(|(index, _)| judged.ranking.rank(&judged.listed, *index).is_none());
+    last.extend(unranked.map(|(_, unit)| (unit.hash, LAST)));
     best_first.append(&mut last);
     best_first
 }

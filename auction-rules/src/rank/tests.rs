@@ -2,6 +2,8 @@
 // and the cases that the rule's words name.
 use super::*;
 use crate::testing::{BALANCES, RICH, ledger, listed, name, unit};
+use crate::{Ledger, Terms};
+use alloc::collections::BTreeMap;
 use proptest::prelude::*;
 use types::Params;
 
@@ -10,7 +12,7 @@ fn naive(ledger: &Ledger, prices: &Prices, units: &[&Terms]) -> Vec<Option<Place
     let mut places: Vec<Option<Place>> = vec![None; units.len()];
     loop {
         let next: Vec<Option<Place>> =
-            units.iter().map(|unit| by_the_rule(ledger, prices, units, &places, unit)).collect();
+            (0..units.len()).map(|index| by_the_rule(ledger, prices, units, &places, index)).collect();
         if next == places {
             return places;
         }
@@ -23,13 +25,14 @@ fn by_the_rule(
     prices: &Prices,
     units: &[&Terms],
     places: &[Option<Place>],
-    unit: &Terms,
+    index: usize,
 ) -> Option<Place> {
-    let own = Rank { fee_per_byte: fee_per_byte(unit.max_fee, unit.size, unit.gas, prices), hash: unit.hash };
-    let mut place = Place { rank: own, generation: 0, own };
+    let unit = units[index];
+    let own = Reverse(fee_per_byte(unit.max_fee, unit.size, unit.gas, prices));
+    let mut place = Place { fee: own, of: index, generation: 0, own_fee: own, unit: index };
     let mut meet = |other: Option<Place>| -> Option<()> {
         let other = other?;
-        place.rank = place.rank.max(other.rank);
+        (place.fee, place.of) = (place.fee, place.of).max((other.fee, other.of));
         place.generation = place.generation.max(other.generation + 1);
         Some(())
     };
@@ -57,7 +60,7 @@ proptest! {
         let units = sorted(units);
         let refs: Vec<&Terms> = units.iter().collect();
         let prices = ledger.prices();
-        let ranking = rank(&ledger, &prices, &refs);
+        let ranking = rank(&Listed::resolve(&ledger, refs.clone()), &prices);
         prop_assert_eq!(&ranking.places, &naive(&ledger, &prices, &refs));
         // Best first, and a unit comes after all it hangs on.
         prop_assert!(ranking.order.is_sorted_by_key(|at| ranking.places[*at]));
@@ -76,11 +79,9 @@ fn ranks(units: Vec<Terms>) -> BTreeMap<Hash, Option<Rank>> {
     let ledger = ledger(&Params::default_for(500), &[(1, RICH), (2, RICH), (3, RICH)]);
     let units = sorted(units);
     let refs: Vec<&Terms> = units.iter().collect();
-    let ranking = rank(&ledger, &ledger.prices(), &refs);
-    refs.iter()
-        .map(|unit| unit.hash)
-        .zip(ranking.places.into_iter().map(|place| place.map(|place| place.rank)))
-        .collect()
+    let listed = Listed::resolve(&ledger, refs);
+    let ranking = rank(&listed, &ledger.prices());
+    units.iter().enumerate().map(|(index, unit)| (unit.hash, ranking.rank(&listed, index))).collect()
 }
 
 fn at(fee_per_byte: u64, text: &str) -> Option<Rank> {
@@ -146,7 +147,7 @@ fn a28_behind_a_cheap_nonce_the_dearer_version_is_the_better() {
             unit(texts[1], 1, 1, 512 * 4, &[]),
         ]);
         let refs: Vec<&Terms> = units.iter().collect();
-        let ranking = rank(&ledger, &ledger.prices(), &refs);
+        let ranking = rank(&Listed::resolve(&ledger, refs.clone()), &ledger.prices());
         let best = |text: &str| ranking.best[refs.iter().position(|unit| unit.hash == name(text)).unwrap()];
         assert!(best(texts[1]) && !best(texts[0]));
     }

@@ -21,8 +21,14 @@ fn names(texts: &[&str]) -> Vec<Hash> {
 /// The least set of candidates, grown naively: of equal nonces the best-ranked, in nonce order, money and quotas counted.
 fn grown(ledger: &Ledger, params: &Params, units: &[Terms], judged: &Judged<'_>) -> BTreeSet<Hash> {
     let prices = ledger.prices();
-    let best: Vec<&Terms> =
-        judged.units.iter().zip(&judged.ranking.best).filter(|(_, best)| **best).map(|(unit, _)| *unit).collect();
+    let best: Vec<&Terms> = judged
+        .listed
+        .units
+        .iter()
+        .zip(&judged.ranking.best)
+        .filter(|(_, best)| **best)
+        .map(|(unit, _)| *unit)
+        .collect();
     let mut closed: BTreeSet<Hash> = BTreeSet::new();
     loop {
         let before = closed.len();

@@ -40,7 +40,14 @@ enum Said {
 pub(crate) struct Board {
     /// Equal accounts that make a fate: f + 1.
     need: usize,
-    items: BTreeMap<Hash, BTreeMap<MemberId, Said>>,
+    items: BTreeMap<Hash, Watch>,
+}
+
+#[derive(Debug, Default)]
+struct Watch {
+    /// Who waits.
+    waiting: usize,
+    said: BTreeMap<MemberId, Said>,
 }
 
 const fn is_final(outcome: u8) -> bool {
@@ -56,11 +63,18 @@ impl Board {
     }
 
     pub(crate) fn watch(&mut self, item: Hash) {
-        self.items.entry(item).or_default();
+        let watch = self.items.entry(item).or_default();
+        watch.waiting = watch.waiting.saturating_add(1);
     }
 
+    /// Ends one [`Self::watch`]; the last one takes the item off.
     pub(crate) fn forget(&mut self, item: &Hash) {
-        self.items.remove(item);
+        if let Some(watch) = self.items.get_mut(item) {
+            watch.waiting = watch.waiting.saturating_sub(1);
+            if watch.waiting == 0 {
+                self.items.remove(item);
+            }
+        }
     }
 
     /// Takes in an event of a member; true if a watched item is concerned.
@@ -69,7 +83,7 @@ impl Board {
         match event {
             Event::Opened { slot, order } => {
                 for (index, hash) in (0u32..).zip(order) {
-                    let Some(said) = self.items.get_mut(hash) else { continue };
+                    let Some(Watch { said, .. }) = self.items.get_mut(hash) else { continue };
                     if !matches!(said.get(&member), Some(Said::Executed { .. })) {
                         said.insert(member, Said::Opened { slot: *slot, index });
                         concerned = true;
@@ -77,7 +91,7 @@ impl Board {
                 }
             }
             Event::Executed { slot, outcomes } => {
-                for said in self.items.values_mut() {
+                for Watch { said, .. } in self.items.values_mut() {
                     let Some(Said::Opened { slot: opened, index }) = said.get(&member).copied() else { continue };
                     let outcome = usize::try_from(index).ok().and_then(|i| outcomes.get(i)).copied();
                     if let Some(outcome) = outcome
@@ -96,7 +110,7 @@ impl Board {
 
     /// Takes in a member's answer to a question.
     pub(crate) fn status(&mut self, member: MemberId, item: &Hash, status: &Status) {
-        let Some(said) = self.items.get_mut(item) else { return };
+        let Some(Watch { said, .. }) = self.items.get_mut(item) else { return };
         let new = match *status {
             Status::Opened { slot, index } => Said::Opened { slot, index },
             Status::Executed { slot, index, outcome, leg } if is_final(outcome) => {
@@ -113,7 +127,7 @@ impl Board {
 
     /// What f+1 members agree on.
     pub(crate) fn fate(&self, item: &Hash) -> Option<Fate> {
-        let said = self.items.get(item)?;
+        let Watch { said, .. } = self.items.get(item)?;
         let enough = |same: &dyn Fn(&Said) -> bool| said.values().filter(|one| same(one)).count() >= self.need;
         said.values().find_map(|one| match *one {
             Said::Executed { slot, index, outcome, .. } => {
@@ -218,6 +232,9 @@ mod tests {
         assert!(!board.event(MemberId(0), &Event::Gap { dropped: u64::MAX }));
         board.status(MemberId(0), &Hash([9; 32]), &Status::Dropped { code: 7 });
         assert_eq!(board.fate(&Hash([9; 32])), None, "not watched, not kept");
+        board.watch(ITEM);
+        board.forget(&ITEM);
+        assert!(board.event(MemberId(0), &opened(5, 0)), "somebody else still waits");
         board.forget(&ITEM);
         assert!(!board.event(MemberId(0), &opened(5, 0)));
     }

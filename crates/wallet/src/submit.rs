@@ -175,6 +175,50 @@ impl Shared {
     fn tell(&self) {
         self.learned.send_modify(|n| *n = n.wrapping_add(1));
     }
+
+    /// Asks all members that are there at once; each answers once, and the channel ends.
+    fn ask<Q, T, F>(
+        &self,
+        question: Q,
+        ask: impl Fn(Arc<Client>, Q) -> F + Clone + Send + 'static,
+    ) -> mpsc::Receiver<(MemberId, Result<T, ClientError>)>
+    where
+        Q: Clone + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, ClientError>> + Send,
+    {
+        let (answer, answers) = mpsc::channel(self.links.len().max(1));
+        for link in &self.links {
+            let (link, question, ask, answer) = (Arc::clone(link), question.clone(), ask.clone(), answer.clone());
+            tokio::spawn(async move {
+                if let Some(client) = link.now().await {
+                    let told = ask(client, question).await;
+                    // Nobody waits any more: nothing to do.
+                    answer.send((link.view.member, told)).await.ok();
+                }
+            });
+        }
+        answers
+    }
+}
+
+/// The one in the middle by size.
+fn middle<T: Ord>(told: &[Params], field: impl Fn(&Params) -> T) -> Option<T> {
+    let mut values: Vec<T> = told.iter().map(field).collect();
+    values.sort();
+    let at = values.len() >> 1;
+    values.into_iter().nth(at)
+}
+
+/// Asks all members where an item is, and puts each answer onto the board as it comes.
+async fn poll_members(shared: Arc<Shared>, item: Hash) {
+    let mut answers = shared.ask(item, |client, item| async move { client.status(&item).await });
+    while let Some((member, answer)) = answers.recv().await {
+        if let Ok(status) = answer {
+            shared.board().status(member, &item, &status);
+            shared.tell();
+        }
+    }
 }
 
 /// Keeps an item on the board.
@@ -268,46 +312,54 @@ impl Submitter {
     /// [`OutcomeError`]: dropped, or nothing agreed on in time.
     pub async fn outcome(&self, submission: &Submission, patience: Duration) -> Result<Outcome, OutcomeError> {
         let item = submission.item;
-        let fate = timeout(patience, self.fate(&item)).await.map_err(|_elapsed| OutcomeError::Patience)?;
+        let fate = timeout(patience, self.fate(item)).await.map_err(|_elapsed| OutcomeError::Patience)?;
         let (slot, index, outcome, mut leg) = match fate {
             Fate::Executed { slot, index, outcome, leg } => (slot, index, outcome, leg),
             Fate::Dropped { code } => return Err(OutcomeError::Dropped { code }),
         };
         let outcome = Code::from_number(outcome).ok_or(OutcomeError::Unknown(outcome))?;
         if leg.is_none() && (outcome.is_failed() || outcome.is_aborted()) {
-            // Events name no leg; members that are asked do.
-            self.poll(&item).await;
-            if let Some(Fate::Executed { leg: agreed, .. }) = self.shared.board().fate(&item) {
-                leg = agreed;
-            }
+            leg = self.leg(item).await;
         }
         let receipts = submission.collected().receipts;
         Ok(Outcome { item, receipts, slot, index, outcome, leg: leg.unwrap_or(0) })
     }
 
-    async fn fate(&self, item: &Hash) -> Fate {
+    async fn fate(&self, item: Hash) -> Fate {
         let mut learned = self.shared.learned.subscribe();
+        let poll = || sleep(Duration::from_millis(self.shared.limits.poll_ms));
+        let mut due = Box::pin(poll());
         loop {
-            let fate = self.shared.board().fate(item);
+            let fate = self.shared.board().fate(&item);
             if let Some(fate) = fate {
                 return fate;
             }
-            let news = learned.changed();
-            if timeout(Duration::from_millis(self.shared.limits.poll_ms), news).await.is_err() {
-                self.poll(item).await;
+            tokio::select! {
+                news = learned.changed() => if news.is_err() { return core::future::pending().await },
+                () = &mut due => {
+                    // Behind the caller's back: a member that hangs must not hide what the others say.
+                    tokio::spawn(poll_members(Arc::clone(&self.shared), item));
+                    due = Box::pin(poll());
+                }
             }
         }
     }
 
-    /// Asks all members where an item is.
-    async fn poll(&self, item: &Hash) {
-        let mut answers = self.ask(*item, |client, item| async move { client.status(&item).await });
-        while let Some((member, answer)) = answers.recv().await {
-            if let Ok(status) = answer {
-                self.shared.board().status(member, item, &status);
+    /// Events name no leg; members that are asked do. Waits as long as between two polls.
+    async fn leg(&self, item: Hash) -> Option<u8> {
+        let mut learned = self.shared.learned.subscribe();
+        let poll = tokio::spawn(poll_members(Arc::clone(&self.shared), item));
+        let named = async {
+            while learned.changed().await.is_ok() {
+                if let Some(Fate::Executed { leg: Some(leg), .. }) = self.shared.board().fate(&item) {
+                    return Some(leg);
+                }
             }
-        }
-        self.shared.tell();
+            None
+        };
+        let leg = timeout(Duration::from_millis(self.shared.limits.poll_ms), named).await.ok().flatten();
+        poll.abort();
+        leg
     }
 
     /// What each member says of its clock, slot and prices, by index; `None` for who does not answer.
@@ -325,18 +377,26 @@ impl Submitter {
         self.all(item, |client, item| async move { client.status(&item).await }).await
     }
 
-    /// Parameters to seal by: those of the member in the middle by its last final slot, among those that answer for this
-    /// network. With f+1 or more members before and behind it, nobody alone can push it far. `None`: fewer than f+1 answer.
+    /// Parameters to seal by, from the first 2f+1 members that answer for this network: of each number the one in the
+    /// middle, which no f members can push beyond what honest ones say. `None`: fewer answer.
     pub async fn current(&self) -> Option<Params> {
         let view = &self.shared.view;
-        let mut answers: Vec<Params> =
-            self.params().await.into_iter().flatten().filter(|params| params.network == view.id).collect();
-        if answers.len() < view.witness_count() {
-            return None;
+        let mut told: Vec<Params> = Vec::new();
+        let mut answers = self.shared.ask((), |client, ()| async move { client.params().await });
+        while told.len() < view.quorum() {
+            let (_member, answer) = answers.recv().await?;
+            told.extend(answer.ok().filter(|params| params.network == view.id));
         }
-        answers.sort_by_key(|params| (params.last_final, params.opened, params.gas_price, params.byte_price));
-        let middle = answers.len() >> 1;
-        answers.into_iter().nth(middle)
+        Some(Params {
+            network: view.id,
+            epoch: middle(&told, |params| params.epoch)?,
+            last_final: middle(&told, |params| params.last_final)?,
+            opened: middle(&told, |params| params.opened)?,
+            byte_price: middle(&told, |params| params.byte_price)?,
+            gas_price: middle(&told, |params| params.gas_price)?,
+            time_ms: middle(&told, |params| params.time_ms)?,
+            ms_to_close: middle(&told, |params| params.ms_to_close)?,
+        })
     }
 
     async fn all<Q, T, F>(
@@ -350,38 +410,13 @@ impl Submitter {
         F: Future<Output = Result<T, ClientError>> + Send,
     {
         let mut told: Vec<Option<T>> = self.shared.links.iter().map(|_| None).collect();
-        let mut answers = self.ask(question, ask);
+        let mut answers = self.shared.ask(question, ask);
         while let Some((member, answer)) = answers.recv().await {
             if let (Ok(answer), Some(place)) = (answer, told.get_mut(usize::from(member.0))) {
                 *place = Some(answer);
             }
         }
         told
-    }
-
-    /// Asks all members that are there at once; each answers once, and the channel ends.
-    fn ask<Q, T, F>(
-        &self,
-        question: Q,
-        ask: impl Fn(Arc<Client>, Q) -> F + Clone + Send + 'static,
-    ) -> mpsc::Receiver<(MemberId, Result<T, ClientError>)>
-    where
-        Q: Clone + Send + 'static,
-        T: Send + 'static,
-        F: Future<Output = Result<T, ClientError>> + Send,
-    {
-        let (answer, answers) = mpsc::channel(self.shared.links.len().max(1));
-        for link in &self.shared.links {
-            let (link, question, ask, answer) = (Arc::clone(link), question.clone(), ask.clone(), answer.clone());
-            tokio::spawn(async move {
-                if let Some(client) = link.now().await {
-                    let told = ask(client, question).await;
-                    // Nobody waits any more: nothing to do.
-                    answer.send((link.view.member, told)).await.ok();
-                }
-            });
-        }
-        answers
     }
 }
 

@@ -92,6 +92,12 @@ impl NetworkView {
         })
     }
 
+    /// How many members outweigh f others: n - f = 2f + 1.
+    #[must_use]
+    pub fn quorum(&self) -> usize {
+        self.members.len().saturating_sub(usize::from(self.f))
+    }
+
     /// How many members always include an honest one: f + 1.
     #[must_use]
     pub fn witness_count(&self) -> usize {
@@ -109,7 +115,7 @@ mod tests {
     fn a_network_file_gives_the_doors_by_index() {
         let (network, _keys) = testing::network();
         let view = NetworkView::new(&network).unwrap();
-        assert_eq!((view.members.len(), view.f, view.witness_count()), (4, 1, 2));
+        assert_eq!((view.members.len(), view.f, view.witness_count(), view.quorum()), (4, 1, 2, 3));
         assert_eq!(view.members[2].receipt_name, "example.net/test/m2/receipt");
         assert_eq!(view.id, network_id(&network.genesis));
     }

@@ -203,7 +203,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     replace(path, bytes, false)
 }
 
-/// [`write`] for keys: only the owner may read the file (mode 0600 on Unix).
+/// [`write()`] for keys: only the owner may read the file (mode 0600 on Unix).
 ///
 /// # Errors
 /// [`DiskError`].
@@ -211,7 +211,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     replace(path, bytes, true)
 }
 
-/// Creates or replaces many files, each as [`write`] does, with one fsync per directory. Temporary files stand in
+/// Creates or replaces many files, each as [`write()`] does, with one fsync per directory. Temporary files stand in
 /// `scratch`, on the same file system.
 ///
 /// # Errors

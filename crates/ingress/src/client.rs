@@ -108,7 +108,8 @@ impl Client {
         };
         let endpoint = quinn::Endpoint::client(local)?;
         let connecting = endpoint.connect_with(client_config(pin, limits)?, member, SERVER_NAME)?;
-        let deadline = Duration::from_millis(limits.request_ms);
+        // Longer than the member's own, so that its refusal of what takes too long still arrives.
+        let deadline = Duration::from_millis(limits.request_ms.saturating_add(1_000));
         let connection = in_time(deadline, async { Ok(connecting.await?) }).await?;
         Ok(Self { endpoint, connection, deadline, subscribing: Mutex::new(()) })
     }

@@ -22,7 +22,8 @@
 //!
 //! Invariants that tests cite:
 //! * `ING-1` nothing is allocated for a claimed length; a length above the kind's limit is refused unread.
-//! * `ING-2` every request gets one frame, an answer or a refusal with a stable code, or its connection ends with a code.
+//! * `ING-2` every complete request gets one frame, an answer or a refusal with a stable code; a stream that is not
+//!   complete by its deadline is reset, and a connection that is ended is ended with a code.
 //! * `ING-3` every queue is bounded: a full driver is `BUSY`, a slow subscriber gets `Gap`.
 //! * `ING-4` a client speaks only to the key it pinned, and only `lockstep/1`.
 //! * `ING-5` a duplicate submit gets the first receipt again, byte for byte.

@@ -71,7 +71,7 @@ impl Default for IngressLimits {
     }
 }
 
-/// Why a connection was closed; the application code of QUIC's CONNECTION_CLOSE.
+/// Why a connection was closed, or a stream reset: the application code of QUIC's frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum CloseCode {
@@ -83,6 +83,8 @@ pub enum CloseCode {
     TooMany = 0x102,
     /// A rule of the transport was broken.
     Protocol = 0x103,
+    /// A request was not complete in time; resets its stream, not the connection.
+    Deadline = 0x104,
     /// Five bad signatures or proofs.
     BadSignatures = 0x105,
 }
@@ -96,6 +98,7 @@ impl CloseCode {
             Self::ShuttingDown => 0x101,
             Self::TooMany => 0x102,
             Self::Protocol => 0x103,
+            Self::Deadline => 0x104,
             Self::BadSignatures => 0x105,
         }
     }

@@ -96,7 +96,7 @@ struct Shared {
     hub: Hub,
     connections: Semaphore,
     stopping: AtomicBool,
-    /// Requests that were decoded and are not answered yet.
+    /// Requests whose answer has not arrived yet; subscriptions do not count.
     running: watch::Sender<usize>,
 }
 
@@ -327,35 +327,41 @@ impl Client {
     }
 
     async fn stream(self: Arc<Self>, mut send: quinn::SendStream, mut recv: quinn::RecvStream) {
-        let mut deadline = core::pin::pin!(sleep(Duration::from_millis(self.shared.limits.request_ms)));
-        match self.answer(&mut recv, deadline.as_mut()).await {
-            Ok(Reply::Frame(bytes)) => self.finish(&mut send, &bytes, deadline).await,
+        // Until the client has its answer: a shutdown waits for that.
+        let running = Running::new(&self.shared.running);
+        let deadline = core::pin::pin!(sleep(Duration::from_millis(self.shared.limits.request_ms)));
+        match self.answer(&mut recv, deadline).await {
+            Ok(Reply::Frame(bytes)) => self.finish(&mut send, &bytes).await,
             Ok(Reply::Feed(subscribe)) => {
                 if let Some(_place) = self.subscription() {
                     let Ok(uni) = self.connection.open_uni().await else { return };
-                    self.finish(&mut send, &frame(answer::SEEN, &[]), deadline).await;
+                    self.finish(&mut send, &frame(answer::SEEN, &[])).await;
+                    drop(running);
                     self.feed(uni, subscribe).await;
                 } else {
                     let refused = refusal(Reason::Quota, "subscriptions of the connection");
-                    self.finish(&mut send, &self.refused(&refused), deadline).await;
+                    self.finish(&mut send, &self.refused(&refused)).await;
                 }
             }
             Err(Unread::Refuse(refused)) => {
                 recv.stop(CloseCode::Protocol.code()).ok();
-                self.finish(&mut send, &self.refused(&refused), deadline).await;
+                self.finish(&mut send, &self.refused(&refused)).await;
             }
-            Err(Unread::Gone) => self.shared.counters.add(Counter::Unanswered, 1),
+            Err(Unread::Gone) => {
+                self.shared.counters.add(Counter::Unanswered, 1);
+                send.reset(CloseCode::Deadline.code()).ok();
+            }
         }
     }
 
-    /// Writes the one frame of an answer, and waits for the client to have it as long as the request may take.
-    async fn finish(&self, send: &mut quinn::SendStream, bytes: &[u8], deadline: Pin<&mut Sleep>) {
+    /// Writes the one frame of an answer, and gives the client as long to take it as the request had.
+    async fn finish(&self, send: &mut quinn::SendStream, bytes: &[u8]) {
         let write = async {
             if send.write_all(bytes).await.is_ok() && send.finish().is_ok() {
                 send.stopped().await.ok();
             }
         };
-        tokio::select! { () = write => {}, () = deadline => {} }
+        timeout(Duration::from_millis(self.shared.limits.request_ms), write).await.ok();
     }
 
     /// The frame of a refusal, counted.
@@ -376,7 +382,6 @@ impl Client {
             Asked::Subscribe(subscribe) => return Ok(Reply::Feed(subscribe)),
             Asked::Request(request) => request,
         };
-        let running = Running::new(&self.shared.running);
         let submitted =
             if let Request::Submit { envelope, .. } = &request { Some(envelope_hash(envelope)) } else { None };
         if let Some(note) = submitted.and_then(|hash| self.shared.receipts.get(&hash)) {
@@ -394,7 +399,6 @@ impl Client {
             () = deadline => return Err(refusal(Reason::Busy, "deadline").into()),
         };
         drop(room);
-        drop(running);
         match answered {
             Ok(Ok(answer)) if answer.answers(kind) => {
                 if let (Some(hash), Answer::Receipt(note)) = (submitted, &answer) {

@@ -15,7 +15,7 @@ pub const ALPN: &[u8] = b"lockstep/1";
 pub enum RequestKind {
     /// codec(Envelope).
     SubmitEnvelope = 0x01,
-    /// A [`Hash`].
+    /// A hash.
     GetStatus = 0x02,
     /// Empty.
     GetParams = 0x03,

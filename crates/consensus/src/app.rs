@@ -137,7 +137,7 @@ pub trait SlotApp: Clone + Send + Sync + 'static {
     /// now" would refuse the block for good. The engine has checked parent digest and height.
     fn check(&self, block: EngineBlock, parent: EngineBlock, at: At) -> impl Future<Output = Verdict> + Send;
 
-    /// A block is final. In height order, at least once (again after a restart unless acknowledged), durable in marshal.
+    /// A block above genesis is final. In height order, at least once (again after a restart unless acknowledged), durable in marshal.
     fn finalized(&self, f: FinalBlock, ack: Ack);
 
     /// A message of another member, at most [`MESSAGE_BYTES_MAX`](crate::MESSAGE_BYTES_MAX) bytes. `from` is

@@ -137,6 +137,9 @@ impl EngineHandle {
 ///
 /// `make_app` is called once, on that thread, inside the runtime (tokio's `spawn` works there).
 ///
+/// # Security
+/// As for [`validator`](crate::validator).
+///
 /// # Errors
 /// What is wrong with the configuration, the addresses, the directory or the thread.
 pub fn start_tcp<A: SlotApp>(

@@ -47,6 +47,8 @@ const PAGE: NonZeroU16 = page_size(16_384);
 const PAGES: NonZeroUsize = NZUsize!(512);
 /// Views that votes are kept for, behind the newest final one (engine.md section 8).
 const VIEWS: ViewDelta = ViewDelta::new(256);
+/// Views behind the newest final one for which marshal keeps blocks that did not become final.
+const CACHED_VIEWS: ViewDelta = ViewDelta::new(10);
 /// Missing heights fetched at a time.
 const REPAIR: NonZeroUsize = NZUsize!(20);
 /// Blocks per peer that the broadcast keeps.
@@ -99,6 +101,10 @@ impl Running {
 ///
 /// Below this function time, randomness and tasks come from `ctx` alone, so equal seeds of a deterministic runtime give
 /// equal runs (ENG-2).
+///
+/// # Security
+/// `secret` signs votes and handshakes. commonware's key type wipes its copies on drop; those on the stack and in
+/// registers are not wiped. Two engines that vote with one secret, or one that lost its journal, are a double vote.
 ///
 /// # Errors
 /// What the configuration's checks say, [`EngineError::NotMember`] for a secret that is no member's, and
@@ -191,7 +197,7 @@ where
             start: marshal::Start::Genesis(Digested::precomputed(genesis, genesis_digest)),
             partition_prefix: format!("{}marshal", cfg.prefix),
             mailbox_size: MAILBOX,
-            view_retention: VIEWS,
+            view_retention: CACHED_VIEWS,
             prunable_items_per_section: NZU64!(64),
             page_cache: pages.clone(),
             replay_buffer: REPLAY,
@@ -244,8 +250,10 @@ where
     let strangers = ctx.counter("strangers", "messages of keys that are no member's");
     counters.push(strangers.clone());
 
-    let mut tasks = vec![("broadcast", broadcaster.start(broadcast))];
-    tasks.push(("marshal", marshal_actor.start(Finals { queue: finals_queue, tip }, blocks_seen, back_fill)));
+    // Marshal first: when it ends others follow at once, and `Running::ended` names the first of those that have.
+    let broadcaster = broadcaster.start(broadcast);
+    let mut tasks = vec![("marshal", marshal_actor.start(Finals { queue: finals_queue, tip }, blocks_seen, back_fill))];
+    tasks.push(("broadcast", broadcaster));
     tasks.push(("simplex", engine.start(votes, certificates, resolver)));
     let deliver_app = app.clone();
     tasks.push((

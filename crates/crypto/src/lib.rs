@@ -30,6 +30,9 @@
 //! * `CRY-7` secrets are wiped on drop and have no `Debug`, `Clone`, `PartialEq` or `Serialize`. Not wiped: registers,
 //!   copies that the compiler leaves on the stack, swap.
 //!
+//! Features: `native` recovers secp256k1 signatures through the C library, with equal results; `test-util` adds
+//! `dealer`, which knows both secrets.
+//!
 //! Keys and shares in memory are trusted; every byte that arrives as an argument is not.
 #![no_std]
 #![deny(unsafe_code)]

@@ -46,6 +46,74 @@ fn with_extension(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+// ---- generated parts of pages ----------------------------------------------------------------------------------
+
+const BEGIN: &str = "<!-- generated from the code: UPDATE_DOCS=1 cargo test --test tidy -->\n";
+const END: &str = "\n<!-- end of the generated part -->";
+
+/// A page of docs/src with a part that is made from the code.
+struct Page {
+    path: PathBuf,
+    head: String,
+    part: String,
+    tail: String,
+}
+
+impl Page {
+    fn read(name: &str) -> Self {
+        let path = root().join("docs/src").join(name);
+        let page = read(&path);
+        let (head, rest) = page.split_once(BEGIN).expect("the page has a generated part");
+        let (part, tail) = rest.split_once(END).expect("the generated part ends");
+        Self { path, head: head.into(), part: part.into(), tail: tail.into() }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a switch of the test, no configuration")]
+    fn compare(&self, generated: &str) {
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let page = format!("{}{BEGIN}{generated}{END}{}", self.head, self.tail);
+            std::fs::write(&self.path, page).expect("the page is written");
+        } else {
+            assert_eq!(self.part, generated, "UPDATE_DOCS=1 cargo test --test tidy rewrites {}", self.path.display());
+        }
+    }
+}
+
+// ---- the command line ------------------------------------------------------------------------------------------
+
+/// What the program prints, without spaces at ends of lines.
+fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_lockstep")).args(arguments).output().expect("lockstep starts");
+    assert!(output.status.success(), "lockstep {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[test]
+fn commands_in_docs_are_those_of_the_program() {
+    let top = printed(&["--help"]);
+    let list = top.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> =
+        list.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
+    let mut out = format!("\n```text\n{top}```\n");
+    for name in names {
+        write!(out, "\n## {name}\n\n```text\n{}```\n", printed(&[name, "--help"])).expect("a string takes text");
+    }
+    let config = printed(&["node", "--print-default-config"]);
+    write!(out, "\n## node.toml\n\n```toml\n{config}```\n").expect("a string takes text");
+    Page::read("commands.md").compare(&out);
+}
+
+#[test]
+fn every_key_of_the_configuration_is_explained() {
+    let page = read(&root().join("docs/src/operate.md"));
+    for line in printed(&["node", "--print-default-config"]).lines() {
+        if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            assert!(page.contains(&format!("`{key}`")), "docs/src/operate.md says nothing of {key}");
+        }
+    }
+}
+
 // ---- reason codes and tags -------------------------------------------------------------------------------------
 
 #[derive(PartialEq, PartialOrd)]
@@ -87,12 +155,8 @@ fn tag_rows() -> Vec<(String, String)> {
     rows
 }
 
-/// The generated part of a page stands between these lines.
-const BEGIN: &str = "<!-- generated from the code: UPDATE_DOCS=1 cargo test --test tidy -->";
-const END: &str = "<!-- end of the generated part -->";
-
 fn tables() -> String {
-    let mut out = format!("{BEGIN}\n");
+    let mut out = String::new();
     for Table { title, rows } in code_tables() {
         out.push_str(&format!("\n## {title}\n\n| number | name | meaning |\n|---:|---|---|\n"));
         for Code { number, name, sentence } in rows {
@@ -103,8 +167,6 @@ fn tables() -> String {
     for (tag, sentence) in tag_rows() {
         writeln!(out, "| `{tag}` | {sentence} |").expect("a string takes text");
     }
-    out.push('\n');
-    out.push_str(END);
     out
 }
 
@@ -126,20 +188,12 @@ fn printed_codes(part: &str) -> BTreeSet<(String, String, String)> {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a switch of the test, no configuration")]
 fn reason_codes_in_docs_are_those_of_the_code() {
-    let path = root().join("docs/src/reason-codes.md");
-    let page = read(&path);
-    let (head, rest) = page.split_once(BEGIN).expect("the page has a generated part");
-    let (part, tail) = rest.split_once(END).expect("the generated part ends");
+    let page = Page::read("reason-codes.md");
     let generated = tables();
-    let gone: Vec<_> = printed_codes(part).difference(&printed_codes(&generated)).cloned().collect();
+    let gone: Vec<_> = printed_codes(&page.part).difference(&printed_codes(&generated)).cloned().collect();
     assert!(gone.is_empty(), "a number is never reused or renamed, these are gone: {gone:?}");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, format!("{head}{generated}{tail}")).expect("the page is written");
-    } else {
-        assert_eq!(format!("{BEGIN}{part}{END}"), generated, "UPDATE_DOCS=1 cargo test --test tidy rewrites the page");
-    }
+    page.compare(&generated);
 }
 
 #[test]

@@ -39,9 +39,14 @@ extern crate alloc;
 extern crate std;
 
 mod anchor;
+mod auditor;
 mod finding;
 mod replay;
+mod report;
 
 pub use anchor::{Anchor, AnchorError, Checks};
+pub use auditor::{Auditor, Need, Progress};
 pub use finding::Finding;
 pub use replay::{Placed, Replay, State};
+pub use report::{CheckReport, Report, Status};
+pub use tlog::checkpoint::HeadError;

@@ -118,9 +118,13 @@ pub struct Replay {
     exec_read: bool,
     /// The entry that is read completes what `reveal` covers.
     section_done: bool,
+    /// The entry that is read completes this slot's part A.
+    closed: Option<Slot>,
     index: u64,
     units: u64,
     finality: u64,
+    /// What each check of log.md section 6 went over, by its number.
+    tallies: [u64; 21],
 }
 
 impl Replay {
@@ -153,9 +157,11 @@ impl Replay {
             headers: BTreeMap::new(),
             exec_read: false,
             section_done: false,
+            closed: None,
             index: 0,
             units: 0,
             finality: 0,
+            tallies: [0; 21],
             anchor: anchor.clone(),
         })
     }
@@ -201,9 +207,28 @@ impl Replay {
         self.last.height
     }
 
-    /// The next entry.
-    pub fn entry(&mut self, index: u64, bytes: &[u8]) {
+    /// Entries read.
+    pub(crate) fn head_size(&self) -> u64 {
+        self.tree.size()
+    }
+    /// The slot whose part A the last entry completed, once.
+    pub(crate) fn take_closed(&mut self) -> Option<Slot> {
+        self.closed.take()
+    }
+    /// What each check went over.
+    pub(crate) fn tallies(&self) -> [u64; 21] {
+        self.tallies
+    }
+    fn tally(&mut self, check: usize, units: usize) {
+        if let Some(tally) = self.tallies.get_mut(check) {
+            *tally = tally.saturating_add(u64::try_from(units).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// The next entry; returns its leaf hash.
+    pub fn entry(&mut self, index: u64, bytes: &[u8]) -> Hash {
         self.index = index;
+        self.tally(4, 1);
         if self.findings.is_empty() {
             match codec::decode::<Entry>(bytes, limits::ENTRY_BYTES_MAX) {
                 Ok(entry) if entry.tag == ENTRY_TAG && entry.version == ENTRY_VERSION => self.kind(entry.kind, bytes),
@@ -211,9 +236,17 @@ impl Replay {
                 Err(error) => self.find(reason::Finding::EntryMalformed, &format!("{error}")),
             }
         }
-        self.tree.append(bytes);
+        let leaf = self.tree.append(bytes);
         if core::mem::take(&mut self.section_done) {
             self.reveal = self.tree.head();
+        }
+        leaf
+    }
+
+    /// A published head ends after a complete part A, or later in the section.
+    pub(crate) fn end_of_head(&mut self) {
+        if matches!(self.stage, Stage::Start | Stage::Registry | Stage::PartA) {
+            self.find(reason::Finding::SectionOrder, "the head ends inside part A");
         }
     }
 
@@ -250,6 +283,7 @@ impl Replay {
         if registry != wanted || Entry::bytes(epoch) != bytes {
             self.find(reason::Finding::EpochWrong, "not what the genesis file gives");
         }
+        self.tally(19, 1);
         self.stage = Stage::Registry;
         self.end_of_registry();
     }
@@ -262,6 +296,7 @@ impl Replay {
             self.find(reason::Finding::RegistryWrong, "not what the genesis file gives");
             return;
         }
+        self.tally(19, records.len());
         self.records = u32::try_from(end).unwrap_or(u32::MAX);
         self.end_of_registry();
     }
@@ -308,6 +343,11 @@ impl Replay {
             Ok(_) => self.find(reason::Finding::FinalityInvalid, "proof of another block"),
             Err(error) => self.find(reason::Finding::FinalityInvalid, &format!("{error}")),
         }
+    }
+
+    /// What was served as headers and votes is none.
+    pub(crate) fn finality_unreadable(&mut self, error: &str) {
+        self.find(reason::Finding::FinalityInvalid, error);
     }
 
     /// What the log said. Meaningful when nothing was found.

@@ -148,6 +148,12 @@ impl Replay {
             self.placed.push((t.hash, Placed { slot: closed.slot, index: None, outcome: None }));
         }
         self.units = self.units.saturating_add(u64::from(units));
+        self.tally(5, 1);
+        self.tally(6, self.section.lists.len());
+        self.tally(7, self.section.left.len().saturating_add(terms.len()));
+        self.tally(8, 1);
+        self.tally(9, terms.len());
+        self.closed = Some(closed.slot);
         self.stage = Stage::PartB(Due::Beacon);
     }
 

@@ -52,6 +52,8 @@ impl Replay {
                 placed.outcome = Some((outcome.number(), leg));
             }
         }
+        self.tally(16, settled.len());
+        self.tally(17, settled.len());
         self.pending.remove(0);
         self.exec_read = true;
     }

@@ -41,6 +41,7 @@ impl Replay {
         } else {
             crypto::hash::sha256(&[sig.as_ref()])
         };
+        self.tally(11, 1);
         self.section.beacon = Some(beacon);
         self.stage = Stage::PartB(Due::Auction);
     }
@@ -63,6 +64,7 @@ impl Replay {
         if !right {
             return self.find(Finding::OrderWrong, "the beacon gives another order");
         }
+        self.tally(13, 1);
         self.stage = Stage::PartB(Due::Opened);
         if self.section.units.is_empty() {
             self.opened();
@@ -116,6 +118,7 @@ impl Replay {
                 }
             }
         }
+        self.tally(14, messages.len());
         let prepared: Vec<_> = ordered
             .iter()
             .zip(&messages)

@@ -114,6 +114,17 @@ fn every_key_of_the_configuration_is_explained() {
     }
 }
 
+#[test]
+fn every_metric_is_explained() {
+    let page = read(&root().join("docs/src/operate.md"));
+    let source = read(&root().join("crates/node/src/metrics.rs"));
+    let names: Vec<&str> = source.split('"').skip(1).step_by(2).filter(|text| text.starts_with("lockstep_")).collect();
+    assert!(names.len() > 5, "the metrics are not where this test looks");
+    for name in names.into_iter().filter(|name| !name.contains('{')) {
+        assert!(page.contains(&format!("`{name}`")), "docs/src/operate.md says nothing of {name}");
+    }
+}
+
 // ---- reason codes and tags -------------------------------------------------------------------------------------
 
 #[derive(PartialEq, PartialOrd)]

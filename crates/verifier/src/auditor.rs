@@ -138,6 +138,8 @@ pub struct Auditor {
     /// First slot without a proof of finality, and how many.
     unproven: Option<(Slot, u64)>,
     findings: Vec<Finding>,
+    /// How many faults and findings of the replay are among them.
+    collected: (usize, usize),
     /// How many of the findings come from signed notes alone: they stand whatever the bytes are.
     from_notes: usize,
     bytes: u64,
@@ -168,6 +170,7 @@ impl Auditor {
             asked: None,
             unproven: None,
             findings: Vec::new(),
+            collected: (0, 0),
             from_notes: 0,
             bytes: 0,
             tiles: 0,
@@ -349,6 +352,7 @@ impl Auditor {
                 self.unproven = Some((first, count.saturating_add(1)));
             }
         }
+        self.collect();
         self.run();
     }
 
@@ -379,12 +383,21 @@ impl Auditor {
     }
 
     fn entry(&mut self, bytes: &[u8]) {
-        let before = self.replay.findings().len();
         let leaf = self.replay.entry(self.replay.head_size(), bytes);
         self.edge.push(leaf, self.replay.head_size(), &mut self.due);
-        self.findings.extend(self.replay.findings().iter().skip(before).cloned());
+        self.collect();
         self.compare_seen();
         self.asked = self.replay.take_closed().filter(|_| self.checks.finality);
+    }
+
+    /// What the replay has found since the last call.
+    fn collect(&mut self) {
+        let (faults, findings) = (self.replay.faults(), self.replay.findings());
+        if faults.len() > self.collected.0 || findings.len() > self.collected.1 {
+            self.findings.extend(faults.iter().skip(self.collected.0).cloned());
+            self.findings.extend(findings.iter().skip(self.collected.1).cloned());
+            self.collected = (faults.len(), findings.len());
+        }
     }
 
     /// All is read: does it hash to what was signed, and does it end where a head may?
@@ -393,9 +406,8 @@ impl Auditor {
         if here != *head {
             return self.bytes_mismatch(&format!("the entries hash to {}, signed is {}", here.root, head.root));
         }
-        let before = self.replay.findings().len();
         self.replay.end_of_head();
-        self.findings.extend(self.replay.findings().iter().skip(before).cloned());
+        self.collect();
         self.done = true;
     }
 

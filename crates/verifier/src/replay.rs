@@ -8,17 +8,16 @@ use crate::{Anchor, AnchorError, Checks, Finding};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
-    string::String,
     vec::Vec,
 };
 use auction_rules::Ledger;
 use crypto::{ids, merkle};
 use execution::{Executor, Registry};
 use section::{Closed, Section};
-use tlog::Tree;
+use tlog::{Tree, checkpoint};
 use types::{
-    Address, Block, BlockHeader, ENTRY_TAG, ENTRY_VERSION, Entry, Envelope, FinalityProof, Hash, Head, Kind, Nonce,
-    SignedHeader, Slot, SlotResult, codec, limits, reason,
+    Address, Block, BlockHeader, ENTRY_TAG, ENTRY_VERSION, Entry, Envelope, FinalityProof, Hash, Head, Kind, MemberId,
+    Nonce, SignedHeader, Slot, SlotResult, codec, limits, reason,
 };
 
 /// Place of an included envelope: slot, and, as far as known, index in the order, outcome code and deciding leg.
@@ -51,11 +50,14 @@ pub struct State {
     pub left_heads: BTreeSet<Hash>,
     /// Payer and nonce of envelopes that `after` may still name.
     pub included: BTreeMap<Hash, (Address, Nonce)>,
-    /// Included envelopes, in log order.
+    /// Envelopes included in the last 4,096 slots and a few more, by slot, then hash: the order of the log.
     pub placed: Vec<(Hash, Placed)>,
     /// The rollups after the last opened slot.
     pub executor: Executor,
 }
+
+/// Slots whose units the replay can place at its end.
+const PLACED_SLOTS: u64 = 4_096;
 
 /// An opened slot that waits for its EXEC.
 #[derive(Debug)]
@@ -109,9 +111,11 @@ pub struct Replay {
     pending: Vec<Pending>,
     left_heads: BTreeSet<Hash>,
     included: BTreeMap<Hash, (Address, Nonce)>,
-    placed: Vec<(Hash, Placed)>,
-    by_hash: BTreeMap<Hash, usize>,
+    placed: BTreeMap<Hash, Placed>,
     findings: Vec<Finding>,
+    /// Faults of single members that leave the log right; one of a kind per member.
+    faults: Vec<Finding>,
+    convicted: BTreeSet<(u16, MemberId)>,
     /// Signed headers of left envelopes of the epoch.
     headers: BTreeMap<Hash, SignedHeader>,
     /// An EXEC was read since the last CLOSE.
@@ -151,9 +155,10 @@ impl Replay {
             pending: Vec::new(),
             left_heads: BTreeSet::new(),
             included: BTreeMap::new(),
-            placed: Vec::new(),
-            by_hash: BTreeMap::new(),
+            placed: BTreeMap::new(),
             findings: Vec::new(),
+            faults: Vec::new(),
+            convicted: BTreeSet::new(),
             headers: BTreeMap::new(),
             exec_read: false,
             section_done: false,
@@ -180,6 +185,11 @@ impl Replay {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+    /// Faults of single members that leave the log right, the first of a kind per member. They do not end the replay.
+    #[must_use]
+    pub fn faults(&self) -> &[Finding] {
+        &self.faults
     }
     /// Slots whose section has begun.
     #[must_use]
@@ -314,13 +324,15 @@ impl Replay {
     }
 
     fn find(&mut self, code: reason::Finding, detail: &str) {
-        self.accuse(code, detail, Vec::new());
+        self.accuse_slot(self.section.slot.max(self.last.height), code, detail);
     }
 
-    fn accuse(&mut self, code: reason::Finding, detail: &str, accused: Vec<String>) {
-        if self.findings.is_empty() {
-            let slot = self.section.slot.max(self.last.height);
-            self.findings.push(Finding { code, slot, index: self.index, detail: detail.into(), accused });
+    /// A member's own fault, by its signed list.
+    fn convict(&mut self, code: reason::Finding, member: MemberId, detail: &str) {
+        if self.checks.signatures && self.findings.is_empty() && self.convicted.insert((code.number(), member)) {
+            let accused = Vec::from([checkpoint::receipt_name(self.anchor.policy.origin(), member)]);
+            let slot = self.section.slot;
+            self.faults.push(Finding { code, slot, index: self.index, detail: detail.into(), accused });
         }
     }
 
@@ -355,6 +367,8 @@ impl Replay {
     pub fn end(self) -> State {
         let unopened = matches!(self.stage, Stage::PartB(_) | Stage::PartA).then(|| self.section.units());
         let ledger = self.ledger;
+        let mut placed: Vec<_> = self.placed.into_iter().collect();
+        placed.sort_by_key(|(hash, placed)| (placed.slot, *hash));
         let included = self.included.into_iter().filter(|(hash, _)| ledger.is_closed(hash)).collect();
         State {
             tree: self.tree,
@@ -364,7 +378,7 @@ impl Replay {
             unexecuted: self.pending.into_iter().map(|p| (p.slot, p.order, p.result)).collect(),
             left_heads: self.left_heads,
             included,
-            placed: self.placed,
+            placed,
             executor: self.executor,
             ledger,
         }

@@ -1,6 +1,6 @@
 //! Part A: lists, candidates, set (checks 5 to 9 of log.md section 6).
 use super::{
-    Due, Placed, Replay, Stage,
+    Due, PLACED_SLOTS, Placed, Replay, Stage,
     section::{Closed, Listed, Section, Unit},
 };
 use alloc::{
@@ -11,13 +11,15 @@ use alloc::{
 use auction_rules::{Candidate, Selection, Terms};
 use crypto::{ed25519, eip712, eth, ids, merkle};
 use types::{
-    Address, Envelope, Epoch, Hash, Kind, Leaf, LeftHeadItem, ListText, Nonce, Params, SetRef, SignedHeader, SizeClass,
-    codec, limits,
+    Address, Envelope, Epoch, Hash, Kind, Leaf, LeftHeadItem, ListText, MemberId, Nonce, Params, SetRef, SignedHeader,
+    SizeClass, Slot, codec, limits,
     reason::{Finding, Why},
 };
 
 /// The largest unit, in size-class bytes.
 const LARGEST_UNIT: u64 = 61_440;
+/// What a LEFTHEAD item counts besides its header.
+const LEFT_HEAD_OVERHEAD: usize = 36;
 
 impl Replay {
     /// CLOSE opens a section; check 5.
@@ -28,6 +30,7 @@ impl Replay {
             && header.height == self.last.height.next()
             && header.parent == self.last_digest
             && header.time_ms > self.last.time_ms
+            && header.view > self.last.view
             && header.network == self.anchor.id
             && header.epoch == Epoch(0)
             && usize::from(header.proposer.0) < self.anchor.network.genesis.members.len();
@@ -38,13 +41,12 @@ impl Replay {
         if header.reveal != with_lists.then_some(self.reveal) {
             return self.find(Finding::RevealWrong, "not the head after the last opening");
         }
-        let executed = self.pending.is_empty();
-        if with_lists != executed
-            && !(self.first_section() && with_lists)
-            && !(executed && !with_lists && !self.exec_read)
-        {
-            return self
-                .find(Finding::SectionOrder, "EXEC stands right before the next block with lists, and only there");
+        // C of every opened slot stands right before the next block with lists, and nowhere else
+        if with_lists && !self.pending.is_empty() {
+            return self.find(Finding::SectionOrder, "CLOSE of a block with lists before an EXEC that is due");
+        }
+        if !with_lists && self.exec_read {
+            return self.find(Finding::SectionOrder, "EXEC before CLOSE of an empty block");
         }
         let prices = self.judged.prices();
         if (closed.byte_price, closed.gas_price) != (prices.byte, prices.gas) {
@@ -55,10 +57,6 @@ impl Replay {
         self.last = header.clone();
         self.section.closed = Some(closed);
         self.stage = Stage::PartA;
-    }
-
-    fn first_section(&self) -> bool {
-        self.last.height.0 == 0
     }
 
     /// LEFT, LEFTHEAD, LIST, ENVELOPE, in this order.
@@ -72,13 +70,14 @@ impl Replay {
         match kind {
             Kind::Left { first, items, .. } if heads == 0 && lists == 0 && units == 0 => {
                 let full = self.section.left.len().checked_rem(limits::LEFT_ITEMS_MAX) == Some(0);
-                if usize::try_from(first) != Ok(self.section.left.len()) || items.is_empty() || !full {
+                let fits = (1..=limits::LEFT_ITEMS_MAX).contains(&items.len());
+                if usize::try_from(first) != Ok(self.section.left.len()) || !fits || !full {
                     return self.find(Finding::SectionOrder, "LEFT items are not contiguous");
                 }
                 self.section.left.extend(items);
             }
             Kind::LeftHead { first, heads: items, .. } if lists == 0 && units == 0 => {
-                if usize::try_from(first) != Ok(heads) || items.is_empty() {
+                if usize::try_from(first) != Ok(heads) || !self.heads_fill(&items) {
                     return self.find(Finding::SectionOrder, "LEFTHEAD items are not contiguous");
                 }
                 items.iter().for_each(|item| self.left_head(item));
@@ -95,6 +94,16 @@ impl Replay {
         }
     }
 
+    /// LEFTHEAD entries are as full as they can be.
+    fn heads_fill(&mut self, items: &[LeftHeadItem]) -> bool {
+        let size = |item: &LeftHeadItem| item.signed.len().saturating_add(LEFT_HEAD_OVERHEAD);
+        let bytes = items.iter().map(size).fold(0, usize::saturating_add);
+        let first = items.first().map_or(0, size);
+        let before = core::mem::replace(&mut self.section.head_bytes, bytes);
+        let needed = before == 0 || before.saturating_add(first) > limits::LEFT_HEAD_BYTES_MAX;
+        needed && first > 0 && bytes <= limits::LEFT_HEAD_BYTES_MAX
+    }
+
     fn left_head(&mut self, item: &LeftHeadItem) {
         let Ok(signed) = codec::decode::<SignedHeader>(&item.signed, limits::ENVELOPE_OVERHEAD_MAX) else {
             return self.find(Finding::EntryMalformed, "a header in LEFTHEAD");
@@ -102,6 +111,9 @@ impl Replay {
         let hash = ids::envelope_hash(&signed, &item.ciphertext);
         if self.section.heads.last().is_some_and(|last| *last >= hash) || !self.left_heads.insert(hash) {
             return self.find(Finding::SectionOrder, "LEFTHEAD is not ascending, or repeats a header");
+        }
+        if self.checks.signatures && !paid_by(&signed, &item.ciphertext) {
+            return self.find(Finding::EnvelopeInvalid, &format!("{hash}: signature of the payer"));
         }
         self.section.heads.push(hash);
         self.headers.insert(hash, signed);
@@ -144,9 +156,9 @@ impl Replay {
         }
         for t in &terms {
             self.included.insert(t.hash, (t.account, t.nonce));
-            self.by_hash.insert(t.hash, self.placed.len());
-            self.placed.push((t.hash, Placed { slot: closed.slot, index: None, outcome: None }));
+            self.placed.insert(t.hash, Placed { slot: closed.slot, index: None, outcome: None });
         }
+        self.prune(closed.slot);
         self.units = self.units.saturating_add(u64::from(units));
         self.tally(5, 1);
         self.tally(6, self.section.lists.len());
@@ -155,6 +167,16 @@ impl Replay {
         self.tally(9, terms.len());
         self.closed = Some(closed.slot);
         self.stage = Stage::PartB(Due::Beacon);
+    }
+
+    /// Forgets what no rule needs any more, now and then.
+    fn prune(&mut self, slot: Slot) {
+        if slot.0.trailing_zeros() >= 5 {
+            let ledger = &self.ledger;
+            self.included.retain(|hash, _| ledger.is_closed(hash));
+            let known = Slot(slot.0.saturating_sub(PLACED_SLOTS));
+            self.placed.retain(|_, placed| placed.slot > known);
+        }
     }
 
     fn judge(&mut self, closed: &Closed) {
@@ -214,23 +236,15 @@ impl Replay {
             self.find(Finding::CloseRootsWrong, "the root over the lists");
             return None;
         }
-        if counts.contains(&0) {
-            self.find(Finding::CloseRootsWrong, "a leaf that no list names");
-            return None;
-        }
         Some((union, counts))
     }
 
     fn list(&mut self, union: &[Leaf], list: &Listed, counts: &mut [usize]) -> Option<Vec<Leaf>> {
-        let bit = |i: usize| {
-            let byte = list.bits.get(i.checked_shr(3)?)?;
-            Some(byte.checked_shr(u32::try_from(i & 7).ok()?)? & 1 == 1)
-        };
         let width = union.len().div_ceil(8);
-        let stray = (union.len()..width.saturating_mul(8)).any(|i| bit(i) == Some(true));
+        let stray = (union.len()..width.saturating_mul(8)).any(|i| bit(&list.bits, i));
         let mut leaves = Vec::new();
         for ((i, leaf), count) in union.iter().enumerate().zip(counts.iter_mut()) {
-            if bit(i) == Some(true) {
+            if bit(&list.bits, i) {
                 leaves.push(*leaf);
                 *count = count.saturating_add(1);
             }
@@ -252,10 +266,11 @@ impl Replay {
 
     fn caps(&mut self, leaves: &[Leaf], list: &Listed) -> Option<()> {
         let params = &self.anchor.network.genesis.params;
-        let (mut count, mut bytes) = (0u64, 0u64);
+        let (mut count, mut bytes, mut classes) = (0u64, 0u64, true);
         for leaf in leaves {
-            if let Leaf::Envelope { size, .. } = leaf {
+            if let Leaf::Envelope { size, gas, .. } = leaf {
                 let class = SizeClass::new(*size).map_or(0, SizeClass::bytes);
+                classes &= class > 0 && *gas <= limits::GAS_CLASS_MAX;
                 count = count.saturating_add(1);
                 bytes = bytes.saturating_add(u64::try_from(class).unwrap_or(u64::MAX));
             }
@@ -264,14 +279,12 @@ impl Replay {
         let bytes_cap = params.bytes_limit.saturating_mul(2);
         let full = count >= count_cap || bytes_cap.saturating_sub(bytes) < LARGEST_UNIT;
         let member = list.text.member;
-        if count > count_cap || bytes > bytes_cap {
+        if count > count_cap || bytes > bytes_cap || leaves.len() > limits::LIST_LEAVES_MAX || !classes {
             self.find(Finding::ListsShort, &format!("the list of member {member} is over a cap"));
             return None;
         }
         if list.text.cut.is_some() && !full {
-            let accused = Vec::from([format!("m{member}")]);
-            self.accuse(Finding::ListInvalid, "a cut although there was room", accused);
-            return None;
+            self.convict(Finding::ListInvalid, member, "a cut although there was room");
         }
         Some(())
     }
@@ -280,95 +293,171 @@ impl Replay {
     fn recount(&mut self, closed: &Closed, union: &[Leaf], counts: &[usize]) {
         let params = self.anchor.network.genesis.params.clone();
         let need = usize::from(self.anchor.committee.f).saturating_add(1);
-        let set: BTreeSet<Hash> = self.section.units.iter().map(|u| u.hash).collect();
-        let claimed: BTreeMap<Leaf, u8> = self.section.left.iter().map(|l| (l.leaf, l.why)).collect();
+        let mut recount = Recount {
+            params,
+            set: self.section.units.iter().map(|u| u.hash).collect(),
+            claimed: self.section.left.iter().map(|l| (l.leaf, l.why)).collect(),
+            wanted: BTreeMap::new(),
+        };
         let prices = self.judged.prices();
-        let mut wanted: BTreeMap<Leaf, Why> = BTreeMap::new();
         let mut listed: Vec<Terms> = Vec::new();
-        for (leaf, count) in union.iter().zip(counts) {
+        for (at, (leaf, count)) in union.iter().zip(counts).enumerate() {
+            let header = self.header(&leaf.hash()).filter(|_| matches!(leaf, Leaf::Envelope { .. }));
+            let terms = header.as_ref().map(|h| Terms::of(leaf.hash(), &h.header));
+            let right = terms.as_ref().is_none_or(|t| {
+                let fee_per_byte = auction_rules::fee_per_byte(t.max_fee, t.size, t.gas, &prices);
+                *leaf == Leaf::Envelope { hash: t.hash, fee_per_byte, size: t.size, gas: t.gas }
+            });
+            if !right {
+                self.convict_listers(at);
+            }
+            let hash = leaf.hash();
             if *count < need {
-                if !claimed.contains_key(leaf) {
-                    return self.find(Finding::UnlistedIncluded, &format!("{}", leaf.hash()));
+                if !recount.claimed.contains_key(leaf) {
+                    return self.find(Finding::UnlistedIncluded, &format!("{hash}"));
                 }
-                wanted.insert(*leaf, Why::Unlisted);
+                if *count == 0 {
+                    return self.find(Finding::CandidatesWrong, &format!("LEFT has {hash}, which no list names"));
+                }
+                recount.wanted.insert(*leaf, Why::Unlisted);
                 continue;
             }
-            let Leaf::Envelope { hash, fee_per_byte, size, gas } = leaf else {
-                wanted.insert(*leaf, Why::Inadmissible);
+            let (Some(header), Some(terms)) = (header, terms) else {
+                if matches!(leaf, Leaf::Envelope { .. }) {
+                    return self.find(Finding::CandidatesWrong, &format!("no header of the listed {hash}"));
+                }
+                recount.wanted.insert(*leaf, Why::Inadmissible);
                 continue;
             };
-            let Some(header) = self.header(hash) else {
-                return self.find(Finding::CandidatesWrong, &format!("no header of the listed {hash}"));
-            };
-            let terms = Terms::of(*hash, &header.header);
-            let numbers =
-                (auction_rules::fee_per_byte(terms.max_fee, terms.size, terms.gas, &prices), terms.size, terms.gas);
-            let admissible = auction_rules::admissible(&header.header, &self.anchor.id, Epoch(0), closed.slot, &params)
-                .is_ok()
-                && self.judged.account(&terms.account).is_some_and(|a| terms.nonce >= a.nonce);
-            if admissible && numbers == (*fee_per_byte, *size, *gas) {
+            let open = self.judged.account(&terms.account).is_some_and(|a| terms.nonce >= a.nonce);
+            let header = &header.header;
+            let admissible =
+                auction_rules::admissible(header, &self.anchor.id, Epoch(0), closed.slot, &recount.params).is_ok();
+            if recount.set.contains(&hash) && !recount.claimed.contains_key(leaf) {
+                if self.judged.is_closed(&hash) || self.placed.contains_key(&hash) {
+                    return self.find(Finding::EnvelopeDuplicate, &format!("{hash}"));
+                }
+                if !admissible || !open {
+                    return self.find(Finding::EnvelopeInvalid, &format!("{hash}: header"));
+                }
+            }
+            if admissible && open && right {
                 listed.push(terms);
             } else {
-                wanted.insert(*leaf, Why::Inadmissible);
+                recount.wanted.insert(*leaf, Why::Inadmissible);
             }
         }
-        for unit in self.section.units.clone() {
-            if self.by_hash.contains_key(&unit.hash) {
-                return self.find(Finding::EnvelopeDuplicate, &format!("{}", unit.hash));
-            }
-            if let Err(why) = self.authentic(&unit, &set) {
-                return self.find(Finding::EnvelopeInvalid, &format!("{}: {why}", unit.hash));
+        for unit in &self.section.units {
+            if let Err(why) = self.authentic(unit, &recount.set) {
+                let detail = format!("{}: {why}", unit.hash);
+                return self.find(Finding::EnvelopeInvalid, &detail);
             }
         }
-        let selection = auction_rules::select(&self.judged, &params, closed.slot, &listed, &[]);
-        self.compare(closed, &params, &selection, &set, &claimed, wanted);
+        let selection = auction_rules::select(&self.judged, &recount.params, closed.slot, &listed, &[]);
+        if let Err((code, detail)) = self.compare(closed, &selection, &mut recount) {
+            self.find(code, &detail);
+        }
     }
 
-    fn compare(
-        &mut self,
-        closed: &Closed,
-        params: &Params,
-        selection: &Selection,
-        set: &BTreeSet<Hash>,
-        claimed: &BTreeMap<Leaf, u8>,
-        mut wanted: BTreeMap<Leaf, Why>,
-    ) {
-        if let Some(hash) = set.iter().find(|h| !selection.candidates.iter().any(|c| c.hash == **h)) {
-            return self.find(Finding::EnvelopeInvalid, &format!("{hash} is no candidate"));
+    /// Members that list a leaf whose numbers are not those of the envelope's header.
+    fn convict_listers(&mut self, at: usize) {
+        let members: Vec<MemberId> =
+            self.section.lists.iter().filter(|l| bit(&l.bits, at)).map(|l| l.text.member).collect();
+        for member in members {
+            self.convict(Finding::ListItemWrong, member, "a leaf differs from the header that it names");
         }
-        // what the log says had no room although pass 1 takes it
-        let no_room =
-            |hash: &Hash| claimed.iter().any(|(leaf, why)| leaf.hash() == *hash && *why == Why::NoRoom.number());
-        for hash in selection.set.iter().filter(|h| !set.contains(*h)) {
-            let rank = selection.candidates.iter().find(|c| c.hash == *hash).map(|c| c.rank);
-            let above = closed.cut.is_none_or(|cut| rank.is_some_and(|rank| rank < cut));
-            if above && no_room(hash) {
-                return self.find(Finding::ForcedOmitted, &format!("{hash} ranks above the cut"));
+    }
+
+    /// Checks 7 and 8, first cause first.
+    fn compare(
+        &self,
+        closed: &Closed,
+        selection: &Selection,
+        recount: &mut Recount,
+    ) -> Result<(), (Finding, alloc::string::String)> {
+        let Recount { params, set, claimed, wanted } = recount;
+        let candidate = |hash: &Hash| {
+            let at = selection.candidates.binary_search_by(|c| c.hash.cmp(hash)).ok()?;
+            selection.candidates.get(at)
+        };
+        let no_room: BTreeSet<Hash> =
+            claimed.iter().filter(|(_, why)| **why == Why::NoRoom.number()).map(|(leaf, _)| leaf.hash()).collect();
+        // said to have had no room, although it ranks above where pass 1 is said to have stopped
+        for hash in selection.set.iter().filter(|h| !set.contains(*h) && no_room.contains(*h)) {
+            if closed.cut.is_none_or(|cut| candidate(hash).is_some_and(|c| c.rank < cut)) {
+                return Err((Finding::ForcedOmitted, format!("{hash} ranks above the cut")));
             }
         }
         let reasons: BTreeMap<Hash, Why> = selection.left.iter().copied().collect();
         for leaf in claimed.keys() {
-            if let Some(why) = reasons.get(&leaf.hash()).filter(|_| !wanted.contains_key(leaf)) {
-                wanted.insert(*leaf, *why);
+            let hash = leaf.hash();
+            let why = if candidate(&hash).is_some() { Some(Why::NoRoom) } else { reasons.get(&hash).copied() };
+            if let Some(why) = why {
+                wanted.entry(*leaf).or_insert(why);
             }
         }
-        let true_reasons = claimed.iter().all(|(leaf, why)| wanted.get(leaf).map(|w| w.number()) == Some(*why));
+        for (leaf, why) in &*claimed {
+            let own = wanted.get(leaf).map(|w| w.number());
+            if own != Some(*why) {
+                let detail = format!("{} is left for reason {why}, the lists give {own:?}", leaf.hash());
+                return Err((Finding::CandidatesWrong, detail));
+            }
+        }
         let leaves: Vec<_> = selection.candidates.iter().map(Candidate::leaf).collect();
-        if !true_reasons || merkle::set_ref(&leaves) != closed.candidates {
-            return self.find(Finding::CandidatesWrong, "candidates or reasons differ from what the lists give");
+        if merkle::set_ref(&leaves) != closed.candidates {
+            return Err((Finding::CandidatesWrong, "the root over the candidates".into()));
         }
+        self.heads_due(claimed, set)?;
         if (closed.forced, closed.cut) != (selection.forced, selection.cut) {
-            return self.find(Finding::CutWrong, "pass 1 stops elsewhere");
+            return Err((Finding::CutWrong, "pass 1 stops elsewhere".into()));
         }
-        if closed.bytes > params.bytes_limit || closed.gas > params.gas_limit {
-            return self.find(Finding::LimitsExceeded, "the set is over a limit");
+        let (bytes, gas) = self.used();
+        if set.len() > usize::try_from(params.count_limit).unwrap_or(usize::MAX)
+            || bytes > params.bytes_limit
+            || gas > params.gas_limit
+        {
+            return Err((Finding::LimitsExceeded, "the set is over a limit".into()));
         }
         if !selection.set.iter().eq(set.iter()) {
-            return self.find(Finding::SetWrong, "passes 2 and 3 give another set");
+            return Err((Finding::SetWrong, "passes 2 and 3 give another set".into()));
         }
         if (closed.bytes, closed.gas) != (selection.bytes, selection.gas) {
-            self.find(Finding::CloseRootsWrong, "bytes or gas of the set");
+            return Err((Finding::CloseRootsWrong, "bytes or gas of the set".into()));
         }
+        Ok(())
+    }
+
+    /// Whose reason rests on the header has it in LEFTHEAD, the first time in the epoch; nobody else has.
+    fn heads_due(
+        &self,
+        claimed: &BTreeMap<Leaf, u8>,
+        set: &BTreeSet<Hash>,
+    ) -> Result<(), (Finding, alloc::string::String)> {
+        let rests = |why: u8| {
+            (Why::NoRoom.number()..=Why::BelowBase.number()).contains(&why) || why == Why::Inadmissible.number()
+        };
+        let here = |hash: &Hash| self.section.heads.binary_search(hash).is_ok();
+        let due: BTreeSet<Hash> = claimed
+            .iter()
+            .filter(|(leaf, why)| matches!(leaf, Leaf::Envelope { .. }) && rests(**why))
+            .map(|(leaf, _)| leaf.hash())
+            .filter(|hash| !set.contains(hash) && (here(hash) || !self.left_heads.contains(hash)))
+            .collect();
+        if let Some(hash) = due.iter().find(|hash| !here(hash)) {
+            return Err((Finding::CandidatesWrong, format!("no header of the left {hash}")));
+        }
+        match self.section.heads.iter().find(|hash| !due.contains(*hash)) {
+            Some(hash) => Err((Finding::SectionOrder, format!("LEFTHEAD has {hash}, which needs none"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Size-class bytes and gas of the set.
+    fn used(&self) -> (u64, u64) {
+        let terms = self.section.units.iter().map(|u| Terms::of(u.hash, &u.envelope.signed.header));
+        terms.fold((0, 0), |(bytes, gas): (u64, u64), t| {
+            (bytes.saturating_add(t.bytes()), gas.saturating_add(t.gas_units().unwrap_or(u64::MAX)))
+        })
     }
 
     /// The signed header of a listed envelope: in this section, or in LEFTHEAD of this epoch.
@@ -389,9 +478,7 @@ impl Replay {
         if !self.checks.signatures {
             return Ok(());
         }
-        let recovered = |digest: &Hash, signature| eth::recover(digest, signature).ok();
-        let digest = eip712::envelope_digest(header, &ids::ciphertext_hash(&unit.envelope.ciphertext));
-        if recovered(&digest, &signed.signature) != Some(header.fee_account) {
+        if !paid_by(signed, &ids::ciphertext_hash(&unit.envelope.ciphertext)) {
             return Err("signature of the payer");
         }
         let mut consents = signed.consents.iter();
@@ -401,7 +488,7 @@ impl Replay {
                 nonce < header.nonce
             } else {
                 let digest = eip712::consent_digest(&header.network, named, &header.fee_account, header.nonce);
-                consents.next().is_some_and(|consent| recovered(&digest, consent) == Some(payer))
+                consents.next().is_some_and(|consent| eth::recover(&digest, consent).ok() == Some(payer))
             };
             if !allowed {
                 return Err("an `after` unit without consent");
@@ -417,4 +504,26 @@ impl Replay {
         }
         self.included.get(hash).copied()
     }
+}
+
+/// What the lists give against what the section claims.
+struct Recount {
+    params: Params,
+    set: BTreeSet<Hash>,
+    /// LEFT.
+    claimed: BTreeMap<Leaf, u8>,
+    /// Reasons that the lists and headers give.
+    wanted: BTreeMap<Leaf, Why>,
+}
+
+/// Whether bit `i` is set.
+fn bit(bits: &[u8], i: usize) -> bool {
+    let byte = bits.get(i.checked_shr(3).unwrap_or(usize::MAX));
+    byte.and_then(|b| b.checked_shr(u32::try_from(i & 7).ok()?)).is_some_and(|b| b & 1 == 1)
+}
+
+/// Whether the fee account signed header and ciphertext.
+fn paid_by(signed: &SignedHeader, ciphertext: &Hash) -> bool {
+    let digest = eip712::envelope_digest(&signed.header, ciphertext);
+    eth::recover(&digest, &signed.signature).ok() == Some(signed.header.fee_account)
 }

@@ -48,7 +48,7 @@ impl Replay {
             Ok(_) => {}
         }
         for ((hash, outcome), leg) in settled.iter().zip(legs.into_iter().chain(core::iter::repeat(0))) {
-            if let Some((_, placed)) = self.by_hash.get(hash).and_then(|i| self.placed.get_mut(*i)) {
+            if let Some(placed) = self.placed.get_mut(hash) {
                 placed.outcome = Some((outcome.number(), leg));
             }
         }

@@ -74,7 +74,8 @@ impl Replay {
     fn openings(&mut self, first: u32, openings: Vec<Opening>) {
         let have = self.section.openings.len();
         let full = have.checked_rem(limits::OPENED_ITEMS_MAX) == Some(0);
-        if usize::try_from(first) != Ok(have) || openings.is_empty() || !full {
+        let fits = (1..=limits::OPENED_ITEMS_MAX).contains(&openings.len());
+        if usize::try_from(first) != Ok(have) || !fits || !full {
             return self.find(Finding::OpeningsMissing, "OPENED items are not contiguous");
         }
         self.section.openings.extend(openings);
@@ -135,7 +136,7 @@ impl Replay {
         let result = self.executor.close();
         let order = self.section.order();
         for (index, hash) in (0u32..).zip(&order) {
-            if let Some((_, placed)) = self.by_hash.get(hash).and_then(|i| self.placed.get_mut(*i)) {
+            if let Some(placed) = self.placed.get_mut(hash) {
                 placed.index = Some(index);
             }
         }

@@ -39,6 +39,8 @@ pub(crate) struct Section {
     pub(crate) left: Vec<LeftItem>,
     /// Hashes of LEFTHEAD items of this section, ascending.
     pub(crate) heads: Vec<Hash>,
+    /// Bytes of the last LEFTHEAD entry.
+    pub(crate) head_bytes: usize,
     pub(crate) lists: Vec<Listed>,
     pub(crate) units: Vec<Unit>,
     pub(crate) beacon: Option<Hash>,

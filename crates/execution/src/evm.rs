@@ -118,8 +118,8 @@ fn refusal(error: &EVMError<Infallible>) -> Outcome {
     }
 }
 
-/// What an invalid transaction is called. Every variant stands here by name: one that a later revm adds does not compile.
-/// Those of the last arm were decided before (`prepare`), or have no code of their own.
+/// What an invalid transaction is called. Every variant stands here by name: one that a later revm adds does not
+/// compile. Those of the last arm were decided before (`prepare`), or have no code of their own.
 pub(crate) fn invalid_outcome(invalid: &InvalidTransaction) -> Outcome {
     use InvalidTransaction as I;
     match invalid {

@@ -1,5 +1,5 @@
-//! SHA-256 and the RFC 6962 root. The edges of this crate leave `crypto` out, so the twenty lines stand here too; a test
-//! holds them against the RFC's own vectors.
+//! SHA-256 and the RFC 6962 root. The edges of this crate leave `crypto` out, so the twenty lines stand here too; a
+//! test holds them against the vectors of certificate-transparency.
 use alloc::vec::Vec;
 use sha2::{Digest, Sha256};
 use types::{Hash, SetRef};
@@ -39,7 +39,7 @@ pub(crate) fn empty_set() -> SetRef {
 
 #[cfg(test)]
 mod tests {
-    // Goal: the root is that of RFC 6962. Method: the eight leaves and roots that certificate-transparency's own tests use.
+    // Goal: the root is that of RFC 6962. Method: the leaves and roots that certificate-transparency's own tests use.
     use super::*;
 
     #[test]

@@ -1,5 +1,5 @@
-//! Goal: what a view shows and what a merge leaves is what Ethereum's state does. Method: overlays written by hand against
-//! states built from nothing.
+//! Goal: what a view shows and what a merge leaves is what Ethereum's state does. Method: overlays written by hand
+//! against states built from nothing.
 use super::*;
 use proptest::prelude::*;
 use revm::state::EvmStorageSlot;

@@ -217,3 +217,31 @@ fn exe_2_two_runs_give_equal_results() {
     // Frozen: the same in the build with libsecp256k1 (feature `native`) and in any later one.
     assert_eq!(states.to_string(), "0x8c08d854ee3188e0971c0fb2f71beff0998cddd348e7820f9cf73d8d3cab4ca0");
 }
+
+#[test]
+fn failed_and_dropped_units_keep_their_place_on_the_rollups_that_they_name() {
+    let mut net = Net::new();
+    let wallet = net.wallets[0].clone();
+    let exec = |legs| bundle(Policy::AtomicExec, legs);
+    let failed = exec(vec![wallet.leg(&pay(A, 0, wallet.address, 1)), Leg { chain_id: B, tx: vec![1] }]);
+    let dropped = exec(vec![wallet.leg(&pay(B, 4, wallet.address, 1))]);
+    let unknown = exec(vec![wallet.leg(&pay(A, 0, wallet.address, 1)), Leg { chain_id: ChainId(5), tx: vec![] }]);
+    let units = [failed, dropped, unknown, exec(vec![])].map(|bundle| net.prepare(&bundle, CLASS));
+    let result = net.slot(&units);
+    let outcomes = [Outcome::TxDecode, Outcome::NonceTooHigh, Outcome::UnknownChain, Outcome::NoLegs];
+    assert_eq!(result.outcomes, outcomes.map(Outcome::number));
+    let leaf = |i: usize| types::UnitLeaf { unit: units[i].hash(), outcome: outcomes[i].number(), txs: vec![] };
+    assert_eq!(result.units, [vec![leaf(0), leaf(2)], vec![leaf(0), leaf(1)]]);
+    for (exec, genesis) in result.chains.iter().zip(&net.genesis) {
+        let root = genesis.1.state_root();
+        assert_eq!((exec.pre, exec.post, exec.gas, exec.units), (root, root, 0, 2));
+    }
+}
+
+#[test]
+fn callers_may_move_everything_between_threads() {
+    fn send_and_sync<T: Send + Sync>() {}
+    send_and_sync::<Executor>();
+    send_and_sync::<Prepared>();
+    send_and_sync::<Registry>();
+}

@@ -22,8 +22,8 @@
 //! What a block of a rollup still lacks here, and what it means:
 //! * No header is sealed, so `ChainExec.block`, `SlotResult.batch` and `steps` are zero, the mailbox commits to the
 //!   empty list, and the start-of-block calls of EIP-4788 and EIP-2935 are not made: they need the parent's header and
-//!   the super root. BLOCKHASH knows the genesis block and is zero above it. Number, time, base fee, gas limit, beneficiary and
-//!   prevrandao are those of the block that the batch will be.
+//!   the super root. BLOCKHASH knows the genesis block and is zero above it. Number, time, base fee, gas limit,
+//!   beneficiary and prevrandao are those of the block that the batch will be.
 //! * No queue: a unit that does not fit its rollup's gas of the slot ends `EXPIRED` instead of `CARRIED`.
 //! * State roots are full walks over the rollups that changed; only storage roots are kept.
 //!
@@ -36,8 +36,8 @@
 //! * `EXE-6` number and base fee of a rollup move only with a batch that placed something.
 //! * `EXE-7` no input makes this crate panic.
 //!
-//! A unit stands in `ChainExec.units` of every rollup that a leg of it names, also when it failed (code 20 and above) or
-//! was dropped; a plaintext that is no bundle of 1 to 16 legs (16 to 19) names none.
+//! A unit stands in `ChainExec.units` of every rollup that a leg of it names, also when it failed (code 20 and above)
+//! or was dropped; a plaintext that is no bundle of 1 to 16 legs (16 to 19) names none.
 //!
 //! Trust: genesis files are checked against the specification's hash; plaintexts are hostile; the order is as given.
 #![no_std]

@@ -43,6 +43,10 @@ mod auditor;
 mod finding;
 mod replay;
 mod report;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use anchor::{Anchor, AnchorError, Checks};
 pub use auditor::{Auditor, Need, Progress};

@@ -1,0 +1,852 @@
+//! A network of four in one struct: it plays all members, with real keys, lists, votes, shares and executions, and
+//! writes the log that they would write. For tests of the auditor, here and in the workspace; deterministic in its seed.
+//!
+//! [`World::plant`] makes 2f + 1 of the members lie about a slot, and signs again what follows from it.
+#![expect(clippy::expect_used, reason = "for tests: what is made here belongs together")]
+#![expect(clippy::disallowed_methods, reason = "the tokens here are made from real votes")]
+use crate::{Anchor, Auditor, Checks, Need, Report};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec,
+    vec::Vec,
+};
+use auction_rules::{Candidate, Ledger, Selection, Terms};
+use crypto::{
+    beacon,
+    dealer::{Deal, Voters, deal},
+    ed25519::SigningKey,
+    eip712,
+    eth::EthKey,
+    finality::{self, SetHashes},
+    hash::t256,
+    ids,
+    keys::KeySet,
+    merkle,
+    tdh2::{self, HeldShares, SharePoint},
+};
+use execution::{
+    Executor, OpenedUnit, Registry, SlotEnv,
+    demo::{LegTx, TRANSFER_GAS},
+    genesis::{RollupGenesis, demo},
+    prepare,
+};
+use tlog::{
+    Tree, checkpoint,
+    note::Note,
+    tiles::{Level, TILE_WIDTH, Tile, encode_bundle},
+};
+use types::{
+    Address, Amount, Balance, Block, BlockHeader, Bundle, ChainId, Entry, Envelope, EnvelopeHeader, Epoch,
+    FinalityProof, Fork, G2Bytes, Genesis, Hash, Head, Key128, Kind, Leaf, LeftHeadItem, LeftItem, ListText,
+    MemberAddress, MemberId, MemberRecord, Network, Nonce, Opening, Params, Policy, RollupSpec, SetRef, SignedHeader,
+    SizeClass, Slot, SlotResult, Timestamp, codec,
+    reason::{Outcome, Why},
+};
+
+/// The demo rollups.
+pub const CHAINS: [ChainId; 2] = [ChainId(901), ChainId(902)];
+/// Members.
+pub const MEMBERS: u16 = 4;
+/// How many of them may be faulty.
+pub const FAULTY: u16 = 1;
+/// Payers, each with money on the ledger and coins on both rollups.
+pub const PAYERS: usize = 6;
+/// Time of the first block.
+const START_MS: u64 = 1_800_000_000_000;
+
+/// A lie about a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// The first two units change places: `order-wrong`.
+    SwapOrder,
+    /// A listed candidate is left out for want of room: `forced-omitted`.
+    OmitListed,
+    /// A key that opens nothing: `opening-wrong`.
+    WrongOpening,
+    /// A state root that execution does not give: `exec-root-wrong`.
+    WrongStateRoot,
+    /// More fees charged than paid: `fees-wrong`.
+    WrongFee,
+}
+
+/// What to submit.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Who pays and sends: below [`PAYERS`].
+    pub payer: usize,
+    /// The offer, in percent of the base fee at floor prices.
+    pub percent: u64,
+    /// Who holds it, and lists it.
+    pub holders: Vec<MemberId>,
+    /// Units that must stand before it; those of other payers consent.
+    pub after: Vec<Hash>,
+    /// Whether it can be opened.
+    pub opens: bool,
+    /// Instead of the payer's next nonce.
+    pub nonce: Option<Nonce>,
+}
+
+impl Draft {
+    /// A transfer on both rollups, at twice the base fee, held by every member.
+    #[must_use]
+    pub fn of(payer: usize) -> Self {
+        let holders = (0..MEMBERS).map(MemberId).collect();
+        Self { payer, percent: 200, holders, after: Vec::new(), opens: true, nonce: None }
+    }
+}
+
+/// An envelope that members hold.
+#[derive(Clone, Debug)]
+struct Held {
+    envelope: Envelope,
+    holders: Vec<MemberId>,
+}
+
+/// What a slot starts from.
+#[derive(Clone, Debug)]
+struct State {
+    ledger: Ledger,
+    executor: Executor,
+    tree: Tree,
+    last: BlockHeader,
+    reveal: Head,
+    close: Head,
+    pending: Vec<(Slot, Vec<Hash>, SlotResult)>,
+    left_heads: BTreeSet<Hash>,
+    pool: BTreeMap<Hash, Held>,
+    entries: usize,
+}
+
+/// A slot that was made, to make it again.
+#[derive(Clone, Debug)]
+struct Step {
+    before: State,
+    added: BTreeMap<Hash, Held>,
+    empty: bool,
+}
+
+struct Keys {
+    log: SigningKey,
+    cosigner: SigningKey,
+    receipt: SigningKey,
+}
+
+/// See the module.
+#[expect(missing_debug_implementations, reason = "holds secrets")]
+pub struct World {
+    anchor: Anchor,
+    rollups: Vec<(RollupSpec, RollupGenesis)>,
+    deal: Deal,
+    keys: KeySet,
+    voters: Voters,
+    members: Vec<Keys>,
+    payers: Vec<EthKey>,
+    fee_nonces: Vec<u64>,
+    chain_nonces: Vec<u64>,
+    submitted: BTreeMap<Hash, (usize, Nonce)>,
+    seed: [u8; 32],
+    state: State,
+    added: BTreeMap<Hash, Held>,
+    steps: Vec<Step>,
+    entries: Vec<Vec<u8>>,
+    proofs: BTreeMap<Slot, FinalityProof>,
+    heads: BTreeMap<Slot, Head>,
+    lie: Option<(Slot, Plant)>,
+}
+
+fn seed_of(seed: &[u8; 32], what: &str, index: u64) -> [u8; 32] {
+    t256("verifier test", &[seed, what.as_bytes(), &index.to_le_bytes()]).0
+}
+
+fn index(place: usize) -> u64 {
+    u64::try_from(place).expect("small")
+}
+
+fn payer_key(seed: &[u8; 32], place: usize) -> EthKey {
+    EthKey::from_bytes(seed_of(seed, "payer", index(place)).into()).expect("a hash is a secret key")
+}
+
+impl World {
+    /// A network at genesis.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn new(seed: u8) -> Self {
+        Self::with_params(seed, Params::default_for(500))
+    }
+
+    /// A network with these parameters.
+    ///
+    /// # Panics
+    /// If no network may have them.
+    #[must_use]
+    pub fn with_params(seed: u8, params: Params) -> Self {
+        let seed = [seed; 32];
+        let deal = deal(MEMBERS, FAULTY, &seed);
+        let voters = Voters::new(MEMBERS, FAULTY, &seed);
+        let key = |what: &str, i: u16| SigningKey::from_seed(seed_of(&seed, what, i.into()).into());
+        let members: Vec<Keys> = (0..MEMBERS)
+            .map(|i| Keys { log: key("log", i), cosigner: key("cosigner", i), receipt: key("receipt", i) })
+            .collect();
+        let payers: Vec<EthKey> = (0..PAYERS).map(|i| payer_key(&seed, i)).collect();
+        let funded: Vec<Address> = payers.iter().map(EthKey::address).collect();
+        let demos = CHAINS.iter().map(|chain| demo(*chain, Fork::Prague, START_MS / 1_000, &funded));
+        let rollups: Vec<_> = demos.map(|(genesis, spec)| (spec, genesis)).collect();
+        let network = network(&deal, &voters, &members, &funded, &rollups, params);
+        let anchor = Anchor::new(network, rollups.clone()).expect("the genesis keeps the rules");
+        let keys = deal.key_set();
+        let state = State {
+            ledger: anchor.ledger.clone(),
+            executor: anchor.executor().expect("the demo rollups execute"),
+            tree: Tree::new(),
+            last: Block::genesis(anchor.id).header,
+            reveal: Tree::new().head(),
+            close: Tree::new().head(),
+            pending: Vec::new(),
+            left_heads: BTreeSet::new(),
+            pool: BTreeMap::new(),
+            entries: 0,
+        };
+        let mut world = Self {
+            anchor,
+            rollups,
+            deal,
+            keys,
+            voters,
+            members,
+            payers,
+            fee_nonces: vec![0; PAYERS],
+            chain_nonces: vec![0; PAYERS],
+            submitted: BTreeMap::new(),
+            seed,
+            state,
+            added: BTreeMap::new(),
+            steps: Vec::new(),
+            entries: Vec::new(),
+            proofs: BTreeMap::new(),
+            heads: BTreeMap::new(),
+            lie: None,
+        };
+        world.genesis();
+        world
+    }
+
+    fn genesis(&mut self) {
+        let network = &self.anchor.network;
+        let records = network.registry();
+        let leaves: Vec<_> = records.iter().map(codec::encode).collect();
+        let states = self.state.executor.states_root();
+        let accounts = self.state.ledger.account_root();
+        let epoch = network.first_epoch(self.anchor.id, ids::rules_id(), merkle::set_ref(&leaves), accounts, states);
+        let registry = Entry::bytes(Kind::Registry { epoch: Epoch(0), first: 0, records });
+        self.append(vec![Entry::bytes(epoch), registry]);
+        self.state.reveal = self.state.tree.head();
+    }
+
+    fn append(&mut self, entries: Vec<Vec<u8>>) {
+        for entry in &entries {
+            self.state.tree.append(entry);
+        }
+        self.entries.truncate(self.state.entries);
+        self.entries.extend(entries);
+        self.state.entries = self.entries.len();
+    }
+
+    /// What an audit anchors on.
+    #[must_use]
+    pub fn anchor(&self) -> &Anchor {
+        &self.anchor
+    }
+    /// The rollups with their genesis.
+    #[must_use]
+    pub fn rollups(&self) -> &[(RollupSpec, RollupGenesis)] {
+        &self.rollups
+    }
+    /// All entries: up to the last opening.
+    #[must_use]
+    pub fn log(&self) -> &[Vec<u8>] {
+        &self.entries
+    }
+    /// The last slot.
+    #[must_use]
+    pub fn last_slot(&self) -> Slot {
+        self.state.last.height
+    }
+    /// The ledger after the last CLOSE.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.state.ledger
+    }
+    /// The rollups after the last opened slot.
+    #[must_use]
+    pub fn executor(&self) -> &Executor {
+        &self.state.executor
+    }
+    /// Head over all entries.
+    #[must_use]
+    pub fn tree_head(&self) -> Head {
+        self.state.tree.head()
+    }
+    /// The head that was published at the close of a slot.
+    #[must_use]
+    pub fn close_head(&self, slot: Slot) -> Option<Head> {
+        self.heads.get(&slot).copied()
+    }
+    /// Headers and votes of a slot, as a member serves them.
+    #[must_use]
+    pub fn finality(&self, slot: Slot) -> Option<Vec<u8>> {
+        self.proofs.get(&slot).map(codec::encode)
+    }
+
+    /// Seals a transfer on both rollups and gives it to its holders; the envelope's hash.
+    ///
+    /// # Panics
+    /// If there is no such payer, or `after` names what was not submitted.
+    pub fn submit(&mut self, draft: Draft) -> Hash {
+        let serial = index(self.submitted.len());
+        let own = self.fee_nonces.get_mut(draft.payer).expect("a payer");
+        let nonce = draft.nonce.unwrap_or(Nonce(*own));
+        if draft.nonce.is_none() {
+            *own = own.saturating_add(1);
+        }
+        let bundle = self.bundle(&draft, serial);
+        let plaintext = codec::encode(&bundle);
+        let class = SizeClass::holding(plaintext.len()).expect("a class");
+        let message = tdh2::pad(&plaintext, class.bytes()).expect("it fits");
+        let key = payer_key(&self.seed, draft.payer);
+        let gas_class = execution::demo::gas_class(TRANSFER_GAS.saturating_mul(2));
+        let params = &self.anchor.network.genesis.params;
+        let floor = auction_rules::Prices { byte: params.byte_price_min.units(), gas: params.gas_price_min.units() };
+        let base = auction_rules::base_fee(&floor, class.index(), gas_class).expect("a fee");
+        let max_fee = base.checked_mul(draft.percent).and_then(|fee| fee.units().checked_div(100));
+        let mut after = draft.after.clone();
+        after.sort_unstable();
+        let header = EnvelopeHeader {
+            version: EnvelopeHeader::VERSION,
+            network: self.anchor.id,
+            epoch: Epoch(0),
+            expiry_slot: self.state.last.height.plus(40),
+            fee_account: key.address(),
+            nonce,
+            size_class: class.index(),
+            gas_class,
+            max_fee: max_fee.and_then(Amount::new).expect("an amount"),
+            after,
+        };
+        let aad = tdh2::envelope_aad(&header);
+        let group = self.keys.encryption_key();
+        let entropy = seed_of(&self.seed, "entropy", serial);
+        let ciphertext = if draft.opens {
+            tdh2::seal(group, entropy.into(), &aad, &message)
+        } else {
+            let mut k = [0; 16];
+            k.copy_from_slice(entropy.first_chunk::<16>().expect("32 bytes"));
+            tdh2::seal_undecryptable(group, &k, &aad, &message).expect("the scalars are not zero")
+        };
+        let consents = header.after.iter().filter_map(|unit| self.consent(unit, &header)).collect();
+        let signature = key.sign(&eip712::envelope_digest(&header, &ids::ciphertext_hash(&ciphertext)));
+        let envelope = Envelope { signed: SignedHeader { header, signature, consents }, ciphertext };
+        let hash = ids::hash_envelope(&envelope);
+        self.submitted.insert(hash, (draft.payer, nonce));
+        self.added.insert(hash, Held { envelope, holders: draft.holders });
+        hash
+    }
+
+    fn consent(&self, unit: &Hash, header: &EnvelopeHeader) -> Option<types::EthSignature> {
+        let (payer, _nonce) = self.submitted.get(unit).expect("`after` names what was submitted");
+        let key = self.payers.get(*payer).filter(|key| key.address() != header.fee_account)?;
+        Some(key.sign(&eip712::consent_digest(&header.network, unit, &header.fee_account, header.nonce)))
+    }
+
+    fn bundle(&mut self, draft: &Draft, serial: u64) -> Bundle {
+        let nonce = self.chain_nonces.get_mut(draft.payer).expect("a payer");
+        let key = self.payers.get(draft.payer).expect("a payer");
+        let leg = |chain_id| {
+            let tx = LegTx {
+                chain_id,
+                nonce: *nonce,
+                to: Address([0x77; 20]),
+                value: 1,
+                data: Vec::new(),
+                gas_limit: TRANSFER_GAS,
+                max_fee_per_gas: 10_000_000_000,
+                max_priority_fee_per_gas: 0,
+            };
+            tx.leg(&key.sign(&tx.digest()))
+        };
+        let legs = CHAINS.into_iter().map(leg).collect();
+        if draft.opens && draft.nonce.is_none() {
+            *nonce = nonce.saturating_add(1);
+        }
+        Bundle {
+            version: Bundle::VERSION,
+            policy: Policy::AtomicExec,
+            legs,
+            deadline_slot: self.state.last.height.plus(80),
+            salt: Hash(seed_of(&self.seed, "salt", serial)),
+        }
+    }
+
+    /// Closes, fixes and opens the next slot with what members hold.
+    pub fn slot(&mut self) {
+        self.step(false);
+    }
+    /// The next slot is an empty block.
+    pub fn empty_slot(&mut self) {
+        self.step(true);
+    }
+
+    fn step(&mut self, empty: bool) {
+        let added = core::mem::take(&mut self.added);
+        self.steps.push(Step { before: self.state.clone(), added, empty });
+        self.replay(self.steps.len().saturating_sub(1));
+    }
+
+    /// Makes the steps from this one on, again.
+    fn replay(&mut self, from: usize) {
+        let steps: Vec<Step> = self.steps.iter().skip(from).cloned().collect();
+        if let Some(first) = steps.first() {
+            self.state = first.before.clone();
+        }
+        for (place, step) in (from..).zip(steps) {
+            if let Some(stored) = self.steps.get_mut(place) {
+                stored.before = self.state.clone();
+            }
+            self.state.pool.extend(step.added);
+            self.make(step.empty);
+        }
+    }
+
+    /// 2f + 1 members lie about the last slot whose EXEC is in the log. All that follows is made again from the lie.
+    ///
+    /// # Panics
+    /// With fewer than two slots, of which the last has lists.
+    pub fn plant(&mut self, plant: Plant) {
+        assert!(self.steps.last().is_some_and(|last| !last.empty), "an EXEC stands before a block with lists");
+        let place = self.steps.len().checked_sub(2).expect("a complete slot");
+        let slot = self.steps.get(place).map(|step| step.before.last.height.next()).expect("a step");
+        self.lie = Some((slot, plant));
+        self.replay(place);
+        self.lie = None;
+    }
+
+    fn lies(&self, slot: Slot, plant: Plant) -> bool {
+        self.lie == Some((slot, plant))
+    }
+
+    fn make(&mut self, empty: bool) {
+        let judged = self.state.ledger.clone();
+        let mut section = if empty { Vec::new() } else { self.settle() };
+        let parent = self.state.last.clone();
+        let slot = parent.height.next();
+        let mut header = Block::genesis(self.anchor.id).header;
+        header.height = slot;
+        header.view = slot.0;
+        header.time_ms = Timestamp(parent.time_ms.0.max(START_MS).saturating_add(500));
+        header.proposer = MemberId(u16::try_from(slot.0.checked_rem(MEMBERS.into()).unwrap_or(0)).unwrap_or(0));
+        header.parent = ids::block_digest(&parent);
+        let closed = if empty { None } else { Some(self.close_lists(&judged, &mut header)) };
+        let prices = judged.prices();
+        let selection = closed.as_ref().map(|c| &c.selection);
+        section.push(Entry::bytes(Kind::Close {
+            slot,
+            header: header.clone(),
+            candidates: closed.as_ref().map_or(SetRef::EMPTY, |c| c.candidates),
+            bytes: selection.map_or(0, |s| s.bytes),
+            gas: selection.map_or(0, |s| s.gas),
+            forced: selection.map_or(0, |s| s.forced),
+            cut: selection.and_then(|s| s.cut),
+            byte_price: prices.byte,
+            gas_price: prices.gas,
+        }));
+        let set: Vec<Hash> = selection.map_or(Vec::new(), |s| s.set.clone());
+        section.extend(closed.into_iter().flat_map(|c| c.entries));
+        let units: Vec<(Hash, Envelope)> =
+            set.iter().filter_map(|hash| self.state.pool.remove(hash).map(|held| (*hash, held.envelope))).collect();
+        let unit =
+            |(_, envelope): &(Hash, Envelope)| Entry::bytes(Kind::Envelope { slot, bytes: codec::encode(envelope) });
+        section.extend(units.iter().map(unit));
+        let terms: Vec<Terms> = units.iter().map(|(hash, e)| Terms::of(*hash, &e.signed.header)).collect();
+        let params = self.anchor.network.genesis.params.clone();
+        self.state.ledger.close(&params, slot, &terms).expect("the set is one that the rules give");
+        self.append(section);
+        self.state.close = self.state.tree.head();
+        self.heads.insert(slot, self.state.close);
+        self.proofs.insert(slot, self.voters.finalize(vec![header.clone()]));
+        self.state.last = header;
+        self.open(slot, &units);
+    }
+
+    /// C of the slots that wait for it.
+    fn settle(&mut self) -> Vec<Vec<u8>> {
+        let params = self.anchor.network.genesis.params.clone();
+        let mut entries = Vec::new();
+        for (slot, order, result) in core::mem::take(&mut self.state.pending) {
+            let outcome = |code: &u8| Outcome::from_number(*code).expect("a known outcome");
+            let outcomes: Vec<_> = order.iter().copied().zip(result.outcomes.iter().map(outcome)).collect();
+            let mut sums = self.state.ledger.exec(&params, slot, &outcomes).expect("the outcomes settle");
+            let mut chains = result.chains.clone();
+            if self.lies(slot, Plant::WrongStateRoot) {
+                chains.iter_mut().take(1).for_each(|chain| chain.post = flip(chain.post));
+            }
+            if self.lies(slot, Plant::WrongFee) {
+                let one = Amount::new(1).unwrap_or_default();
+                sums.iter_mut().skip(4).take(1).for_each(|sum| *sum = sum.checked_add(one).unwrap_or_default());
+            }
+            entries.push(Entry::bytes(Kind::Exec {
+                slot,
+                outcomes: result.outcomes,
+                carry: result.carry,
+                steps: result.steps,
+                chains,
+                sums,
+                mailbox: result.mailbox,
+                ledger: self.state.ledger.chain(),
+                batch: result.batch,
+            }));
+        }
+        entries
+    }
+
+    /// Lists, what they give, and the entries after CLOSE. Fills in the header.
+    fn close_lists(&mut self, judged: &Ledger, header: &mut BlockHeader) -> Closed {
+        let slot = header.height;
+        let params = self.anchor.network.genesis.params.clone();
+        let prices = judged.prices();
+        let all: BTreeMap<Hash, Terms> = self
+            .state
+            .pool
+            .iter()
+            .map(|(hash, held)| (*hash, Terms::of(*hash, &held.envelope.signed.header)))
+            .collect();
+        let leaf = |t: &Terms| {
+            let fee_per_byte = auction_rules::fee_per_byte(t.max_fee, t.size, t.gas, &prices);
+            Leaf::Envelope { hash: t.hash, fee_per_byte, size: t.size, gas: t.gas }
+        };
+        let lists: Vec<Vec<Leaf>> = (0..MEMBERS)
+            .map(|member| {
+                let holds =
+                    |hash: &Hash| self.state.pool.get(hash).is_some_and(|h| h.holders.contains(&MemberId(member)));
+                let held: Vec<Terms> = all.values().filter(|t| holds(&t.hash)).cloned().collect();
+                let ranked = auction_rules::list_rank(judged, &params, slot, &held);
+                let mut leaves: Vec<Leaf> = ranked.iter().filter_map(|(hash, _)| all.get(hash)).map(leaf).collect();
+                leaves.sort_unstable();
+                leaves
+            })
+            .collect();
+        let union: BTreeSet<Leaf> = lists.iter().flatten().copied().collect();
+        let count = |leaf: &Leaf| lists.iter().filter(|list| list.contains(leaf)).count();
+        let listed: Vec<Terms> = all.values().filter(|t| count(&leaf(t)) > usize::from(FAULTY)).cloned().collect();
+        let mut selection = auction_rules::select(judged, &params, slot, &listed, &[]);
+        if self.lies(slot, Plant::OmitListed) {
+            omit(&mut selection, &all);
+        }
+        let reasons: BTreeMap<Hash, Why> = selection.left.iter().copied().collect();
+        let left: Vec<LeftItem> = union
+            .iter()
+            .filter(|leaf| selection.set.binary_search(&leaf.hash()).is_err())
+            .map(|leaf| LeftItem { leaf: *leaf, why: reasons.get(&leaf.hash()).unwrap_or(&Why::Unlisted).number() })
+            .collect();
+        let mut entries = Vec::new();
+        if !left.is_empty() {
+            entries.push(Entry::bytes(Kind::Left { slot, first: 0, items: left.clone() }));
+        }
+        let heads = self.left_heads(&left);
+        if !heads.is_empty() {
+            entries.push(Entry::bytes(Kind::LeftHead { slot, first: 0, heads }));
+        }
+        let mut signed = Vec::new();
+        for (member, leaves) in (0..MEMBERS).map(MemberId).zip(&lists) {
+            let (entry, leaf) = self.list(slot, member, &union, leaves);
+            entries.push(entry);
+            signed.push(leaf);
+        }
+        header.lists = merkle::set_ref(&signed);
+        header.set = merkle::set_ref(&selection.set);
+        header.reveal = Some(self.state.reveal);
+        let candidates: Vec<_> = selection.candidates.iter().map(Candidate::leaf).collect();
+        Closed { candidates: merkle::set_ref(&candidates), selection, entries }
+    }
+
+    /// A member's LIST, and its leaf under the header's root.
+    fn list(&self, slot: Slot, member: MemberId, union: &BTreeSet<Leaf>, leaves: &[Leaf]) -> (Vec<u8>, Vec<u8>) {
+        let bytes: Vec<_> = leaves.iter().map(Leaf::bytes).collect();
+        let SetRef { count, root } = merkle::set_ref(&bytes);
+        let text = ListText { network: self.anchor.id, slot, member, count, root, cut: None };
+        let key = self.members.get(usize::from(member.0)).expect("a member");
+        let sig = key.receipt.sign(ids::list_digest(&text).as_bytes());
+        let mut bits = vec![0u8; union.len().div_ceil(8)];
+        for (place, leaf) in union.iter().enumerate() {
+            let bit = 1u8.wrapping_shl(u32::try_from(place & 7).unwrap_or(0));
+            if leaves.contains(leaf) {
+                bits.iter_mut().skip(place.wrapping_shr(3)).take(1).for_each(|byte| *byte |= bit);
+            }
+        }
+        let leaf = [codec::encode(&text), sig.as_bytes().to_vec()].concat();
+        (Entry::bytes(Kind::List { slot, member, count, root, cut: None, sig, bits }), leaf)
+    }
+
+    fn left_heads(&mut self, left: &[LeftItem]) -> Vec<LeftHeadItem> {
+        let hashes: BTreeSet<Hash> =
+            left.iter().filter(|l| l.why != Why::Unlisted.number()).map(|l| l.leaf.hash()).collect();
+        let fresh: Vec<Hash> = hashes.into_iter().filter(|hash| self.state.left_heads.insert(*hash)).collect();
+        let envelopes = fresh.iter().filter_map(|hash| self.state.pool.get(hash)).map(|held| &held.envelope);
+        let item = |e: &Envelope| {
+            let ciphertext = ids::ciphertext_hash(&e.ciphertext);
+            LeftHeadItem { signed: codec::encode(&e.signed), ciphertext }
+        };
+        envelopes.map(item).collect()
+    }
+
+    /// Part B, and execution.
+    fn open(&mut self, slot: Slot, units: &[(Hash, Envelope)]) {
+        let (sig, openings, messages) = self.reveal(slot, units);
+        let digest = ids::block_digest(&self.state.last);
+        let message = beacon::Message { network: self.anchor.id, slot, digest };
+        let beacon = beacon::verify(&self.keys, &message, &sig).expect("2f + 1 good shares");
+        let ordered: Vec<ordering::Unit> = units
+            .iter()
+            .map(|(hash, e)| {
+                let header = &e.signed.header;
+                let after = header.after.clone();
+                ordering::Unit { hash: *hash, account: header.fee_account, nonce: header.nonce, after }
+            })
+            .collect();
+        let mut perm = ordering::order(&beacon, &ordered).expect("a set has an order");
+        if self.lies(slot, Plant::SwapOrder) {
+            perm.swap(0, 1);
+        }
+        let places = || perm.iter().map(|place| usize::from(*place));
+        let order: Vec<Hash> = places().filter_map(|i| units.get(i)).map(|(hash, _)| *hash).collect();
+        let mut openings: Vec<Opening> = places().filter_map(|i| openings.get(i).copied()).collect();
+        if self.lies(slot, Plant::WrongOpening)
+            && let Some(Opening::Key(Key128([byte, ..]))) = openings.first_mut()
+        {
+            *byte ^= 1;
+        }
+        let reserve = self.anchor.network.genesis.params.reserve_floor;
+        let (for_slot, price) = (slot.next(), Amount::ZERO);
+        let mut section = vec![
+            Entry::bytes(Kind::Beacon { slot, sig }),
+            Entry::bytes(Kind::Auction { slot, for_slot, reserve, opened: Vec::new(), winner: None, price }),
+            Entry::bytes(Kind::Order { slot, root: merkle::root(&order), perm: perm.clone() }),
+        ];
+        if !openings.is_empty() {
+            section.push(Entry::bytes(Kind::Opened { slot, first: 0, openings }));
+        }
+        let genesis = &self.anchor.network.genesis;
+        let registry = Registry::new(&genesis.rollups, genesis.params.slot_ms);
+        let prepared: Vec<_> = places()
+            .filter_map(|i| units.get(i).zip(messages.get(i)))
+            .map(|((hash, e), message)| {
+                let gas_class = e.signed.header.gas_class;
+                prepare(&OpenedUnit { hash: *hash, message: message.as_deref(), gas_class }, &registry)
+            })
+            .collect();
+        let env = SlotEnv { slot, time_ms: self.state.last.time_ms, beacon };
+        self.state.executor.order(&env, &prepared);
+        let result = self.state.executor.close();
+        self.append(section);
+        self.state.reveal = self.state.tree.head();
+        self.state.pending.push((slot, order, result));
+    }
+
+    /// Beacon, openings and messages, in the order of the set, from the shares of all members.
+    fn reveal(&self, slot: Slot, units: &[(Hash, Envelope)]) -> (G2Bytes, Vec<Opening>, Vec<Option<Vec<u8>>>) {
+        let seed = seed_of(&self.seed, "reveal", slot.0);
+        let set: Vec<Hash> = units.iter().map(|(hash, _)| *hash).collect();
+        let hashes = SetHashes { set, bids: Vec::new(), bid_hashes: Vec::new() };
+        let proof = self.proofs.get(&slot).expect("the block is final");
+        let aads: Vec<_> = units.iter().map(|(_, e)| tdh2::envelope_aad(&e.signed.header)).collect();
+        let items: Vec<_> = units
+            .iter()
+            .zip(&aads)
+            .map(|((_, e), aad)| {
+                let class_bytes = e.signed.header.class().expect("a class").bytes();
+                tdh2::Item { aad, class_bytes, ciphertext: &e.ciphertext }
+            })
+            .collect();
+        let admitted: Vec<_> = tdh2::admit(self.keys.encryption_key(), &items, seed)
+            .into_iter()
+            .map(|verdict| verdict.expect("sealed envelopes are admitted"))
+            .collect();
+        let (mut points, mut beacons): (Vec<(MemberId, Vec<SharePoint>)>, _) = (Vec::new(), Vec::new());
+        for ((member, decrypt), key) in (0u16..).map(MemberId).zip(&self.deal.decrypt).zip(&self.deal.beacon) {
+            let token = finality::verify(&self.anchor.committee, proof, &hashes).expect("the votes are real");
+            beacons.push((member, beacon::sign(key, &token)));
+            let held = hashes.set.iter().zip(&admitted).map(|(hash, item)| decrypt.share(*hash, item)).collect();
+            points.push((member, HeldShares::collect(held).release(&token).expect("the set is fixed")));
+        }
+        let message = beacon::Message { network: self.anchor.id, slot, digest: ids::block_digest(&self.state.last) };
+        let sig = beacon::combine(&self.keys, &beacons, &message).expect("good shares");
+        let pairs: Vec<_> = items.iter().copied().zip(&admitted).collect();
+        let reveal = tdh2::reveal(&self.keys, &pairs, &points, seed).expect("good shares");
+        let messages = reveal.plaintexts.into_iter().map(|m| m.map(|m| m.to_vec())).collect();
+        (sig, reveal.openings, messages)
+    }
+
+    /// The checkpoint of the last close head, as it is published.
+    #[must_use]
+    pub fn checkpoint(&self) -> Vec<u8> {
+        self.checkpoint_of(&self.state.close, &[0, 1, 2])
+    }
+
+    /// A checkpoint of any head by these members; the first one's log key signs too.
+    ///
+    /// # Panics
+    /// If there is no such member.
+    #[must_use]
+    pub fn checkpoint_of(&self, head: &Head, cosigners: &[u16]) -> Vec<u8> {
+        let policy = &self.anchor.policy;
+        let keys = |member: &u16| self.members.get(usize::from(*member)).expect("a member");
+        let mut lines = Vec::new();
+        if let Some(first) = cosigners.first() {
+            let log = policy.logs().get(usize::from(*first)).expect("a member");
+            lines.push(log.line(&checkpoint::sign(policy.origin(), head, &keys(first).log)));
+        }
+        for member in cosigners {
+            let stamp = checkpoint::cosign(policy.origin(), head, 1_800_000_000, &keys(member).cosigner);
+            lines.push(policy.cosigner(MemberId(*member)).expect("a member").stamp_line(&stamp));
+        }
+        let text = checkpoint::text(policy.origin(), head);
+        format!("{}", Note::new(text, lines).expect("a note")).into_bytes()
+    }
+
+    /// A member's signature over a block's header, by every member: a proof that it is final.
+    #[must_use]
+    pub fn finalize(&self, headers: Vec<BlockHeader>) -> FinalityProof {
+        self.voters.finalize(headers)
+    }
+
+    /// Audits the log as it is served, under the last close head.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn audit(&self) -> Report {
+        self.audit_of(&self.entries, &self.checkpoint(), Checks::ALL)
+    }
+
+    /// Audits other entries, signed by a quorum.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn audit_entries(&self, entries: &[Vec<u8>]) -> Report {
+        let mut tree = Tree::new();
+        entries.iter().for_each(|entry| {
+            tree.append(entry);
+        });
+        self.audit_of(entries, &self.checkpoint_of(&tree.head(), &[0, 1, 2]), Checks::ALL)
+    }
+
+    /// Audits entries under a note.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn audit_of(&self, entries: &[Vec<u8>], note: &[u8], checks: Checks) -> Report {
+        let mut auditor = Auditor::new(&self.anchor, checks).expect("the demo rollups execute");
+        let _refused = auditor.head(note);
+        self.feed(&mut auditor, entries);
+        auditor.finish()
+    }
+
+    /// Gives an auditor what it needs, from these entries; stops where they have nothing.
+    pub fn feed(&self, auditor: &mut Auditor, entries: &[Vec<u8>]) {
+        loop {
+            match auditor.need() {
+                Need::Tile { tile, .. } => match tile_of(entries, &tile) {
+                    Some(bytes) => auditor.feed_tile(&tile, &bytes),
+                    None => return,
+                },
+                Need::Finality(slot) => auditor.feed_finality(slot, self.finality(slot).as_deref()),
+                Need::Done => return,
+            }
+        }
+    }
+}
+
+/// What a close gives.
+struct Closed {
+    candidates: SetRef,
+    selection: Selection,
+    entries: Vec<Vec<u8>>,
+}
+
+/// Takes the last unit of some account out of the set, as if there had been no room.
+fn omit(selection: &mut Selection, all: &BTreeMap<Hash, Terms>) {
+    let terms = |hash: &Hash| all.get(hash).expect("a listed unit");
+    let last = selection.set.iter().map(terms).max_by_key(|t| (t.nonce, t.hash)).expect("a unit to leave out").clone();
+    selection.set.retain(|hash| *hash != last.hash);
+    selection.bytes = selection.bytes.saturating_sub(last.bytes());
+    selection.gas = selection.gas.saturating_sub(last.gas_units().unwrap_or(0));
+    selection.left.push((last.hash, Why::NoRoom));
+}
+
+fn flip(hash: Hash) -> Hash {
+    let Hash(mut bytes) = hash;
+    bytes.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+    Hash(bytes)
+}
+
+/// The bytes of a tile over these entries; `None` when they do not reach it.
+///
+/// # Panics
+/// Never: entries are short.
+#[must_use]
+pub fn tile_of(entries: &[Vec<u8>], tile: &Tile) -> Option<Vec<u8>> {
+    let start = usize::try_from(tile.index()).ok()?.checked_mul(usize::from(TILE_WIDTH))?;
+    let end = start.checked_add(usize::from(tile.width()))?;
+    match tile.level() {
+        Level::Entries => encode_bundle(entries.get(start..end)?).ok(),
+        Level::Hashes(level) => {
+            let span = 1usize.checked_shl(u32::from(level).checked_mul(8)?)?;
+            let subtree = |place: usize| {
+                let first = place.checked_mul(span)?;
+                entries.get(first..first.checked_add(span)?).map(merkle::root)
+            };
+            let hashes: Option<Vec<Hash>> = (start..end).map(subtree).collect();
+            Some(hashes?.iter().flat_map(|hash| hash.0).collect())
+        }
+    }
+}
+
+fn network(
+    deal: &Deal,
+    voters: &Voters,
+    members: &[Keys],
+    funded: &[Address],
+    rollups: &[(RollupSpec, RollupGenesis)],
+    params: Params,
+) -> Network {
+    let record = |(i, (keys, voter)): (u8, (&Keys, &SigningKey))| MemberRecord {
+        name: format!("m{i}"),
+        consensus: voter.public(),
+        log: keys.log.public(),
+        cosigner: keys.cosigner.public(),
+        receipt: keys.receipt.public(),
+        tls: Hash([i; 32]),
+    };
+    let balance = |(i, address): (u8, &Address)| {
+        // the last payer is poor
+        let units = if usize::from(i).saturating_add(1) == PAYERS { 1 << 20 } else { 1u128 << 60 };
+        Balance { address: *address, balance: Amount::new(units).unwrap_or_default(), bond: Amount::ZERO }
+    };
+    let mut balances: Vec<Balance> = (0u8..).zip(funded).map(balance).collect();
+    balances.sort_by_key(|balance| balance.address);
+    let listen: String = "127.0.0.1:1".into();
+    let address =
+        |i: u16| MemberAddress { member: MemberId(i), p2p: listen.clone(), quic: listen.clone(), http: listen.clone() };
+    let genesis = Genesis {
+        origin: "example.net/test".into(),
+        members: (0u8..).zip(members.iter().zip(&voters.keys)).map(record).collect(),
+        params,
+        rollups: rollups.iter().map(|(spec, _)| spec.clone()).collect(),
+        balances,
+    };
+    Network { genesis, keys: deal.parts.clone(), addresses: (0..MEMBERS).map(address).collect() }
+}

@@ -1,1 +1,40 @@
-//! Placeholder.
+//! Assembly: clock, entropy, configuration, disk, threads, HTTP and the command line around the pure crates.
+//!
+//! ```text
+//!  clients --QUIC--> ingress --+                       +--> disk (WAL, state.redb, staging, tiles)
+//!  members --TCP--> consensus --+--> driver: Sequencer --+--> pool (signatures, proofs, openings)
+//!  log readers --HTTP--> http     ^                     +--> execute (all rollups)
+//!                                 '---- results --------'
+//! ```
+//! `lockstep devnet` runs several [`member::Member`]s in one process, `lockstep node` runs one: the same code.
+//!
+//! Deliberately absent: protocol rules. What deserves a test vector lives further in; this crate reads, calls the pure
+//! function, and carries out effects in order.
+//!
+//! * `NODE-1` nothing that follows a durable write is carried out before the write is durable.
+//! * `NODE-2` any error of disk or machine ends the member before it signs anything else.
+//! * `NODE-3` time and randomness are read in `clock` and `entropy` alone.
+#![forbid(unsafe_code)]
+
+mod audit;
+mod cli;
+pub mod clock;
+pub mod config;
+pub mod devnet;
+mod disk;
+mod driver;
+mod engine;
+pub mod entropy;
+mod execute;
+pub mod files;
+mod http;
+pub mod init;
+mod mailbox;
+pub mod member;
+pub mod metrics;
+pub mod pool;
+mod source;
+pub mod submit;
+
+pub use cli::{Failure, main};
+pub use driver::{DriverError, Observed};

@@ -1,1 +1,4 @@
-fn main() {}
+//! The `lockstep` program.
+fn main() -> std::process::ExitCode {
+    node::main()
+}

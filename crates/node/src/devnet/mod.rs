@@ -1,0 +1,460 @@
+//! `lockstep devnet`: a whole network in one process, with wallets that use it, and an audit at the end.
+//!
+//! Every member runs the code of `lockstep node`: its own folder, WAL, database and tiles with real fsync; members talk
+//! over authenticated TCP on loopback, wallets talk to members over QUIC with pinned keys. Nothing is short-circuited.
+mod wallets;
+mod watch;
+
+use crate::{
+    audit,
+    cli::{Failure, note, print, start_log, threads},
+    clock,
+    config::NodeConfig,
+    driver::Observed,
+    entropy::Source,
+    files::{self, NETWORK_FILE, NetworkFiles},
+    init::{self, Plan},
+    member::{Member, Process, stop_requested},
+    metrics::Metrics,
+    pool::Pool,
+    submit::{Account, Accounts},
+};
+use crypto::eth::EthKey;
+use execution::demo::{LegTx, gas_class};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+use types::{ChainId, Hash};
+use wallet::{
+    NetworkView, SubmitLimits, Submitter,
+    demo::{DemoWallet, demo_key},
+};
+use wallets::{Job, Tally, UNDER_WAY_MAX};
+use watch::{Line, Watch, median};
+
+/// Arguments of `lockstep devnet`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DevnetArgs {
+    /// Members: 3f + 1, at least 4.
+    #[arg(long, default_value_t = 4)]
+    members: u16,
+    /// Rollups, with chain ids from 901.
+    #[arg(long, default_value_t = 2)]
+    rollups: u64,
+    /// Wallets that send transactions.
+    #[arg(long, default_value_t = 8)]
+    wallets: u32,
+    /// Stop after so many slots; without it, at Ctrl-C.
+    #[arg(long)]
+    slots: Option<u64>,
+    /// Length of a slot, ms.
+    #[arg(long, default_value_t = 500)]
+    slot_ms: u64,
+    /// Everything of the network; made if absent, continued if present.
+    #[arg(long, default_value = "lockstep-devnet")]
+    dir: PathBuf,
+    /// Delete the network in --dir first.
+    #[arg(long)]
+    fresh: bool,
+    /// First of the loopback ports; a member takes three.
+    #[arg(long, default_value_t = 27_100)]
+    base_port: u16,
+    /// Keys from a seed, so that a demo can be repeated. They are then no secret.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// JSON lines instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Filter of the log on stderr, as in `RUST_LOG`.
+    #[arg(long, default_value = "warn")]
+    log: String,
+}
+
+/// devnet.json: what a folder was made with; a second start continues it with the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shape {
+    members: u16,
+    rollups: u64,
+    wallets: u32,
+    slot_ms: u64,
+    base_port: u16,
+    wallet_seed: Hash,
+}
+
+const SHAPE_FILE: &str = "devnet.json";
+const ACCOUNTS_FILE: &str = "accounts.json";
+const FIRST_CHAIN: u64 = 901;
+/// How long the first slot may take.
+const START_WITHIN: Duration = Duration::from_secs(60);
+
+struct Out {
+    json: bool,
+}
+
+impl Out {
+    fn say(&self, text: &str) {
+        if !self.json {
+            print(format_args!("{text}"));
+        }
+    }
+    fn event(&self, kind: &str, value: serde_json::Value) {
+        if self.json {
+            print(format_args!("{}", json!({"event": kind, "value": value})));
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`]: status 1 when members diverged, a receipt was broken or the audit found something.
+pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
+    start_log(&args.log);
+    let out = Out { json: args.json };
+    let (shape, network) = prepare(&args, &out)?;
+    let network = Arc::new(network);
+    let (observer, reports) = mpsc::channel();
+    let process = Process {
+        pool: Pool::start(threads()).map_err(|e| Failure::software(e.to_string()))?,
+        metrics: Metrics::install().map_err(|e| Failure::software(e.to_string()))?,
+        observer: Some(observer),
+    };
+    let mut members = Vec::new();
+    for i in 0..shape.members {
+        let config = NodeConfig::read(&args.dir.join(format!("member-{i}")).join("node.toml"))?;
+        let member = Member::start(Arc::clone(&network), config, process.clone()).await?;
+        out.say(&format!("member {i}   quic {}   http http://{}", member.quic_listen, member.http_listen));
+        members.push(member);
+    }
+    drop(process);
+    if let Some(member) = members.first() {
+        let http = member.http_listen;
+        out.say(&format!("metrics    http://{http}/metrics"));
+        out.say(&format!("log        http://{http}/checkpoint, tiles under http://{http}/tile/"));
+    }
+    out.say(&format!("submit     {}", submit_line(&args.dir, &shape, &members)));
+    out.event(
+        "started",
+        json!({"dir": args.dir, "network": network.id.to_string(), "members": shape.members,
+        "http": members.iter().map(|m| m.http_listen.to_string()).collect::<Vec<_>>()}),
+    );
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let submitter = Submitter::start(
+        NetworkView::new(&network.network).map_err(|e| Failure::software(e.to_string()))?,
+        SubmitLimits::default(),
+    );
+    let job = Job {
+        submitter: Arc::new(submitter),
+        tally: Arc::clone(&tally),
+        stop: Arc::clone(&stop),
+        slot_ms: shape.slot_ms,
+    };
+    let wallets = start_wallets(&shape, &job, &members);
+    let watched = watch(&args, &out, &members, shape.members, reports, &stop).await?;
+
+    out.say("");
+    out.say("stopping: wallets first, until everything under way is executed");
+    stop.store(true, Ordering::Release);
+    let drain = Duration::from_millis(shape.slot_ms * 30) + Duration::from_secs(5);
+    let drained = tokio::time::timeout(drain, async {
+        for wallet in wallets {
+            if let Ok(Err(error)) = wallet.await {
+                note(format_args!("lockstep: wallet: {error}"));
+            }
+        }
+    });
+    if drained.await.is_err() {
+        note(format_args!("lockstep: wallets still wait for outcomes"));
+    }
+    drop(job);
+    let mut failures = Vec::new();
+    for member in members {
+        if let Err(error) = member.stop().await {
+            failures.push(error.to_string());
+        }
+    }
+    let watched = watched.join().map_err(|_panic| Failure::software("the watcher panicked".into()))?;
+    let tally = core::mem::take(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner));
+    finish(&args, &out, &shape, &watched, &tally, failures)
+}
+
+/// Makes the folder's network, or continues it.
+fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failure> {
+    if args.members < 4 || args.members % 3 != 1 {
+        return Err(init::InitError::Members(args.members).into());
+    }
+    if args.rollups == 0 || args.rollups > 16 {
+        return Err(Failure::usage("--rollups takes 1 to 16".into()));
+    }
+    let file = args.dir.join(SHAPE_FILE);
+    if args.fresh && file.exists() {
+        std::fs::remove_dir_all(&args.dir).map_err(|e| Failure::software(format!("{}: {e}", args.dir.display())))?;
+    }
+    if file.exists() {
+        let bytes = files::read(&file, 1 << 16)?;
+        let shape: Shape = serde_json::from_slice(&bytes)
+            .map_err(|e| Failure::usage(format!("{}: {e}; --fresh starts anew", file.display())))?;
+        let wanted = Shape {
+            members: args.members,
+            rollups: args.rollups,
+            slot_ms: args.slot_ms,
+            base_port: args.base_port,
+            wallets: args.wallets.min(shape.wallets),
+            wallet_seed: shape.wallet_seed,
+        };
+        if wanted != (Shape { wallets: wanted.wallets, ..shape.clone() }) {
+            return Err(Failure::usage(format!(
+                "{} holds a network of {} members, {} rollups, {} ms slots, base port {}; start it with these, or with --fresh",
+                args.dir.display(),
+                shape.members,
+                shape.rollups,
+                shape.slot_ms,
+                shape.base_port
+            )));
+        }
+        out.say(&format!("network    {} (continued)", args.dir.display()));
+        let network = NetworkFiles::read(&args.dir.join(NETWORK_FILE))?;
+        return Ok((wanted, network));
+    }
+    if args.dir.exists() && args.dir.read_dir().is_ok_and(|mut d| d.next().is_some()) {
+        return Err(Failure::usage(format!("{} is not empty and holds no devnet", args.dir.display())));
+    }
+    let source = args.seed.map_or(Source::System, Source::Seed);
+    let shape = Shape {
+        members: args.members,
+        rollups: args.rollups,
+        wallets: args.wallets,
+        slot_ms: args.slot_ms,
+        base_port: args.base_port,
+        wallet_seed: Hash(*source.draw("wallets", 0)?),
+    };
+    out.say(&format!("network    {} (new): key ceremony of {} members", args.dir.display(), shape.members));
+    let network = make(&shape, source, &args.dir)?;
+    let text = serde_json::to_vec_pretty(&shape).map_err(|e| Failure::software(e.to_string()))?;
+    files::write(&file, &text)?;
+    Ok((shape, network))
+}
+
+fn chains(shape: &Shape) -> Vec<ChainId> {
+    (FIRST_CHAIN..FIRST_CHAIN + shape.rollups).map(ChainId).collect()
+}
+
+fn make(shape: &Shape, source: Source, dir: &Path) -> Result<NetworkFiles, Failure> {
+    let seed = shape.wallet_seed.0;
+    let wallets: Vec<_> =
+        (0..shape.wallets).map(|i| DemoWallet::new(&seed, i, &chains(shape), UNDER_WAY_MAX)).collect();
+    let (fee, sender) = demo_keys(&seed);
+    let plan = Plan {
+        origin: "lockstep.localhost/devnet".into(),
+        members: shape.members,
+        rollups: chains(shape),
+        slot_ms: shape.slot_ms,
+        payers: wallets.iter().map(DemoWallet::fee_account).chain([fee.address()]).collect(),
+        senders: wallets.iter().map(DemoWallet::sender).chain([sender.address()]).collect(),
+        base_port: shape.base_port,
+        timestamp: clock::now().0 / 1_000,
+        source,
+    };
+    let network = init::init(&plan, dir)?;
+    let accounts = Accounts {
+        warning: "demo keys of a devnet: everybody may know them".into(),
+        accounts: vec![Account {
+            name: "demo".into(),
+            fee_account: fee.address(),
+            fee_key: demo_secret(&seed, "fee"),
+            sender: sender.address(),
+            sender_key: demo_secret(&seed, "sender"),
+        }],
+    };
+    let text = serde_json::to_vec_pretty(&accounts).map_err(|e| Failure::software(e.to_string()))?;
+    files::write(&dir.join(ACCOUNTS_FILE), &text)?;
+    Ok(network)
+}
+
+/// The key for a person to play with, beside those of the wallets.
+fn demo_secret(seed: &[u8; 32], role: &str) -> Hash {
+    crypto::hash::sha256(&[b"lockstep demo person", seed, role.as_bytes()])
+}
+
+fn demo_keys(seed: &[u8; 32]) -> (EthKey, EthKey) {
+    let key = |role| {
+        EthKey::from_bytes(zeroize::Zeroizing::new(demo_secret(seed, role).0))
+            .unwrap_or_else(|_out_of_range| demo_key(seed, role, u32::MAX))
+    };
+    (key("fee"), key("sender"))
+}
+
+/// A command that works as printed: a signed transfer of the demo account on the first rollup.
+fn submit_line(dir: &Path, shape: &Shape, members: &[Member]) -> String {
+    let (_, sender) = demo_keys(&shape.wallet_seed.0);
+    let chain = ChainId(FIRST_CHAIN);
+    let nonce = members.first().map_or(0, |member| {
+        member.executor.lock().unwrap_or_else(PoisonError::into_inner).account(chain, &sender.address()).0
+    });
+    let tx = LegTx {
+        chain_id: chain,
+        nonce,
+        to: sender.address(),
+        value: 1,
+        gas_limit: 21_000,
+        data: Vec::new(),
+        max_fee_per_gas: 100_000_000_000,
+        max_priority_fee_per_gas: 1_000_000,
+    };
+    let leg = tx.leg(&sender.sign(&tx.digest()));
+    let gas = 1u64 << gas_class(tx.gas_limit);
+    format!(
+        "lockstep submit --network {} --gas {gas} --leg {chain}:0x{}",
+        dir.join(NETWORK_FILE).display(),
+        hex::encode(&leg.tx)
+    )
+}
+
+fn start_wallets(
+    shape: &Shape,
+    job: &Job,
+    members: &[Member],
+) -> Vec<tokio::task::JoinHandle<Result<(), crate::entropy::NoEntropy>>> {
+    let chains = chains(shape);
+    let nonces = |wallet: &DemoWallet| -> Vec<(ChainId, u64)> {
+        let Some(member) = members.first() else { return Vec::new() };
+        let executor = member.executor.lock().unwrap_or_else(PoisonError::into_inner);
+        chains.iter().map(|chain| (*chain, executor.account(*chain, &wallet.sender()).0)).collect()
+    };
+    (0..shape.wallets)
+        .map(|index| {
+            let wallet = DemoWallet::new(&shape.wallet_seed.0, index, &chains, UNDER_WAY_MAX);
+            let nonces = nonces(&wallet);
+            tokio::spawn(job.clone().run(wallet, nonces, u64::from(index)))
+        })
+        .collect()
+}
+
+type Watcher = std::thread::JoinHandle<Watch>;
+
+/// Prints a line a slot until enough slots, Ctrl-C, or a member that ended.
+async fn watch(
+    args: &DevnetArgs,
+    out: &Out,
+    members: &[Member],
+    count: u16,
+    reports: mpsc::Receiver<Observed>,
+    stop: &AtomicBool,
+) -> Result<Watcher, Failure> {
+    let (lines, mut shown) = tokio::sync::mpsc::unbounded_channel::<Line>();
+    let watcher = std::thread::Builder::new().name("watch".into()).spawn(move || {
+        let mut watch = Watch::new(usize::from(count));
+        for observed in reports {
+            if let Some(line) = watch.report(observed) {
+                // after the last slot nobody looks any more
+                drop(lines.send(line));
+            }
+        }
+        watch
+    });
+    let watcher = watcher.map_err(|e| Failure::software(e.to_string()))?;
+    let mut stopped = std::pin::pin!(stop_requested());
+    let mut seen = 0u64;
+    loop {
+        let patience = if seen == 0 { START_WITHIN } else { Duration::from_secs(2) };
+        tokio::select! {
+            result = &mut stopped => {
+                result.map_err(|e| Failure::software(e.to_string()))?;
+                break;
+            }
+            line = shown.recv() => {
+                let Some(line) = line else { break };
+                if seen.is_multiple_of(20) {
+                    out.say("");
+                    out.say(Line::HEAD);
+                }
+                seen += 1;
+                out.say(&line.row());
+                out.event("slot", serde_json::to_value(&line).unwrap_or_default());
+                if args.slots.is_some_and(|slots| seen >= slots) {
+                    break;
+                }
+            }
+            () = tokio::time::sleep(patience) => {
+                if members.iter().any(Member::ended) || seen == 0 {
+                    note(format_args!("lockstep: a member has ended, or no slot was executed within {START_WITHIN:?}"));
+                    stop.store(true, Ordering::Release);
+                    break;
+                }
+            }
+        }
+    }
+    Ok(watcher)
+}
+
+/// The summary, the audit, and what decides the exit status.
+fn finish(
+    args: &DevnetArgs,
+    out: &Out,
+    shape: &Shape,
+    watched: &Watch,
+    tally: &Tally,
+    mut failures: Vec<String>,
+) -> Result<(), Failure> {
+    let lines = watched.lines();
+    let full: Vec<&Line> = lines.iter().filter(|l| !l.empty).collect();
+    let of = |value: fn(&Line) -> u64| median(full.iter().map(|l| value(l)).collect());
+    let units: usize = lines.iter().map(|l| l.envelopes).sum();
+    let bundles: usize = lines.iter().map(|l| l.bundles).sum();
+    let empty = lines.len() - full.len();
+    out.say("");
+    out.say(&format!(
+        "slots      {} executed, {empty} empty; {units} envelopes, {bundles} over two rollups",
+        lines.len()
+    ));
+    out.say(&format!(
+        "median     close→final {} ms, →opened {} ms, →executed {} ms",
+        of(|l| l.close_to_final_ms),
+        of(|l| l.final_to_opened_ms),
+        of(|l| l.opened_to_executed_ms)
+    ));
+    out.say(&format!(
+        "wallets    {} submitted, {} acknowledged (f + 1 receipts, median {} ms), {} committed, {} aborted, {} dropped, {} other; outcome after {} ms",
+        tally.submitted,
+        tally.acknowledged,
+        median(tally.receipt_ms.clone()),
+        tally.committed,
+        tally.aborted,
+        tally.dropped,
+        tally.other,
+        median(tally.outcome_ms.clone()),
+    ));
+    if let Some(first) = tally.lost.first() {
+        failures.push(format!("{} acknowledged envelopes were lost, first {first}", tally.lost.len()));
+    }
+    let folders: Vec<PathBuf> = (0..shape.members).map(|i| args.dir.join(format!("member-{i}"))).collect();
+    match audit::common_prefix(&folders) {
+        Ok(common) => {
+            out.say(&format!("logs       {} members hold the same {common} entries and tiles", shape.members))
+        }
+        Err(error) => failures.push(error),
+    }
+    let own = args.dir.join("member-0");
+    let report = audit::audit_folder(&own, None, &mut |_progress| {})?;
+    out.say(&format!("audit      {}", audit::verdict(&report)));
+    out.say(&format!("again      lockstep audit {}", own.display()));
+    failures.extend(report.findings.iter().map(|f| format!("audit: {} in slot {}", f.code, f.slot)));
+    out.event("summary", json!({"slots": lines.len(), "empty": empty, "envelopes": units, "bundles": bundles,
+        "close_to_final_ms": of(|l| l.close_to_final_ms), "final_to_opened_ms": of(|l| l.final_to_opened_ms),
+        "opened_to_executed_ms": of(|l| l.opened_to_executed_ms), "submitted": tally.submitted,
+        "acknowledged": tally.acknowledged, "unacknowledged": tally.unacknowledged, "receipts": tally.receipts,
+        "committed": tally.committed, "aborted": tally.aborted, "dropped": tally.dropped, "other": tally.other,
+        "surprises": tally.surprises, "lost": tally.lost.len(), "audit": audit::verdict(&report), "failures": failures}));
+    if failures.is_empty() { Ok(()) } else { Err(Failure::found(failures.join("; "))) }
+}

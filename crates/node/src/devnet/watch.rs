@@ -1,0 +1,139 @@
+//! Watches the members of a devnet: one line a slot, medians at the end.
+use crate::driver::Observed;
+use sequencer::Phase;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use types::{MemberId, Slot, Timestamp, reason::Outcome};
+
+/// A slot as all members went through it.
+#[derive(Debug, Default)]
+struct Story {
+    closed: BTreeMap<MemberId, Timestamp>,
+    fixed: BTreeMap<MemberId, Timestamp>,
+    opened: BTreeMap<MemberId, Timestamp>,
+    executed: BTreeMap<MemberId, Timestamp>,
+    line: Line,
+}
+
+/// What is shown of a slot. Times in ms, medians over the members.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Line {
+    /// Slot.
+    pub(crate) slot: u64,
+    /// Units of the set.
+    pub(crate) envelopes: usize,
+    /// Units with legs on two rollups or more.
+    pub(crate) bundles: usize,
+    /// Units that were aborted, no trace on any rollup.
+    pub(crate) aborted: usize,
+    /// Units that did not open or decode.
+    pub(crate) failed: usize,
+    /// Candidates without room.
+    pub(crate) left: usize,
+    /// An empty block: the parent was not final in time.
+    pub(crate) empty: bool,
+    /// From the first close to final.
+    pub(crate) close_to_final_ms: u64,
+    /// From final to opened.
+    pub(crate) final_to_opened_ms: u64,
+    /// From opened to executed.
+    pub(crate) opened_to_executed_ms: u64,
+    /// Entries of the log at the close head.
+    pub(crate) log_entries: u64,
+}
+
+/// Collects what members report.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    members: usize,
+    stories: BTreeMap<Slot, Story>,
+    done: Vec<Line>,
+}
+
+/// The middle of a list, or 0 for an empty one.
+pub(crate) fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or(0)
+}
+
+fn between(from: &BTreeMap<MemberId, Timestamp>, to: &BTreeMap<MemberId, Timestamp>) -> u64 {
+    let spans = to.iter().filter_map(|(member, end)| from.get(member).map(|start| end.0.saturating_sub(start.0)));
+    median(spans.collect())
+}
+
+impl Watch {
+    pub(crate) fn new(members: usize) -> Self {
+        Self { members, stories: BTreeMap::new(), done: Vec::new() }
+    }
+
+    /// Takes a report; returns the slot's line once every member has executed it.
+    pub(crate) fn report(&mut self, observed: Observed) -> Option<Line> {
+        let Observed { member, time, slot, phase } = observed;
+        let story = self.stories.entry(slot).or_default();
+        match phase {
+            Phase::Closed { .. } => {
+                story.closed.insert(member, time);
+            }
+            Phase::Final { units, empty, size, left } => {
+                story.fixed.insert(member, time);
+                let line = &mut story.line;
+                (line.envelopes, line.empty, line.log_entries, line.left) = (units, empty, size, left);
+            }
+            Phase::Opened { .. } => {
+                story.opened.insert(member, time);
+            }
+            Phase::Executed { outcomes, bundles } => {
+                story.executed.insert(member, time);
+                story.line.bundles = bundles;
+                story.line.aborted = outcomes.iter().filter(|o| o.is_aborted()).count();
+                story.line.failed = outcomes.iter().filter(|o| o.is_failed() || **o == Outcome::Expired).count();
+            }
+        }
+        if story.executed.len() < self.members {
+            return None;
+        }
+        let story = self.stories.remove(&slot)?;
+        let line = Line {
+            slot: slot.0,
+            close_to_final_ms: between(&story.closed, &story.fixed),
+            final_to_opened_ms: between(&story.fixed, &story.opened),
+            opened_to_executed_ms: between(&story.opened, &story.executed),
+            ..story.line
+        };
+        self.done.push(line.clone());
+        Some(line)
+    }
+
+    /// Slots that every member has executed.
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.done
+    }
+}
+
+impl Line {
+    /// Head of the table.
+    pub(crate) const HEAD: &'static str =
+        "    slot  envelopes  bundles  aborted  close→final  →opened  →executed    log";
+
+    /// A row of the table.
+    pub(crate) fn row(&self) -> String {
+        let mut row = format!(
+            "{:>8}  {:>9}  {:>7}  {:>7}  {:>8} ms  {:>4} ms  {:>6} ms  {:>5}",
+            self.slot,
+            self.envelopes,
+            self.bundles,
+            self.aborted,
+            self.close_to_final_ms,
+            self.final_to_opened_ms,
+            self.opened_to_executed_ms,
+            self.log_entries,
+        );
+        if self.empty {
+            row.push_str("  (empty block)");
+        }
+        if self.left > 0 {
+            row.push_str(&format!("  ({} left for the next slot)", self.left));
+        }
+        row
+    }
+}

@@ -1,0 +1,223 @@
+//! A member's disk: the order of writes of log.md section 10 over `store`.
+//!
+//! ```text
+//!  items   WAL, one fsync a turn, before their receipts
+//!  list    state.redb, before it is sent
+//!  commit  staging/<size> -> share message -> lock record (the commit point) -> tiles
+//!  opened  kept with the next commit; rebuilt from members after a crash
+//!  publish heads/, then log/checkpoint
+//! ```
+//! Trust: every error ends the member. Nothing is tried again after a failed fsync.
+use crate::{
+    entropy::{NoEntropy, Source},
+    files,
+};
+use sequencer::{Commit, ItemRecord};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+use store::{
+    durable::{self, DirLock},
+    log::{LogDir, LogError, LogReader},
+    state::{Lock, State, StateError},
+    wal::{Wal, WalError},
+};
+use tlog::tiles::Tile;
+use types::{Epoch, Hash, Slot, codec};
+
+/// Why the disk cannot be used any more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiskError {
+    /// Another process works in this folder.
+    #[error(transparent)]
+    Locked(#[from] durable::LockError),
+    /// A write.
+    #[error(transparent)]
+    Durable(#[from] durable::DiskError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// state.redb.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The WAL.
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    /// No randomness for the WAL's salt.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+    /// The WAL segment size is out of range.
+    #[error("wal_segment_bytes is out of range")]
+    SegmentSize,
+}
+
+/// What state.redb and the WAL say at the start.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    pub(crate) share_message: Option<Vec<u8>>,
+    pub(crate) own_list: Option<(Slot, Vec<u8>)>,
+    pub(crate) cosigned_at: u64,
+    pub(crate) items: Vec<ItemRecord>,
+}
+
+/// The open folder of a member.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    _lock: DirLock,
+    folder: PathBuf,
+    log: LogDir,
+    state: State,
+    wal: Wal,
+    /// WAL sequence of the last record of each live envelope.
+    live: BTreeMap<Hash, u64>,
+    replayed: Vec<ItemRecord>,
+    opened: Slot,
+}
+
+const SHARE_KEY: &str = "share-message";
+/// Longest record of the WAL: an envelope and its receipt.
+const ITEM_BYTES_MAX: usize = 80_000;
+
+impl Disk {
+    pub(crate) fn open(folder: &Path, wal_segment_bytes: u64) -> Result<Self, DiskError> {
+        let lock = durable::lock_dir(folder)?;
+        let state = State::open(&folder.join("state.redb"))?;
+        let locked = state.lock()?;
+        let log = LogDir::open(folder, locked.as_ref())?;
+        let segment = u32::try_from(wal_segment_bytes).map_err(|_large| DiskError::SegmentSize)?;
+        let mut salt = [0u8; 16];
+        salt.iter_mut().zip(Source::System.draw("wal", 0)?.iter()).for_each(|(to, from)| *to = *from);
+        let (wal, replay) = Wal::open(&folder.join("wal"), segment, salt)?;
+        let mut live = BTreeMap::new();
+        let mut replayed = Vec::new();
+        for entry in replay.records {
+            let Ok((hash, record)) = codec::decode::<(Hash, ItemRecord)>(&entry.payload, ITEM_BYTES_MAX) else {
+                continue;
+            };
+            live.insert(hash, entry.seq);
+            replayed.push(record);
+        }
+        durable::create_dir(&finality_folder(folder))?;
+        let opened = locked.map_or(Slot(0), |l| l.opened);
+        Ok(Self { _lock: lock, folder: folder.to_path_buf(), log, state, wal, live, replayed, opened })
+    }
+
+    /// Number of entries that the log holds.
+    pub(crate) fn size(&self) -> u64 {
+        self.log.size()
+    }
+
+    pub(crate) fn entry(&self, index: u64) -> Result<Vec<u8>, DiskError> {
+        Ok(self.log.read_entry(index)?)
+    }
+
+    /// The entries before the first section.
+    pub(crate) fn genesis(&mut self, entries: &[Vec<u8>]) -> Result<(), DiskError> {
+        self.append(Slot(0), 0, entries)
+    }
+
+    fn append(&mut self, slot: Slot, time: u64, entries: &[Vec<u8>]) -> Result<(), DiskError> {
+        let staged = self.log.stage(entries)?;
+        let staging = staged.name().to_owned();
+        self.state.commit(&Lock { head: staged.head(), slot, time, opened: self.opened, staging })?;
+        Ok(self.log.apply(staged)?)
+    }
+
+    pub(crate) fn saved(&mut self) -> Result<Saved, DiskError> {
+        let lock = self.state.lock()?.unwrap_or_default();
+        let share: Option<(Slot, Vec<u8>)> = self.state.value(SHARE_KEY)?;
+        let own_list = match self.state.last_list()? {
+            Some(slot) => self.state.list(slot)?.map(|bytes| (slot, bytes)),
+            None => None,
+        };
+        Ok(Saved {
+            // one that was stored before its commit point was never sent
+            share_message: share.filter(|(slot, _)| *slot == lock.slot).map(|(_, bytes)| bytes),
+            own_list,
+            cosigned_at: lock.time,
+            items: core::mem::take(&mut self.replayed),
+        })
+    }
+
+    pub(crate) fn items(&mut self, items: &[(Hash, ItemRecord)]) -> Result<(), DiskError> {
+        let payloads: Vec<Vec<u8>> = items.iter().map(codec::encode).collect();
+        let first = self.wal.append(&payloads)?;
+        for (seq, (hash, _)) in (first..).zip(items) {
+            self.live.insert(*hash, seq);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn list(&mut self, slot: Slot, bytes: Vec<u8>) -> Result<(), DiskError> {
+        Ok(self.state.put_list(slot, &bytes)?)
+    }
+
+    pub(crate) fn opened(&mut self, slot: Slot, entries: &[Vec<u8>]) -> Result<(), DiskError> {
+        self.log.append(entries)?;
+        self.opened = slot;
+        Ok(())
+    }
+
+    pub(crate) fn commit(&mut self, commit: &Commit) -> Result<(), DiskError> {
+        self.state.put(SHARE_KEY, &(commit.slot, commit.share_message.clone()))?;
+        self.append(commit.slot, commit.cosigned_at, &commit.entries)?;
+        // beside the log: any member can serve another, so its loss costs nothing and it is not synced
+        if let Err(error) = files::write(&finality_file(&self.folder, commit.slot), &commit.finality) {
+            tracing::warn!(%error, "disk.finality");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn publish(&mut self, slot: Slot, note: &str) -> Result<(), DiskError> {
+        Ok(self.log.publish(Epoch(0), slot, note)?)
+    }
+
+    /// Lets go of WAL segments whose envelopes are all included, replaced or expired.
+    pub(crate) fn forget(&mut self, live: impl Fn(&Hash) -> bool) -> Result<(), DiskError> {
+        self.live.retain(|hash, _| live(hash));
+        let keep_from = self.live.values().min().copied().unwrap_or_else(|| self.wal.next_seq());
+        Ok(self.wal.prune(keep_from)?)
+    }
+
+    /// For readers in other threads.
+    pub(crate) fn served(&self) -> Served {
+        Served { folder: self.folder.clone(), log: self.log.reader() }
+    }
+}
+
+fn finality_folder(folder: &Path) -> PathBuf {
+    folder.join("finality")
+}
+
+fn finality_file(folder: &Path, slot: Slot) -> PathBuf {
+    finality_folder(folder).join(slot.to_string())
+}
+
+/// Reads what a member serves.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    folder: PathBuf,
+    log: LogReader,
+}
+
+impl Served {
+    pub(crate) fn checkpoint(&self) -> Option<Vec<u8>> {
+        self.log.checkpoint().map(|note| note.as_bytes().to_vec())
+    }
+
+    pub(crate) fn tile(&self, tile: &Tile) -> Option<Vec<u8>> {
+        match self.log.tile(tile) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(%error, "log.read");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn finality(&self, slot: Slot) -> Option<Vec<u8>> {
+        files::read(&finality_file(&self.folder, slot), 1 << 20).ok()
+    }
+}

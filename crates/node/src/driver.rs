@@ -1,0 +1,382 @@
+//! The member's thread: takes messages, steps the machine, carries out effects in order.
+//!
+//! Trust: the driver decides nothing. It makes durable what the machine says must be durable before anything that
+//! follows it, and ends the member on any error of disk or machine, before anything else is signed.
+use crate::{
+    clock,
+    disk::{Disk, DiskError},
+    engine,
+    execute::Executions,
+    mailbox::{Class, Mailbox},
+    metrics::MemberMetrics,
+    pool::Pool,
+};
+use bytes::Bytes;
+use consensus::{Ack, Outbox};
+use ingress::{Answer, Request};
+use sequencer::{At, Channel, Effect, Halt, Input, JobResult, Phase, Record, Sequencer, Ticket, To};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+use tokio::sync::{broadcast, oneshot};
+use types::{
+    FinalityProof, MemberId, Slot, SlotResult, Timestamp,
+    reason::Reason,
+    wire::{Event, Refusal},
+};
+
+/// What the driver is told.
+pub(crate) enum Message {
+    Client { request: Request, reply: oneshot::Sender<Result<Answer, Refusal>> },
+    Peer { channel: Channel, from: MemberId, bytes: Vec<u8> },
+    Build { ticket: Ticket, parent: Vec<u8>, at: At, reply: oneshot::Sender<Option<Vec<u8>>> },
+    Check { ticket: Ticket, block: Vec<u8>, parent: Vec<u8>, at: At, reply: oneshot::Sender<bool> },
+    Cancel(Ticket),
+    Final { block: Vec<u8>, proof: FinalityProof, ack: Ack },
+    Done(Box<JobResult>),
+    Executed { slot: Slot, result: Box<SlotResult> },
+    Stop,
+}
+
+/// Puts messages into the driver's inbox.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    mailbox: Arc<Mailbox<Message>>,
+    tickets: Arc<AtomicU64>,
+    metrics: MemberMetrics,
+}
+
+impl Handle {
+    pub(crate) fn new(metrics: MemberMetrics) -> Self {
+        Self { mailbox: Arc::new(Mailbox::new()), tickets: Arc::new(AtomicU64::new(1)), metrics }
+    }
+
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn send(&self, message: Message) {
+        let class = if matches!(message, Message::Peer { .. }) {
+            Class::Peer
+        } else if matches!(message, Message::Client { .. }) {
+            Class::Client
+        } else {
+            Class::Own
+        };
+        match self.mailbox.put(class, message) {
+            Ok(()) => {}
+            Err(Message::Client { reply, .. }) => {
+                self.metrics.refused(Reason::Busy);
+                // the client may be gone by now, then nobody needs the answer
+                reply.send(Err(Refusal::new(Reason::Busy, ""))).ok();
+            }
+            Err(Message::Peer { .. }) => self.metrics.rejected("overflow"),
+            Err(_stopped) => {}
+        }
+    }
+}
+
+/// What happened in a slot at a member, for whoever watches.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Where.
+    pub member: MemberId,
+    /// When.
+    pub time: Timestamp,
+    /// Slot.
+    pub slot: Slot,
+    /// What.
+    pub phase: Phase,
+}
+
+/// Why a member stopped by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriverError {
+    /// Disk.
+    #[error("disk: {0}")]
+    Disk(#[from] DiskError),
+    /// An invariant of the machine.
+    #[error("halt: {0}")]
+    Halt(#[from] Halt),
+    /// The thread could not be started, or panicked.
+    #[error("thread: {0}")]
+    Thread(#[from] io::Error),
+    /// The driver's thread panicked.
+    #[error("the driver panicked")]
+    Panicked,
+}
+
+/// The parts that effects go to.
+pub(crate) struct Driver {
+    pub(crate) machine: Sequencer,
+    pub(crate) disk: Disk,
+    pub(crate) outbox: Outbox,
+    pub(crate) pool: Pool,
+    pub(crate) executions: Executions,
+    pub(crate) handle: Handle,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) observer: Option<std::sync::mpsc::Sender<Observed>>,
+    pub(crate) metrics: MemberMetrics,
+    pub(crate) waiting: Waiting,
+}
+
+/// Whoever waits for an answer of the machine.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    submits: BTreeMap<Ticket, oneshot::Sender<Result<Answer, Refusal>>>,
+    builds: BTreeMap<Ticket, oneshot::Sender<Option<Vec<u8>>>>,
+    checks: BTreeMap<Ticket, oneshot::Sender<bool>>,
+    acks: BTreeMap<Slot, Vec<Ack>>,
+    reached: BTreeMap<Slot, Timestamp>,
+}
+
+/// Messages of one turn: their durable writes share an fsync.
+const TURN_MAX: usize = 256;
+/// Longest sleep.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+impl Driver {
+    /// Starts the thread.
+    pub(crate) fn start(self) -> io::Result<thread::JoinHandle<Result<(), DriverError>>> {
+        let name = format!("member-{}", self.machine.me());
+        thread::Builder::new().name(name).spawn(move || self.run())
+    }
+
+    fn run(mut self) -> Result<(), DriverError> {
+        let mailbox = Arc::clone(&self.handle.mailbox);
+        let result = self.turns(&mailbox);
+        mailbox.close();
+        if let Err(error) = &result {
+            tracing::error!(member = %self.machine.me(), %error, "member.stop");
+        }
+        result
+    }
+
+    fn turns(&mut self, mailbox: &Mailbox<Message>) -> Result<(), DriverError> {
+        let effects = self.machine.step(clock::now(), Input::Tick)?;
+        self.carry_out(effects)?;
+        loop {
+            let wait = self
+                .machine
+                .wake_at()
+                .map_or(WAIT_MAX, |at| Duration::from_millis(at.0.saturating_sub(clock::now().0)).min(WAIT_MAX));
+            let messages = mailbox.take(wait, TURN_MAX);
+            let now = clock::now();
+            let mut effects = Vec::new();
+            let mut stop = false;
+            for message in messages {
+                match self.input(now, message) {
+                    Turn::Input(input) => effects.extend(self.machine.step(now, input)?),
+                    Turn::Nothing => {}
+                    Turn::Stop => stop = true,
+                }
+            }
+            if self.machine.wake_at().is_some_and(|at| at <= now) {
+                effects.extend(self.machine.step(now, Input::Tick)?);
+            }
+            self.carry_out(effects)?;
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    fn input(&mut self, now: Timestamp, message: Message) -> Turn {
+        Turn::Input(match message {
+            Message::Client { request, reply } => return self.client(now, request, reply),
+            Message::Peer { channel, from, bytes } => Input::Message { channel, from, bytes },
+            Message::Build { ticket, parent, at, reply } => {
+                self.waiting.builds.insert(ticket, reply);
+                Input::Build { ticket, parent, at }
+            }
+            Message::Check { ticket, block, parent, at, reply } => {
+                self.waiting.checks.insert(ticket, reply);
+                Input::Check { ticket, block, parent, at }
+            }
+            Message::Cancel(ticket) => {
+                let known = self.waiting.builds.remove(&ticket).is_some();
+                if !(self.waiting.checks.remove(&ticket).is_some() || known) {
+                    return Turn::Nothing;
+                }
+                Input::Cancel(ticket)
+            }
+            Message::Final { block, proof, ack } => {
+                if let Some(header) = proof.headers.first() {
+                    self.waiting.acks.entry(header.height).or_default().push(ack);
+                }
+                Input::Final { block, proof }
+            }
+            Message::Done(result) => Input::Done(result),
+            Message::Executed { slot, result } => Input::Executed { slot, result },
+            Message::Stop => return Turn::Stop,
+        })
+    }
+
+    fn client(&mut self, now: Timestamp, request: Request, reply: oneshot::Sender<Result<Answer, Refusal>>) -> Turn {
+        let answer = match request {
+            Request::Submit { envelope, .. } => {
+                let ticket = self.handle.ticket();
+                self.waiting.submits.insert(ticket, reply);
+                return Turn::Input(Input::Submit { ticket, envelope });
+            }
+            Request::Status(hash) => Ok(Answer::Status(self.machine.status(&hash))),
+            Request::Params => Ok(Answer::Params(self.machine.params(now))),
+            Request::Account(address) => Ok(Answer::Account(self.machine.account(&address))),
+        };
+        // the client may be gone by now, then nobody needs the answer
+        reply.send(answer).ok();
+        Turn::Nothing
+    }
+
+    /// In order; the WAL records of the whole turn go first, with one fsync: earlier than asked is never wrong.
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), DriverError> {
+        let mut items = Vec::new();
+        let mut rest = Vec::with_capacity(effects.len());
+        for effect in effects {
+            if let Effect::Persist(Record::Items(records)) = effect {
+                items.extend(records);
+            } else {
+                rest.push(effect);
+            }
+        }
+        if !items.is_empty() {
+            self.metrics.admitted(u64::try_from(items.len()).unwrap_or(u64::MAX));
+            self.timed("items", |disk| disk.items(&items))?;
+        }
+        rest.into_iter().try_for_each(|effect| self.effect(effect))
+    }
+
+    fn timed(
+        &mut self,
+        what: &'static str,
+        write: impl FnOnce(&mut Disk) -> Result<(), DiskError>,
+    ) -> Result<(), DriverError> {
+        let start = clock::now();
+        write(&mut self.disk)?;
+        self.metrics.persisted(what, clock::now().0.saturating_sub(start.0));
+        Ok(())
+    }
+
+    fn effect(&mut self, effect: Effect) -> Result<(), DriverError> {
+        match effect {
+            Effect::Persist(record) => self.persist(record)?,
+            Effect::Send { channel, to, bytes } => {
+                let to = match to {
+                    To::All => consensus::To::All,
+                    To::One(member) => consensus::To::One(member),
+                };
+                self.outbox.send(engine::channel(channel), to, Bytes::from(bytes));
+            }
+            Effect::Reply { ticket, answer } => {
+                if let Err(refusal) = &answer
+                    && let Some(reason) = refusal.known()
+                {
+                    self.metrics.refused(reason);
+                }
+                if let Some(reply) = self.waiting.submits.remove(&ticket) {
+                    reply.send(answer.map(Answer::Receipt)).ok();
+                }
+            }
+            Effect::Built { ticket, block } => {
+                if let Some(reply) = self.waiting.builds.remove(&ticket) {
+                    reply.send(block).ok();
+                }
+            }
+            Effect::Checked { ticket, verdict } => {
+                if let Err(refused) = verdict {
+                    tracing::warn!(member = %self.machine.me(), %refused, "block.refused");
+                    self.metrics.rejected("block");
+                }
+                if let Some(reply) = self.waiting.checks.remove(&ticket) {
+                    reply.send(verdict.is_ok()).ok();
+                }
+            }
+            Effect::Ack(slot) => {
+                for ack in self.waiting.acks.remove(&slot).into_iter().flatten() {
+                    ack.acknowledge();
+                }
+            }
+            Effect::Run(job) => {
+                let handle = self.handle.clone();
+                self.pool.run(job, move |result| handle.send(Message::Done(Box::new(result))));
+            }
+            Effect::Execute { slot, time_ms, beacon, units } => self.executions.run(slot, time_ms, beacon, units),
+            Effect::Publish { slot, note } => self.timed("checkpoint", |disk| disk.publish(slot, &note))?,
+            // nobody subscribed is no error
+            Effect::Event(event) => drop(self.events.send(event)),
+            Effect::Phase { slot, phase } => self.observe(slot, phase),
+            Effect::Reject { from, reason, what } => {
+                tracing::debug!(member = %self.machine.me(), ?from, %reason, what, "reject");
+                if from.is_some() {
+                    self.metrics.rejected(what);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn persist(&mut self, record: Record) -> Result<(), DriverError> {
+        match record {
+            Record::Items(items) => self.timed("items", |disk| disk.items(&items)),
+            Record::List { slot, bytes } => self.timed("list", |disk| disk.list(slot, bytes)),
+            Record::Opened { slot, entries } => self.timed("opened", |disk| disk.opened(slot, &entries)),
+            Record::Commit(commit) => {
+                self.timed("commit", |disk| disk.commit(&commit))?;
+                let machine = &self.machine;
+                self.disk.forget(|hash| machine.is_live(hash))?;
+                Ok(())
+            }
+        }
+    }
+
+    /// One place for a slot's story: metrics, one span of events, the watcher.
+    fn observe(&mut self, slot: Slot, phase: Phase) {
+        let now = clock::now();
+        let reached = &mut self.waiting.reached;
+        let since = reached.insert(slot, now).map_or(0, |before| now.0.saturating_sub(before.0));
+        let member = self.machine.me();
+        let span = tracing::info_span!("slot", %member, %slot);
+        let _in_slot = span.enter();
+        match &phase {
+            Phase::Closed { listed } => tracing::debug!(listed, "slot.close"),
+            Phase::Final { units, empty, size, left } => {
+                self.metrics.phase("final", since);
+                if *empty {
+                    self.metrics.empty_block();
+                }
+                tracing::debug!(units, empty, size, left, ms = since, "slot.fix");
+            }
+            Phase::Opened { opened, bottom } => {
+                self.metrics.phase("opened", since);
+                tracing::debug!(opened, bottom, ms = since, "slot.open");
+            }
+            Phase::Executed { outcomes, bundles } => {
+                self.metrics.phase("executed", since);
+                outcomes.iter().for_each(|outcome| self.metrics.outcome(*outcome));
+                tracing::info!(units = outcomes.len(), bundles, ms = since, "slot.executed");
+                reached.retain(|s, _| *s >= slot);
+            }
+        }
+        let (items, bytes) = self.machine.pending();
+        self.metrics.mempool(items, bytes);
+        self.metrics.heights(self.machine.last_final(), self.machine.opened(), self.machine.head().size);
+        if let Some(observer) = &self.observer {
+            // a watcher that left is no error
+            drop(observer.send(Observed { member, time: now, slot, phase }));
+        }
+    }
+}
+
+enum Turn {
+    Input(Input),
+    Nothing,
+    Stop,
+}

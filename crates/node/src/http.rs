@@ -1,0 +1,142 @@
+//! Read-only HTTP of one member: the log as C2SP tiles, what stands beside it, metrics and health.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/checkpoint` | newest head with a quorum of cosignatures |
+//! | `/tile/<L>/<N>[.p/<W>]`, `/tile/entries/<N>[.p/<W>]` | tiles and entry bundles; partial ones are cut from wider ones |
+//! | `/lockstep/v1/network` | network.toml |
+//! | `/lockstep/v1/rollup/<id>/genesis.json` | a rollup's genesis |
+//! | `/lockstep/v1/policy`, `?log=m<i>` | who must have signed a checkpoint |
+//! | `/lockstep/v1/finality/<slot>` | headers and votes that prove a block final, codec bytes |
+//! | `/metrics`, `/healthz`, `/readyz` | Prometheus text, liveness, readiness |
+use crate::{disk::Served, files, metrics::Metrics};
+use axum::{
+    Router,
+    extract::{Path as UrlPath, Query, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Deserialize;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use tlog::{checkpoint::Policy, tiles::Tile};
+use types::MemberId;
+
+/// What the handlers read.
+pub(crate) struct Shared {
+    pub(crate) member: MemberId,
+    pub(crate) folder: PathBuf,
+    pub(crate) served: Served,
+    pub(crate) policy: Policy,
+    pub(crate) metrics: Metrics,
+    pub(crate) engine: Box<dyn Fn() -> String + Send + Sync>,
+    pub(crate) ready: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl core::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Shared").field("member", &self.member).finish_non_exhaustive()
+    }
+}
+
+type App = State<Arc<Shared>>;
+
+/// Binds the address.
+///
+/// # Errors
+/// The operating system's.
+pub(crate) async fn bind(listen: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(listen).await
+}
+
+/// Serves until `stop` resolves.
+pub(crate) async fn serve(
+    listener: tokio::net::TcpListener,
+    shared: Arc<Shared>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let app = Router::new()
+        .route("/checkpoint", get(checkpoint))
+        .route("/tile/{*path}", get(tile))
+        .route("/lockstep/v1/network", get(network))
+        .route("/lockstep/v1/rollup/{id}/genesis.json", get(genesis))
+        .route("/lockstep/v1/policy", get(policy))
+        .route("/lockstep/v1/finality/{slot}", get(finality))
+        .route("/metrics", get(prometheus))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(shared);
+    axum::serve(listener, app).with_graceful_shutdown(stop).await
+}
+
+const FOREVER: &str = "public, max-age=31536000, immutable";
+const BRIEF: &str = "max-age=1";
+
+fn answer(bytes: Option<Vec<u8>>, kind: &'static str, cache: &'static str) -> Response {
+    let Some(bytes) = bytes else { return StatusCode::NOT_FOUND.into_response() };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    ];
+    (headers, bytes).into_response()
+}
+
+/// Reads files off the runtime's own threads.
+async fn read(shared: Arc<Shared>, read: impl FnOnce(&Shared) -> Option<Vec<u8>> + Send + 'static) -> Option<Vec<u8>> {
+    tokio::task::spawn_blocking(move || read(&shared)).await.ok().flatten()
+}
+
+async fn checkpoint(State(shared): App) -> Response {
+    answer(read(shared, |s| s.served.checkpoint()).await, "text/plain; charset=utf-8", BRIEF)
+}
+
+async fn tile(State(shared): App, UrlPath(path): UrlPath<String>) -> Response {
+    let Ok(tile) = Tile::parse(&format!("tile/{path}")) else { return StatusCode::NOT_FOUND.into_response() };
+    answer(read(shared, move |s| s.served.tile(&tile)).await, "application/octet-stream", FOREVER)
+}
+
+async fn finality(State(shared): App, UrlPath(slot): UrlPath<u64>) -> Response {
+    answer(read(shared, move |s| s.served.finality(types::Slot(slot))).await, "application/octet-stream", FOREVER)
+}
+
+async fn network(State(shared): App) -> Response {
+    let file =
+        |s: &Shared| files::read(&s.folder.join(files::NETWORK_FILE), types::limits::NETWORK_FILE_BYTES_MAX).ok();
+    answer(read(shared, file).await, "application/toml", BRIEF)
+}
+
+async fn genesis(State(shared): App, UrlPath(id): UrlPath<u64>) -> Response {
+    let name = files::genesis_name(types::ChainId(id));
+    let file = move |s: &Shared| files::read(&s.folder.join(name), types::limits::NETWORK_FILE_BYTES_MAX).ok();
+    answer(read(shared, file).await, "application/json", FOREVER)
+}
+
+#[derive(Deserialize)]
+struct PolicyQuery {
+    log: Option<String>,
+}
+
+async fn policy(State(shared): App, Query(query): Query<PolicyQuery>) -> Response {
+    let text = match query.log {
+        None => Some(shared.policy.text()),
+        Some(log) => {
+            let member = log.strip_prefix('m').and_then(|i| i.parse().ok());
+            member.and_then(|i| shared.policy.text_for_log(MemberId(i)))
+        }
+    };
+    answer(text.map(String::into_bytes), "text/plain; charset=utf-8", BRIEF)
+}
+
+async fn prometheus(State(shared): App) -> Response {
+    let text = format!("{}{}", shared.metrics.render(shared.member), (shared.engine)());
+    answer(Some(text.into_bytes()), "text/plain; version=0.0.4", "no-store")
+}
+
+async fn readyz(State(shared): App) -> Response {
+    if (shared.ready)() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response()
+    }
+}

@@ -1,0 +1,413 @@
+//! One running member: disk, machine, engine, ingress, HTTP. `lockstep node` and `lockstep devnet` run this same code.
+use crate::{
+    clock, config,
+    config::{ConfigError, NodeConfig},
+    disk::{Disk, DiskError},
+    driver::{Driver, DriverError, Handle, Message, Observed, Waiting},
+    engine::{self, EngineApp},
+    entropy::{NoEntropy, Source},
+    execute::Executions,
+    files::{self, FilesError, Identity, NetworkFiles},
+    http, init,
+    metrics::{MemberMetrics, Metrics},
+    pool::Pool,
+};
+use consensus::{EngineConfig, EngineError, EngineHandle, TcpConfig, Timeouts};
+use crypto::{
+    ed25519::SigningKey,
+    keys::{BeaconShareKey, DecryptionShareKey, KeySet},
+};
+use execution::{Executor, Registry};
+use ingress::{Inbound, IngressError, Server, ServerConfig};
+use keygen::files::{ShareFile, Unlock};
+use sequencer::{Placed, Resume, Secrets, Sequencer, Setup, SignKeys, Timings, Unopened};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+use tlog::checkpoint::Policy;
+use tokio::sync::{broadcast, mpsc, watch};
+use types::{Block, MemberId, codec, limits, wire::Event};
+use verifier::{Anchor, AnchorError, Checks, Finding, Replay};
+
+/// Why a member does not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MemberError {
+    /// Configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Files.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The config names a member that the network does not have.
+    #[error("network.toml has no member {0}")]
+    NoMember(u16),
+    /// The share file is not this member's.
+    #[error("share file: not of this network, epoch and member")]
+    WrongShare,
+    /// A share is no scalar.
+    #[error("share file: {0}")]
+    Scalar(#[from] crypto::keys::ScalarError),
+    /// The policy of the log.
+    #[error("members: {0}")]
+    Policy(#[from] tlog::checkpoint::PolicyError),
+    /// Disk.
+    #[error("disk: {0}")]
+    Disk(#[from] DiskError),
+    /// The network's files make no anchor.
+    #[error("anchor: {0}")]
+    Anchor(#[from] AnchorError),
+    /// The log on disk is not a log of this network.
+    #[error("the log on disk breaks a rule at entry {index}: {finding}; restore it from another member's copy", finding = .finding.code, index = .finding.index)]
+    Log {
+        /// What the replay found.
+        finding: Finding,
+    },
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+    /// Consensus.
+    #[error("engine: {0}")]
+    Engine(#[from] EngineError),
+    /// Ingress.
+    #[error("ingress {listen}: {source}")]
+    Ingress {
+        /// Where.
+        listen: SocketAddr,
+        /// Why.
+        source: IngressError,
+    },
+    /// HTTP.
+    #[error("http {listen}: {source}")]
+    Http {
+        /// Where.
+        listen: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A thread.
+    #[error("thread: {0}")]
+    Thread(#[from] io::Error),
+    /// The driver ended.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+}
+
+/// What members of one process share.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Pure jobs.
+    pub pool: Pool,
+    /// The recorder.
+    pub metrics: Metrics,
+    /// Who watches phases.
+    pub observer: Option<std::sync::mpsc::Sender<Observed>>,
+}
+
+/// A running member.
+pub struct Member {
+    id: MemberId,
+    handle: Handle,
+    driver: JoinHandle<Result<(), DriverError>>,
+    engine: Arc<Mutex<Option<EngineHandle>>>,
+    ingress: Server,
+    stop_http: watch::Sender<bool>,
+    http: tokio::task::JoinHandle<io::Result<()>>,
+    /// Where HTTP is served.
+    pub http_listen: SocketAddr,
+    /// Where clients connect.
+    pub quic_listen: SocketAddr,
+    /// State of the rollups, for readers in this process.
+    pub executor: Arc<Mutex<Executor>>,
+    /// What the member tells subscribers.
+    pub events: broadcast::Sender<Event>,
+}
+
+impl core::fmt::Debug for Member {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Member").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Clients' requests that wait between ingress and driver.
+const INBOUND_MAX: usize = 1_024;
+/// Events that wait for the ingress to fan them out.
+const EVENTS_MAX: usize = 1_024;
+
+impl Member {
+    /// Starts a member from its files.
+    ///
+    /// # Errors
+    /// [`MemberError`] says what is wrong and where.
+    pub async fn start(network: Arc<NetworkFiles>, node: NodeConfig, process: Process) -> Result<Self, MemberError> {
+        let id = MemberId(node.member);
+        let members = &network.network.genesis.members;
+        let record = members.get(usize::from(node.member)).ok_or(MemberError::NoMember(node.member))?.clone();
+        let address = network.network.addresses.iter().find(|a| a.member == id).ok_or(MemberError::NoMember(id.0))?;
+        let p2p_listen = config::listen("p2p_listen", &node.p2p_listen, &address.p2p)?;
+        let quic_listen = config::listen("quic_listen", &node.quic_listen, &address.quic)?;
+        let http_listen = config::listen("http_listen", &node.http_listen, &address.http)?;
+        let identity = Identity::read(&node.data)?;
+        if identity.record(&record.name) != record {
+            return Err(FilesError::WrongKeys { path: node.data.clone(), member: id.0 }.into());
+        }
+        let keys = Arc::new(network.key_set()?);
+        let secrets = Arc::new(secrets(&network, &node, id, Arc::clone(&keys))?);
+        let policy = Policy::new(&network.network.genesis.origin, members, network.network.faults())?;
+
+        let metrics = MemberMetrics::new(id);
+        let mut disk = Disk::open(&node.data, node.wal_segment_bytes)?;
+        let (resume, executor) = recover(&network, &mut disk)?;
+        let setup = setup(&network, id, &policy)?;
+        let signer = SignKeys {
+            receipt: SigningKey::from_seed(identity.receipt.clone()),
+            log: SigningKey::from_seed(identity.log.clone()),
+            cosigner: SigningKey::from_seed(identity.cosigner.clone()),
+        };
+        let served = disk.served();
+        let machine = Sequencer::new(setup, secrets, signer, resume, clock::now());
+
+        let handle = Handle::new(metrics.clone());
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        let executor = Arc::new(Mutex::new(executor));
+        let registry = Registry::new(&network.network.genesis.rollups, network.network.genesis.params.slot_ms);
+        let executions = Executions::start(Arc::clone(&executor), registry, handle.clone())?;
+        let http_listener =
+            http::bind(http_listen).await.map_err(|source| MemberError::Http { listen: http_listen, source })?;
+        let ingress = ingress(quic_listen, identity.tls, &handle, events.clone(), metrics.clone()).await?;
+        let engine = start_engine(&network, &node, p2p_listen, identity.consensus, handle.clone())?;
+        let outbox = engine.outbox.clone();
+        let engine = Arc::new(Mutex::new(Some(engine)));
+        let driver = Driver {
+            machine,
+            disk,
+            outbox,
+            pool: process.pool,
+            executions,
+            handle: handle.clone(),
+            events: events.clone(),
+            observer: process.observer,
+            metrics,
+            waiting: Waiting::default(),
+        };
+        let driver = driver.start()?;
+        let (stop_http, stopped) = watch::channel(false);
+        let shared = http::Shared {
+            member: id,
+            folder: node.data.clone(),
+            served: served.clone(),
+            policy,
+            metrics: process.metrics,
+            engine: engine_metrics(Arc::clone(&engine)),
+            ready: Box::new(move || served.checkpoint().is_some()),
+        };
+        let http = tokio::spawn(http::serve(http_listener, Arc::new(shared), stop_signal(stopped)));
+        tracing::info!(member = %id, p2p = %p2p_listen, quic = %quic_listen, http = %http_listen, "member.start");
+        Ok(Self { id, handle, driver, engine, ingress, stop_http, http, http_listen, quic_listen, executor, events })
+    }
+
+    /// Whether the member has ended by itself.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.driver.is_finished()
+            || self.engine.lock().ok().is_some_and(|e| e.as_ref().is_none_or(EngineHandle::is_finished))
+    }
+
+    /// Stops: no new requests, engine, driver, HTTP; in this order, each waited for.
+    ///
+    /// # Errors
+    /// Why a part had ended before.
+    pub async fn stop(self) -> Result<(), MemberError> {
+        let Self { id, handle, driver, engine, ingress, stop_http, http, .. } = self;
+        ingress.shutdown().await;
+        let engine = engine.lock().ok().and_then(|mut e| e.take());
+        let joined = tokio::task::spawn_blocking(move || {
+            let engine = engine.map_or(Ok(()), |engine| {
+                engine.stop();
+                engine.join()
+            });
+            handle.send(Message::Stop);
+            let driver = driver.join().unwrap_or(Err(DriverError::Panicked));
+            (engine, driver)
+        })
+        .await;
+        stop_http.send_replace(true);
+        if let Ok(Err(error)) = http.await {
+            tracing::warn!(member = %id, %error, "http.stop");
+        }
+        let (engine, driver) = joined.map_err(|_panic| DriverError::Panicked)?;
+        driver?;
+        engine?;
+        tracing::info!(member = %id, "member.stop");
+        Ok(())
+    }
+}
+
+async fn stop_signal(mut stopped: watch::Receiver<bool>) {
+    if stopped.wait_for(|stop| *stop).await.is_err() {
+        tracing::debug!("http.owner gone");
+    }
+}
+
+fn engine_metrics(engine: Arc<Mutex<Option<EngineHandle>>>) -> Box<dyn Fn() -> String + Send + Sync> {
+    Box::new(move || engine.lock().ok().and_then(|e| e.as_ref().map(EngineHandle::metrics)).unwrap_or_default())
+}
+
+fn secrets(network: &NetworkFiles, node: &NodeConfig, id: MemberId, keys: Arc<KeySet>) -> Result<Secrets, MemberError> {
+    let passphrase = init::passphrase(&node.share_passphrase_file)?;
+    let unlock = passphrase.as_ref().map_or(Unlock::InsecurePlaintext, |p| Unlock::Passphrase(p));
+    let path = files::share_path(&node.data);
+    let share: ShareFile = keygen::files::read_share(&path, &network.id, unlock).map_err(FilesError::Share)?;
+    if share.index != id || share.keyset_hash != keygen::files::keyset_hash(&init::keyset_file(network)) {
+        return Err(MemberError::WrongShare);
+    }
+    let decrypt = DecryptionShareKey::from_le_bytes(share.decrypt)?;
+    let beacon = BeaconShareKey::from_le_bytes(share.beacon)?;
+    if keys.share_key(id) != Some(decrypt.public_g1()) {
+        return Err(MemberError::WrongShare);
+    }
+    Ok(Secrets { network: network.id, keys, decrypt, beacon })
+}
+
+fn setup(network: &NetworkFiles, me: MemberId, policy: &Policy) -> Result<Setup, MemberError> {
+    let genesis = &network.network.genesis;
+    Ok(Setup {
+        me,
+        network: network.id,
+        policy: policy.clone(),
+        params: genesis.params.clone(),
+        f: network.network.faults(),
+        members: genesis.members.clone(),
+        timings: Timings::for_slot(genesis.params.slot_ms),
+        seed: *Source::System.draw("batch", u64::from(me.0))?,
+    })
+}
+
+/// What a member knows from its disk: the log is replayed from genesis, state.redb and the WAL say the rest.
+fn recover(network: &NetworkFiles, disk: &mut Disk) -> Result<(Resume, Executor), MemberError> {
+    let anchor = Anchor::new(network.network.clone(), network.rollups.clone())?;
+    let mut replay = Replay::new(&anchor, Checks::TRUSTED)?;
+    if disk.size() == 0 {
+        let entries = sequencer::genesis_section(&network.network, network.id, replay.ledger_root(), replay.states());
+        disk.genesis(&entries)?;
+    }
+    for index in 0..disk.size() {
+        replay.entry(index, &disk.entry(index)?);
+        if let Some(finding) = replay.findings().first() {
+            return Err(MemberError::Log { finding: finding.clone() });
+        }
+    }
+    let state = replay.end();
+    let unopened = state.unopened.map(|units| Unopened {
+        units: units.into_iter().map(|(hash, envelope)| (hash, Arc::new(envelope))).collect(),
+    });
+    let last = state.last.unwrap_or_else(|| Block::genesis(network.id).header);
+    let saved = disk.saved()?;
+    let resume = Resume {
+        ledger: state.ledger,
+        tree: state.tree,
+        last,
+        unopened,
+        reveal: state.reveal,
+        unexecuted: state.unexecuted,
+        left_heads: state.left_heads,
+        included: state.included,
+        placed: state
+            .placed
+            .into_iter()
+            .map(|(hash, p)| (hash, Placed { slot: p.slot, index: p.index, outcome: p.outcome }))
+            .collect(),
+        share_message: saved.share_message,
+        own_list: saved.own_list,
+        cosigned_at: saved.cosigned_at,
+        items: saved.items,
+    };
+    Ok((resume, state.executor))
+}
+
+async fn ingress(
+    listen: SocketAddr,
+    identity: ingress::TlsIdentity,
+    driver: &Handle,
+    events: broadcast::Sender<Event>,
+    metrics: MemberMetrics,
+) -> Result<Server, MemberError> {
+    let (inbound, mut requests) = mpsc::channel::<Inbound>(INBOUND_MAX);
+    let driver = driver.clone();
+    tokio::spawn(async move {
+        while let Some(Inbound { request, reply, .. }) = requests.recv().await {
+            driver.send(Message::Client { request, reply });
+        }
+    });
+    let config = ServerConfig { listen, identity, limits: ingress::IngressLimits::default() };
+    Server::start(config, inbound, events, clock::clock(), Arc::new(metrics))
+        .await
+        .map_err(|source| MemberError::Ingress { listen, source })
+}
+
+fn start_engine(
+    network: &NetworkFiles,
+    node: &NodeConfig,
+    listen: SocketAddr,
+    consensus: zeroize::Zeroizing<[u8; 32]>,
+    driver: Handle,
+) -> Result<EngineHandle, MemberError> {
+    let genesis = &network.network.genesis;
+    let mut peers = Vec::new();
+    for address in &network.network.addresses {
+        peers.push((address.member, config::listen("p2p", "", &address.p2p)?));
+    }
+    let mut tcp = TcpConfig::devnet(listen, peers, node.data.join("engine"));
+    tcp.worker_threads = node.engine_threads;
+    let timeouts = Timeouts::for_slot(genesis.params.slot_ms);
+    let timings = Timings::for_slot(genesis.params.slot_ms);
+    timeouts.check_slot(timings.slot, timings.close_min, timings.list_grace, timings.fill_after)?;
+    let engine = EngineConfig {
+        network: network.id,
+        epoch: 0,
+        members: genesis.members.iter().map(|m| m.consensus).collect(),
+        leader_seed: engine::leader_seed(&network.id),
+        prefix: format!("m{}-", node.member),
+        timeouts,
+        quotas: consensus::QUOTAS,
+        open: engine::open,
+        genesis: codec::encode(&Block::genesis(network.id)).into(),
+        block_max: u32::try_from(limits::BLOCK_BYTES_MAX).unwrap_or(u32::MAX),
+    };
+    Ok(consensus::start_tcp(consensus, tcp, engine, move |_outbox| EngineApp::new(driver))?)
+}
+
+/// Set by SIGTERM and Ctrl-C.
+#[derive(Clone, Debug, Default)]
+pub struct StopFlag(Arc<AtomicBool>);
+
+impl StopFlag {
+    /// Whether a stop was asked for.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+    /// Asks for a stop.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Resolves at SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// The operating system's, when a signal handler cannot be installed.
+pub async fn stop_requested() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}

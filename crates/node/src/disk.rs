@@ -76,7 +76,10 @@ pub(crate) struct Disk {
     opened: Slot,
 }
 
-const SHARE_KEY: &str = "share-message";
+/// Two places, by turns: the message of the last committed slot is still there while the next commit is under way.
+fn share_key(slot: Slot) -> &'static str {
+    if slot.0.is_multiple_of(2) { "share-message-even" } else { "share-message-odd" }
+}
 /// Longest record of the WAL: an envelope and its receipt.
 const ITEM_BYTES_MAX: usize = 80_000;
 
@@ -127,7 +130,7 @@ impl Disk {
 
     pub(crate) fn saved(&mut self) -> Result<Saved, DiskError> {
         let lock = self.state.lock()?.unwrap_or_default();
-        let share: Option<(Slot, Vec<u8>)> = self.state.value(SHARE_KEY)?;
+        let share: Option<(Slot, Vec<u8>)> = self.state.value(share_key(lock.slot))?;
         let own_list = match self.state.last_list()? {
             Some(slot) => self.state.list(slot)?.map(|bytes| (slot, bytes)),
             None => None,
@@ -161,7 +164,7 @@ impl Disk {
     }
 
     pub(crate) fn commit(&mut self, commit: &Commit) -> Result<(), DiskError> {
-        self.state.put(SHARE_KEY, &(commit.slot, commit.share_message.clone()))?;
+        self.state.put(share_key(commit.slot), &(commit.slot, commit.share_message.clone()))?;
         self.append(commit.slot, commit.cosigned_at, &commit.entries)?;
         // beside the log: any member can serve another, so its loss costs nothing and it is not synced
         if let Err(error) = files::write(&finality_file(&self.folder, commit.slot), &commit.finality) {

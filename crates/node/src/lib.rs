@@ -33,6 +33,7 @@ mod mailbox;
 pub mod member;
 pub mod metrics;
 pub mod pool;
+mod recent;
 mod source;
 pub mod submit;
 

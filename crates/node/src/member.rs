@@ -11,6 +11,7 @@ use crate::{
     http, init,
     metrics::{MemberMetrics, Metrics},
     pool::Pool,
+    recent::Recent,
 };
 use consensus::{EngineConfig, EngineError, EngineHandle, TcpConfig, Timeouts};
 use crypto::{
@@ -292,13 +293,16 @@ fn setup(network: &NetworkFiles, me: MemberId, policy: &Policy) -> Result<Setup,
 /// What a member knows from its disk: the log is replayed from genesis, state.redb and the WAL say the rest.
 fn recover(network: &NetworkFiles, disk: &mut Disk) -> Result<(Resume, Executor), MemberError> {
     let anchor = Anchor::new(network.network.clone(), network.rollups.clone())?;
+    let mut recent = Recent::default();
     let mut replay = Replay::new(&anchor, Checks::TRUSTED)?;
     if disk.size() == 0 {
         let entries = sequencer::genesis_section(&network.network, network.id, replay.ledger_root(), replay.states());
         disk.genesis(&entries)?;
     }
     for index in 0..disk.size() {
-        replay.entry(index, &disk.entry(index)?);
+        let entry = disk.entry(index)?;
+        replay.entry(index, &entry);
+        recent.entry(&entry);
         if let Some(finding) = replay.findings().first() {
             return Err(MemberError::Log { finding: finding.clone() });
         }
@@ -323,6 +327,7 @@ fn recover(network: &NetworkFiles, disk: &mut Disk) -> Result<(Resume, Executor)
             .into_iter()
             .map(|(hash, p)| (hash, Placed { slot: p.slot, index: p.index, outcome: p.outcome }))
             .collect(),
+        recent: recent.slots(),
         share_message: saved.share_message,
         own_list: saved.own_list,
         cosigned_at: saved.cosigned_at,

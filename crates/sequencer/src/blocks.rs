@@ -198,7 +198,7 @@ impl Sequencer {
     fn try_check(&mut self, now: Timestamp, check: &PendingCheck) -> Option<Result<(), Refused>> {
         let header = &check.block.block.header;
         if self.fin.slot() >= header.height {
-            let same = self.fin.digest == check.block.digest || self.fin.slot() > header.height;
+            let same = self.fin.digest == check.block.digest;
             return Some(if same { Ok(()) } else { Err(Refused::Stale) });
         }
         if header.time_ms > now {

@@ -60,7 +60,9 @@ pub use effect::{
 };
 pub use section::genesis as genesis_section;
 pub use sign::SignKeys;
-pub use state::{Halt, Placed, Refused, Resume, Secrets, Sequencer, Setup, Timings, Unopened};
+pub use state::{
+    Halt, Placed, RECENT_SLOTS, RecentSlot, Refused, Resume, Secrets, Sequencer, Setup, Timings, Unopened,
+};
 
 use types::Timestamp;
 

@@ -211,6 +211,8 @@ pub struct Resume {
     pub included: BTreeMap<Hash, (Address, Nonce)>,
     /// Place of included envelopes: slot, and index once opened.
     pub placed: Vec<(Hash, Placed)>,
+    /// The newest slots of the log, for members that lag: after a crash of all, some may be a slot ahead of others.
+    pub recent: Vec<RecentSlot>,
     /// Own share message for `last`, as sent.
     pub share_message: Option<Vec<u8>>,
     /// Own last signed list: slot and bytes.
@@ -219,6 +221,17 @@ pub struct Resume {
     pub cosigned_at: u64,
     /// Envelopes of the WAL, in its order.
     pub items: Vec<ItemRecord>,
+}
+
+/// A slot that other members may ask for.
+#[derive(Clone, Debug)]
+pub struct RecentSlot {
+    /// Slot.
+    pub slot: Slot,
+    /// S_h, ascending by hash.
+    pub units: Vec<(Hash, Arc<Envelope>)>,
+    /// Threshold signature, and openings in the order of S_h, once opened.
+    pub opening: Option<(types::G2Bytes, Vec<types::Opening>)>,
 }
 
 /// A final set that the log does not open yet.
@@ -331,7 +344,7 @@ pub struct Sequencer {
 }
 
 /// Slots whose envelopes and openings are kept in memory for members that lag.
-pub(crate) const RECENT_SLOTS: u64 = 64;
+pub const RECENT_SLOTS: u64 = 64;
 /// Slots whose units `status` answers for.
 pub(crate) const PLACED_SLOTS: u64 = 4_096;
 /// Bytes of envelopes that the pool holds at most.
@@ -392,6 +405,12 @@ impl Sequencer {
             secrets,
             signer,
         };
+        for RecentSlot { slot, units, opening } in resume.recent {
+            machine.recent.insert(slot, units);
+            if let Some((sig, openings)) = opening {
+                machine.recent_openings.insert(slot, OpeningSection { slot, sig, openings });
+            }
+        }
         if let Some(unopened) = resume.unopened {
             machine.resume_fixed(unopened);
         }

@@ -105,6 +105,15 @@ fn try_seal(key: &EncryptionKey, entropy: &Zeroizing<[u8; 32]>, aad: &[u8], mess
     seal_with(key, &k, &Secrets::derive(key, &k, &message_hash), aad, message)
 }
 
+/// A ciphertext that every member admits and no key opens: r and s are those of another K. For tests.
+#[cfg(any(test, feature = "test-util"))]
+#[must_use]
+pub fn seal_undecryptable(key: &EncryptionKey, k: &[u8; 16], aad: &[u8], message: &Padded) -> Option<Vec<u8>> {
+    let other = k.map(|byte| !byte);
+    let secrets = Secrets::derive(key, &other, &cipher::message_hash(aad, &message.0));
+    seal_with(key, k, &secrets, aad, message)
+}
+
 /// Seals under a given K, r and s: `None` if r or s is zero.
 fn seal_with(key: &EncryptionKey, k: &[u8; 16], secrets: &Secrets, aad: &[u8], message: &Padded) -> Option<Vec<u8>> {
     let product = |base: &G1Affine, scalar: &Fr| base.mul(scalar).affine().map(|point| point.compress());

@@ -1,0 +1,191 @@
+//! Drives the `lockstep` program as a process, and talks to its members as a wallet does.
+#![expect(dead_code, reason = "each test program uses a part")]
+
+use crypto::{eth::EthKey, hash};
+use execution::demo::{LegTx, gas_class};
+use serde_json::Value;
+use std::{
+    io::{BufRead as _, BufReader},
+    net::{TcpListener, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, channel},
+    time::Duration,
+};
+use types::{Bundle, ChainId, Envelope, Hash, Leg, Nonce, Policy, Slot, wire};
+use wallet::{NetworkView, SealOptions};
+use zeroize::Zeroizing;
+
+/// Longest wait for any one line.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A base port whose 3 n ports are free on loopback now.
+pub fn base_port(members: u16) -> u16 {
+    for _ in 0..50 {
+        let probe = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let base = probe.clamp(2_000, 60_000);
+        let free = (base..base + 3 * members).all(|port| {
+            TcpListener::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok()
+        });
+        if free {
+            return base;
+        }
+    }
+    panic!("no free ports");
+}
+
+/// The program.
+pub fn lockstep() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_lockstep"))
+}
+
+/// Runs a command to its end; stdout and stderr.
+pub fn run(args: &[&str]) -> (ExitStatus, String, String) {
+    let out = lockstep().args(args).output().unwrap();
+    (out.status, String::from_utf8_lossy(&out.stdout).into(), String::from_utf8_lossy(&out.stderr).into())
+}
+
+/// A running `lockstep devnet --json`; killed when dropped.
+pub struct Devnet {
+    child: Child,
+    lines: Receiver<Value>,
+    pub dir: PathBuf,
+}
+
+impl Drop for Devnet {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Devnet {
+    /// Starts it and waits until its members run.
+    pub fn start(dir: &Path, base_port: u16, more: &[&str]) -> Self {
+        let port = base_port.to_string();
+        let mut command = lockstep();
+        command.args(["devnet", "--json", "--base-port", &port, "--dir"]).arg(dir).args(more);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                let Ok(line) = line else { break };
+                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if send.send(value).is_err() {
+                    break;
+                }
+            }
+        });
+        let devnet = Self { child, lines, dir: dir.to_path_buf() };
+        devnet.wait_for("started");
+        devnet
+    }
+
+    /// The next event of a kind.
+    pub fn wait_for(&self, kind: &str) -> Value {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("waiting for {kind}: {e}"));
+            if line["event"] == kind {
+                return line["value"].clone();
+            }
+        }
+    }
+
+    /// Waits for so many slots; their lines.
+    pub fn slots(&self, count: usize) -> Vec<Value> {
+        (0..count).map(|_| self.wait_for("slot")).collect()
+    }
+
+    /// SIGKILL: no member gets to do anything.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, then waits for the end; the summary and the status.
+    pub fn terminate(mut self) -> (Value, ExitStatus) {
+        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(status.success());
+        let summary = self.wait_for("summary");
+        (summary, self.child.wait().unwrap())
+    }
+
+    /// Waits for the end that `--slots` brings.
+    pub fn finish(mut self) -> (Value, ExitStatus) {
+        let summary = self.wait_for("summary");
+        (summary, self.child.wait().unwrap())
+    }
+
+    pub fn person(&self) -> Person {
+        Person::read(&self.dir)
+    }
+}
+
+/// The demo account of accounts.json, with a view of the network.
+pub struct Person {
+    pub fee: EthKey,
+    pub sender: EthKey,
+    pub view: NetworkView,
+    draws: u64,
+}
+
+impl Person {
+    pub fn read(dir: &Path) -> Self {
+        let text = std::fs::read(dir.join("accounts.json")).unwrap();
+        let accounts: Value = serde_json::from_slice(&text).unwrap();
+        let key = |name: &str| {
+            let hex = accounts["accounts"][0][name].as_str().unwrap();
+            EthKey::from_bytes(Zeroizing::new(Hash::from_hex(hex).unwrap().0)).unwrap()
+        };
+        let network: types::Network =
+            toml::from_str(&std::fs::read_to_string(dir.join("network.toml")).unwrap()).unwrap();
+        let view = NetworkView::new(&network).unwrap();
+        Self { fee: key("fee_key"), sender: key("sender_key"), view, draws: 0 }
+    }
+
+    fn draw(&mut self) -> [u8; 32] {
+        self.draws += 1;
+        let time = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+        hash::sha256(&[&self.draws.to_le_bytes(), &time.to_le_bytes()]).0
+    }
+
+    /// A signed transfer of one wei to itself.
+    pub fn transfer(&self, chain: u64, nonce: u64) -> Leg {
+        let tx = LegTx {
+            chain_id: ChainId(chain),
+            nonce,
+            to: self.sender.address(),
+            value: 1,
+            gas_limit: 21_000,
+            data: Vec::new(),
+            max_fee_per_gas: 100_000_000_000,
+            max_priority_fee_per_gas: 1_000_000,
+        };
+        tx.leg(&self.sender.sign(&tx.digest()))
+    }
+
+    /// An envelope with these legs.
+    pub fn envelope(&mut self, params: &wire::Params, fee_nonce: u64, legs: Vec<Leg>) -> (Hash, Envelope) {
+        let expiry_slot = params.last_final.plus(200);
+        let bundle = Bundle {
+            version: Bundle::VERSION,
+            policy: Policy::AtomicExec,
+            legs,
+            deadline_slot: Slot(expiry_slot.0 + 10),
+            salt: Hash(self.draw()),
+        };
+        let gas = gas_class(200_000);
+        let max_fee = wallet::offer(params, wallet::size_class(&bundle).unwrap(), gas).unwrap();
+        let options = SealOptions {
+            epoch: params.epoch,
+            expiry_slot,
+            gas_class: gas,
+            max_fee,
+            after: Vec::new(),
+            consents: Vec::new(),
+        };
+        let entropy = Zeroizing::new(self.draw());
+        wallet::seal_bundle(&self.view, &self.fee, Nonce(fee_nonce), &bundle, options, entropy).unwrap()
+    }
+}

@@ -1,0 +1,101 @@
+//! Goal: the devnet does its main job on real parts, ends cleanly, restarts, and its log audits clean.
+//! Method: the program as a process, loopback only, a bounded number of slots.
+mod common;
+
+use common::{Devnet, base_port, run};
+use types::{Nonce, wire::Status};
+use wallet::{SubmitLimits, Submitter};
+
+#[test]
+fn a_devnet_of_one_is_refused_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("net");
+    let (status, _, err) = run(&["devnet", "--members", "1", "--dir", folder.to_str().unwrap()]);
+    assert_eq!(status.code(), Some(64));
+    assert!(err.contains("3f + 1"), "{err}");
+    assert!(!folder.exists(), "a refused start leaves nothing behind");
+}
+
+#[test]
+fn a_devnet_sequences_bundles_and_its_log_audits_clean() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("net");
+    let port = base_port(4);
+    let devnet = Devnet::start(&folder, port, &["--slots", "12", "--seed", "7"]);
+    let (summary, status) = devnet.finish();
+    assert!(status.success(), "{summary}");
+    for (key, least) in [("envelopes", 10), ("bundles", 1), ("aborted", 1), ("committed", 5), ("acknowledged", 10)] {
+        assert!(summary[key].as_u64().unwrap() >= least, "{key}: {summary}");
+    }
+    assert_eq!(summary["lost"], 0);
+    assert_eq!(summary["failures"].as_array().unwrap().len(), 0, "{summary}");
+
+    // every member's copy, by the command that the devnet prints, anchored on the genesis file
+    let network = folder.join("network.toml");
+    for member in 0..4 {
+        let copy = folder.join(format!("member-{member}"));
+        let args = ["audit", copy.to_str().unwrap(), "--network", network.to_str().unwrap(), "--json"];
+        let (status, out, err) = run(&args);
+        assert_eq!(status.code(), Some(0), "{out}{err}");
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(report["findings"].as_array().unwrap().len(), 0);
+        assert!(report["checks"].as_array().unwrap().iter().all(|c| c["status"] != "FAIL"));
+        let passed = report["checks"].as_array().unwrap().iter().filter(|c| c["status"] == "pass").count();
+        assert!(passed >= 10, "{report}");
+    }
+
+    // another shape is refused and says what is there; the same continues the chain
+    let (status, _, err) = run(&["devnet", "--members", "7", "--dir", folder.to_str().unwrap()]);
+    assert_eq!(status.code(), Some(64));
+    assert!(err.contains("4 members"), "{err}");
+    let before = summary["slots"].as_u64().unwrap();
+    let devnet = Devnet::start(&folder, port, &[]);
+    let lines = devnet.slots(3);
+    assert!(lines[0]["slot"].as_u64().unwrap() >= before, "the chain goes on: {lines:?}");
+    let (summary, status) = devnet.terminate();
+    assert!(status.success(), "clean end on SIGTERM: {summary}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_at_three_moments_loses_no_acknowledged_envelope() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("net");
+    let port = base_port(4);
+    let (mut acknowledged, mut fee_nonce, mut sender_nonce) = (Vec::new(), 0u64, 0u64);
+    for (round, pause_ms) in [(0u64, 130u64), (1, 470), (2, 810)] {
+        let devnet = Devnet::start(&folder, port, &["--wallets", "0"]);
+        let mut person = devnet.person();
+        let submitter = Submitter::start(common::Person::read(&folder).view, SubmitLimits::default());
+        devnet.slots(2);
+        for _ in 0..5 {
+            let params = submitter.current().await.expect("members answer");
+            let leg = person.transfer(901, sender_nonce);
+            let (hash, envelope) = person.envelope(&params, fee_nonce, vec![leg]);
+            let submission = submitter.submit(&envelope).await.unwrap_or_else(|e| panic!("round {round}: {e}"));
+            assert!(submission.collected().receipts.len() >= 2, "f + 1 receipts");
+            acknowledged.push(hash);
+            (fee_nonce, sender_nonce) = (fee_nonce + 1, sender_nonce + 1);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+        devnet.kill();
+    }
+    let devnet = Devnet::start(&folder, port, &["--wallets", "0"]);
+    let submitter = Submitter::start(common::Person::read(&folder).view, SubmitLimits::default());
+    let deadline = tokio::time::Instant::now() + common::PATIENCE;
+    for hash in &acknowledged {
+        loop {
+            let told = submitter.status(*hash).await;
+            let executed = told.iter().flatten().filter(|s| matches!(s, Status::Executed { .. })).count();
+            if executed >= 3 {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{hash} is lost: {told:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }
+    let account = submitter.account(common::Person::read(&folder).fee.address()).await;
+    let nonce = account.iter().flatten().filter_map(|a| a.account).map(|a| a.nonce).max();
+    assert_eq!(nonce, Some(Nonce(fee_nonce)), "every envelope was charged once");
+    let (summary, status) = devnet.terminate();
+    assert!(status.success(), "{summary}");
+}

@@ -6,7 +6,8 @@
 //! ```
 //! A member replays its own log at the start with the same code that an auditor runs over a stranger's.
 //!
-//! Types to know: [`Anchor`] (what is trusted), [`Replay`] (entries in, findings out), [`Finding`], [`State`].
+//! Types to know: [`Anchor`] (what is trusted), [`Auditor`] (a signed head and bytes in, a [`Report`] out), [`Replay`]
+//! (entries in, findings out), [`Finding`], [`State`].
 //!
 //! Deliberately absent: rules. Candidates and fees are `auction-rules`', the order is `ordering`'s, execution is
 //! `execution`'s: the functions that nodes call. Absent too: sockets, files, clocks, trust in anyone's JSON.
@@ -16,6 +17,8 @@
 //! * `VER-2` a planted fault gives one finding, its first cause; what follows from it is not judged.
 //! * `VER-3` what was not checked is not reported as passed.
 //! * `VER-4` equal bytes give equal findings on any machine, wasm32 included.
+//!
+//! Feature `test-util` adds `testing`: a network of four that writes logs, and lies when told to.
 //!
 //! Trust: the genesis file, whole. A log under 2f + 1 colluding members can lie about what no log can show (log.md
 //! section 7), nothing else.

@@ -1,7 +1,9 @@
 //! Entries in log order: the grammar of sections, and who checks what.
 mod close;
 mod exec;
+mod lists;
 mod open;
+mod recount;
 mod section;
 
 use crate::{Anchor, AnchorError, Checks, Finding};

@@ -4,7 +4,11 @@
 //! [`World::plant`] makes 2f + 1 of the members lie about a slot, and signs again what follows from it.
 #![expect(clippy::expect_used, reason = "for tests: what is made here belongs together")]
 #![expect(clippy::disallowed_methods, reason = "the tokens here are made from real votes")]
-use crate::{Anchor, Auditor, Checks, Need, Report};
+mod close;
+mod open;
+mod serve;
+
+use crate::Anchor;
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
@@ -12,37 +16,28 @@ use alloc::{
     vec,
     vec::Vec,
 };
-use auction_rules::{Candidate, Ledger, Selection, Terms};
+use auction_rules::{Ledger, Terms};
 use crypto::{
-    beacon,
     dealer::{Deal, Voters, deal},
     ed25519::SigningKey,
     eip712,
     eth::EthKey,
-    finality::{self, SetHashes},
     hash::t256,
     ids,
     keys::KeySet,
-    merkle,
-    tdh2::{self, HeldShares, SharePoint},
+    merkle, tdh2,
 };
 use execution::{
-    Executor, OpenedUnit, Registry, SlotEnv,
+    Executor,
     demo::{LegTx, TRANSFER_GAS},
     genesis::{RollupGenesis, demo},
-    prepare,
 };
-use tlog::{
-    Tree, checkpoint,
-    note::Note,
-    tiles::{Level, TILE_WIDTH, Tile, encode_bundle},
-};
+pub use serve::tile_of;
+use tlog::Tree;
 use types::{
     Address, Amount, Balance, Block, BlockHeader, Bundle, ChainId, Entry, Envelope, EnvelopeHeader, Epoch,
-    FinalityProof, Fork, G2Bytes, Genesis, Hash, Head, Key128, Kind, Leaf, LeftHeadItem, LeftItem, ListText,
-    MemberAddress, MemberId, MemberRecord, Network, Nonce, Opening, Params, Policy, RollupSpec, SetRef, SignedHeader,
-    SizeClass, Slot, SlotResult, Timestamp, codec,
-    reason::{Outcome, Why},
+    FinalityProof, Fork, Genesis, Hash, Head, Kind, MemberAddress, MemberId, MemberRecord, Network, Nonce, Params,
+    Policy, RollupSpec, SetRef, SignedHeader, SizeClass, Slot, SlotResult, Timestamp, codec, reason::Outcome,
 };
 
 /// The demo rollups.
@@ -53,8 +48,10 @@ pub const MEMBERS: u16 = 4;
 pub const FAULTY: u16 = 1;
 /// Payers, each with money on the ledger and coins on both rollups.
 pub const PAYERS: usize = 6;
+/// Time of the rollups' genesis, seconds.
+const START: u64 = 1_800_000_000;
 /// Time of the first block.
-const START_MS: u64 = 1_800_000_000_000;
+const START_MS: u64 = START.saturating_mul(1_000);
 
 /// A lie about a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +60,18 @@ pub enum Plant {
     SwapOrder,
     /// A listed candidate is left out for want of room: `forced-omitted`.
     OmitListed,
+    /// The worst unit of a full set is left out for want of room: `set-wrong`.
+    OmitWorst,
     /// A key that opens nothing: `opening-wrong`.
     WrongOpening,
     /// A state root that execution does not give: `exec-root-wrong`.
     WrongStateRoot,
     /// More fees charged than paid: `fees-wrong`.
     WrongFee,
+    /// The last member's list says that it was cut, although there was room: `list-invalid`.
+    CutWithRoom,
+    /// The last member lists an envelope at a fee that its header does not offer: `list-item-wrong`.
+    WrongLeaf,
 }
 
 /// What to submit.
@@ -84,6 +87,10 @@ pub struct Draft {
     pub after: Vec<Hash>,
     /// Whether it can be opened.
     pub opens: bool,
+    /// Whether its payer signs.
+    pub signed: bool,
+    /// Whether other payers consent to being named in `after`.
+    pub consents: bool,
     /// Instead of the payer's next nonce.
     pub nonce: Option<Nonce>,
 }
@@ -93,7 +100,7 @@ impl Draft {
     #[must_use]
     pub fn of(payer: usize) -> Self {
         let holders = (0..MEMBERS).map(MemberId).collect();
-        Self { payer, percent: 200, holders, after: Vec::new(), opens: true, nonce: None }
+        Self { payer, percent: 200, holders, after: Vec::new(), opens: true, signed: true, consents: true, nonce: None }
     }
 }
 
@@ -145,7 +152,8 @@ pub struct World {
     payers: Vec<EthKey>,
     fee_nonces: Vec<u64>,
     chain_nonces: Vec<u64>,
-    submitted: BTreeMap<Hash, (usize, Nonce)>,
+    submitted: BTreeMap<Hash, usize>,
+    sealed: BTreeMap<Hash, Vec<u8>>,
     seed: [u8; 32],
     state: State,
     added: BTreeMap<Hash, Held>,
@@ -193,7 +201,7 @@ impl World {
             .collect();
         let payers: Vec<EthKey> = (0..PAYERS).map(|i| payer_key(&seed, i)).collect();
         let funded: Vec<Address> = payers.iter().map(EthKey::address).collect();
-        let demos = CHAINS.iter().map(|chain| demo(*chain, Fork::Prague, START_MS / 1_000, &funded));
+        let demos = CHAINS.iter().map(|chain| demo(*chain, Fork::Prague, START, &funded));
         let rollups: Vec<_> = demos.map(|(genesis, spec)| (spec, genesis)).collect();
         let network = network(&deal, &voters, &members, &funded, &rollups, params);
         let anchor = Anchor::new(network, rollups.clone()).expect("the genesis keeps the rules");
@@ -221,6 +229,7 @@ impl World {
             fee_nonces: vec![0; PAYERS],
             chain_nonces: vec![0; PAYERS],
             submitted: BTreeMap::new(),
+            sealed: BTreeMap::new(),
             seed,
             state,
             added: BTreeMap::new(),
@@ -304,7 +313,7 @@ impl World {
     /// Seals a transfer on both rollups and gives it to its holders; the envelope's hash.
     ///
     /// # Panics
-    /// If there is no such payer, or `after` names what was not submitted.
+    /// If there is no such payer.
     pub fn submit(&mut self, draft: Draft) -> Hash {
         let serial = index(self.submitted.len());
         let own = self.fee_nonces.get_mut(draft.payer).expect("a payer");
@@ -346,18 +355,29 @@ impl World {
             k.copy_from_slice(entropy.first_chunk::<16>().expect("32 bytes"));
             tdh2::seal_undecryptable(group, &k, &aad, &message).expect("the scalars are not zero")
         };
-        let consents = header.after.iter().filter_map(|unit| self.consent(unit, &header)).collect();
-        let signature = key.sign(&eip712::envelope_digest(&header, &ids::ciphertext_hash(&ciphertext)));
+        let consents =
+            header.after.iter().filter_map(|unit| self.consent(unit, &header)).filter(|_| draft.consents).collect();
+        let digest = eip712::envelope_digest(&header, &ids::ciphertext_hash(&ciphertext));
+        let signature = key.sign(&if draft.signed { digest } else { flip(digest) });
         let envelope = Envelope { signed: SignedHeader { header, signature, consents }, ciphertext };
         let hash = ids::hash_envelope(&envelope);
-        self.submitted.insert(hash, (draft.payer, nonce));
+        self.submitted.insert(hash, draft.payer);
+        self.sealed.insert(hash, codec::encode(&envelope));
         self.added.insert(hash, Held { envelope, holders: draft.holders });
         hash
     }
 
+    /// The bytes of an envelope that was submitted.
+    ///
+    /// # Panics
+    /// If there is none of this hash.
+    #[must_use]
+    pub fn sealed(&self, hash: &Hash) -> Vec<u8> {
+        self.sealed.get(hash).expect("it was submitted").clone()
+    }
+
     fn consent(&self, unit: &Hash, header: &EnvelopeHeader) -> Option<types::EthSignature> {
-        let (payer, _nonce) = self.submitted.get(unit).expect("`after` names what was submitted");
-        let key = self.payers.get(*payer).filter(|key| key.address() != header.fee_account)?;
+        let key = self.payers.get(*self.submitted.get(unit)?).filter(|key| key.address() != header.fee_account)?;
         Some(key.sign(&eip712::consent_digest(&header.network, unit, &header.fee_account, header.nonce)))
     }
 
@@ -510,309 +530,12 @@ impl World {
         }
         entries
     }
-
-    /// Lists, what they give, and the entries after CLOSE. Fills in the header.
-    fn close_lists(&mut self, judged: &Ledger, header: &mut BlockHeader) -> Closed {
-        let slot = header.height;
-        let params = self.anchor.network.genesis.params.clone();
-        let prices = judged.prices();
-        let all: BTreeMap<Hash, Terms> = self
-            .state
-            .pool
-            .iter()
-            .map(|(hash, held)| (*hash, Terms::of(*hash, &held.envelope.signed.header)))
-            .collect();
-        let leaf = |t: &Terms| {
-            let fee_per_byte = auction_rules::fee_per_byte(t.max_fee, t.size, t.gas, &prices);
-            Leaf::Envelope { hash: t.hash, fee_per_byte, size: t.size, gas: t.gas }
-        };
-        let lists: Vec<Vec<Leaf>> = (0..MEMBERS)
-            .map(|member| {
-                let holds =
-                    |hash: &Hash| self.state.pool.get(hash).is_some_and(|h| h.holders.contains(&MemberId(member)));
-                let held: Vec<Terms> = all.values().filter(|t| holds(&t.hash)).cloned().collect();
-                let ranked = auction_rules::list_rank(judged, &params, slot, &held);
-                let mut leaves: Vec<Leaf> = ranked.iter().filter_map(|(hash, _)| all.get(hash)).map(leaf).collect();
-                leaves.sort_unstable();
-                leaves
-            })
-            .collect();
-        let union: BTreeSet<Leaf> = lists.iter().flatten().copied().collect();
-        let count = |leaf: &Leaf| lists.iter().filter(|list| list.contains(leaf)).count();
-        let listed: Vec<Terms> = all.values().filter(|t| count(&leaf(t)) > usize::from(FAULTY)).cloned().collect();
-        let mut selection = auction_rules::select(judged, &params, slot, &listed, &[]);
-        if self.lies(slot, Plant::OmitListed) {
-            omit(&mut selection, &all);
-        }
-        let reasons: BTreeMap<Hash, Why> = selection.left.iter().copied().collect();
-        let left: Vec<LeftItem> = union
-            .iter()
-            .filter(|leaf| selection.set.binary_search(&leaf.hash()).is_err())
-            .map(|leaf| LeftItem { leaf: *leaf, why: reasons.get(&leaf.hash()).unwrap_or(&Why::Unlisted).number() })
-            .collect();
-        let mut entries = Vec::new();
-        if !left.is_empty() {
-            entries.push(Entry::bytes(Kind::Left { slot, first: 0, items: left.clone() }));
-        }
-        let heads = self.left_heads(&left);
-        if !heads.is_empty() {
-            entries.push(Entry::bytes(Kind::LeftHead { slot, first: 0, heads }));
-        }
-        let mut signed = Vec::new();
-        for (member, leaves) in (0..MEMBERS).map(MemberId).zip(&lists) {
-            let (entry, leaf) = self.list(slot, member, &union, leaves);
-            entries.push(entry);
-            signed.push(leaf);
-        }
-        header.lists = merkle::set_ref(&signed);
-        header.set = merkle::set_ref(&selection.set);
-        header.reveal = Some(self.state.reveal);
-        let candidates: Vec<_> = selection.candidates.iter().map(Candidate::leaf).collect();
-        Closed { candidates: merkle::set_ref(&candidates), selection, entries }
-    }
-
-    /// A member's LIST, and its leaf under the header's root.
-    fn list(&self, slot: Slot, member: MemberId, union: &BTreeSet<Leaf>, leaves: &[Leaf]) -> (Vec<u8>, Vec<u8>) {
-        let bytes: Vec<_> = leaves.iter().map(Leaf::bytes).collect();
-        let SetRef { count, root } = merkle::set_ref(&bytes);
-        let text = ListText { network: self.anchor.id, slot, member, count, root, cut: None };
-        let key = self.members.get(usize::from(member.0)).expect("a member");
-        let sig = key.receipt.sign(ids::list_digest(&text).as_bytes());
-        let mut bits = vec![0u8; union.len().div_ceil(8)];
-        for (place, leaf) in union.iter().enumerate() {
-            let bit = 1u8.wrapping_shl(u32::try_from(place & 7).unwrap_or(0));
-            if leaves.contains(leaf) {
-                bits.iter_mut().skip(place.wrapping_shr(3)).take(1).for_each(|byte| *byte |= bit);
-            }
-        }
-        let leaf = [codec::encode(&text), sig.as_bytes().to_vec()].concat();
-        (Entry::bytes(Kind::List { slot, member, count, root, cut: None, sig, bits }), leaf)
-    }
-
-    fn left_heads(&mut self, left: &[LeftItem]) -> Vec<LeftHeadItem> {
-        let hashes: BTreeSet<Hash> =
-            left.iter().filter(|l| l.why != Why::Unlisted.number()).map(|l| l.leaf.hash()).collect();
-        let fresh: Vec<Hash> = hashes.into_iter().filter(|hash| self.state.left_heads.insert(*hash)).collect();
-        let envelopes = fresh.iter().filter_map(|hash| self.state.pool.get(hash)).map(|held| &held.envelope);
-        let item = |e: &Envelope| {
-            let ciphertext = ids::ciphertext_hash(&e.ciphertext);
-            LeftHeadItem { signed: codec::encode(&e.signed), ciphertext }
-        };
-        envelopes.map(item).collect()
-    }
-
-    /// Part B, and execution.
-    fn open(&mut self, slot: Slot, units: &[(Hash, Envelope)]) {
-        let (sig, openings, messages) = self.reveal(slot, units);
-        let digest = ids::block_digest(&self.state.last);
-        let message = beacon::Message { network: self.anchor.id, slot, digest };
-        let beacon = beacon::verify(&self.keys, &message, &sig).expect("2f + 1 good shares");
-        let ordered: Vec<ordering::Unit> = units
-            .iter()
-            .map(|(hash, e)| {
-                let header = &e.signed.header;
-                let after = header.after.clone();
-                ordering::Unit { hash: *hash, account: header.fee_account, nonce: header.nonce, after }
-            })
-            .collect();
-        let mut perm = ordering::order(&beacon, &ordered).expect("a set has an order");
-        if self.lies(slot, Plant::SwapOrder) {
-            perm.swap(0, 1);
-        }
-        let places = || perm.iter().map(|place| usize::from(*place));
-        let order: Vec<Hash> = places().filter_map(|i| units.get(i)).map(|(hash, _)| *hash).collect();
-        let mut openings: Vec<Opening> = places().filter_map(|i| openings.get(i).copied()).collect();
-        if self.lies(slot, Plant::WrongOpening)
-            && let Some(Opening::Key(Key128([byte, ..]))) = openings.first_mut()
-        {
-            *byte ^= 1;
-        }
-        let reserve = self.anchor.network.genesis.params.reserve_floor;
-        let (for_slot, price) = (slot.next(), Amount::ZERO);
-        let mut section = vec![
-            Entry::bytes(Kind::Beacon { slot, sig }),
-            Entry::bytes(Kind::Auction { slot, for_slot, reserve, opened: Vec::new(), winner: None, price }),
-            Entry::bytes(Kind::Order { slot, root: merkle::root(&order), perm: perm.clone() }),
-        ];
-        if !openings.is_empty() {
-            section.push(Entry::bytes(Kind::Opened { slot, first: 0, openings }));
-        }
-        let genesis = &self.anchor.network.genesis;
-        let registry = Registry::new(&genesis.rollups, genesis.params.slot_ms);
-        let prepared: Vec<_> = places()
-            .filter_map(|i| units.get(i).zip(messages.get(i)))
-            .map(|((hash, e), message)| {
-                let gas_class = e.signed.header.gas_class;
-                prepare(&OpenedUnit { hash: *hash, message: message.as_deref(), gas_class }, &registry)
-            })
-            .collect();
-        let env = SlotEnv { slot, time_ms: self.state.last.time_ms, beacon };
-        self.state.executor.order(&env, &prepared);
-        let result = self.state.executor.close();
-        self.append(section);
-        self.state.reveal = self.state.tree.head();
-        self.state.pending.push((slot, order, result));
-    }
-
-    /// Beacon, openings and messages, in the order of the set, from the shares of all members.
-    fn reveal(&self, slot: Slot, units: &[(Hash, Envelope)]) -> (G2Bytes, Vec<Opening>, Vec<Option<Vec<u8>>>) {
-        let seed = seed_of(&self.seed, "reveal", slot.0);
-        let set: Vec<Hash> = units.iter().map(|(hash, _)| *hash).collect();
-        let hashes = SetHashes { set, bids: Vec::new(), bid_hashes: Vec::new() };
-        let proof = self.proofs.get(&slot).expect("the block is final");
-        let aads: Vec<_> = units.iter().map(|(_, e)| tdh2::envelope_aad(&e.signed.header)).collect();
-        let items: Vec<_> = units
-            .iter()
-            .zip(&aads)
-            .map(|((_, e), aad)| {
-                let class_bytes = e.signed.header.class().expect("a class").bytes();
-                tdh2::Item { aad, class_bytes, ciphertext: &e.ciphertext }
-            })
-            .collect();
-        let admitted: Vec<_> = tdh2::admit(self.keys.encryption_key(), &items, seed)
-            .into_iter()
-            .map(|verdict| verdict.expect("sealed envelopes are admitted"))
-            .collect();
-        let (mut points, mut beacons): (Vec<(MemberId, Vec<SharePoint>)>, _) = (Vec::new(), Vec::new());
-        for ((member, decrypt), key) in (0u16..).map(MemberId).zip(&self.deal.decrypt).zip(&self.deal.beacon) {
-            let token = finality::verify(&self.anchor.committee, proof, &hashes).expect("the votes are real");
-            beacons.push((member, beacon::sign(key, &token)));
-            let held = hashes.set.iter().zip(&admitted).map(|(hash, item)| decrypt.share(*hash, item)).collect();
-            points.push((member, HeldShares::collect(held).release(&token).expect("the set is fixed")));
-        }
-        let message = beacon::Message { network: self.anchor.id, slot, digest: ids::block_digest(&self.state.last) };
-        let sig = beacon::combine(&self.keys, &beacons, &message).expect("good shares");
-        let pairs: Vec<_> = items.iter().copied().zip(&admitted).collect();
-        let reveal = tdh2::reveal(&self.keys, &pairs, &points, seed).expect("good shares");
-        let messages = reveal.plaintexts.into_iter().map(|m| m.map(|m| m.to_vec())).collect();
-        (sig, reveal.openings, messages)
-    }
-
-    /// The checkpoint of the last close head, as it is published.
-    #[must_use]
-    pub fn checkpoint(&self) -> Vec<u8> {
-        self.checkpoint_of(&self.state.close, &[0, 1, 2])
-    }
-
-    /// A checkpoint of any head by these members; the first one's log key signs too.
-    ///
-    /// # Panics
-    /// If there is no such member.
-    #[must_use]
-    pub fn checkpoint_of(&self, head: &Head, cosigners: &[u16]) -> Vec<u8> {
-        let policy = &self.anchor.policy;
-        let keys = |member: &u16| self.members.get(usize::from(*member)).expect("a member");
-        let mut lines = Vec::new();
-        if let Some(first) = cosigners.first() {
-            let log = policy.logs().get(usize::from(*first)).expect("a member");
-            lines.push(log.line(&checkpoint::sign(policy.origin(), head, &keys(first).log)));
-        }
-        for member in cosigners {
-            let stamp = checkpoint::cosign(policy.origin(), head, 1_800_000_000, &keys(member).cosigner);
-            lines.push(policy.cosigner(MemberId(*member)).expect("a member").stamp_line(&stamp));
-        }
-        let text = checkpoint::text(policy.origin(), head);
-        format!("{}", Note::new(text, lines).expect("a note")).into_bytes()
-    }
-
-    /// A member's signature over a block's header, by every member: a proof that it is final.
-    #[must_use]
-    pub fn finalize(&self, headers: Vec<BlockHeader>) -> FinalityProof {
-        self.voters.finalize(headers)
-    }
-
-    /// Audits the log as it is served, under the last close head.
-    ///
-    /// # Panics
-    /// Never.
-    #[must_use]
-    pub fn audit(&self) -> Report {
-        self.audit_of(&self.entries, &self.checkpoint(), Checks::ALL)
-    }
-
-    /// Audits other entries, signed by a quorum.
-    ///
-    /// # Panics
-    /// Never.
-    #[must_use]
-    pub fn audit_entries(&self, entries: &[Vec<u8>]) -> Report {
-        let mut tree = Tree::new();
-        entries.iter().for_each(|entry| {
-            tree.append(entry);
-        });
-        self.audit_of(entries, &self.checkpoint_of(&tree.head(), &[0, 1, 2]), Checks::ALL)
-    }
-
-    /// Audits entries under a note.
-    ///
-    /// # Panics
-    /// Never.
-    #[must_use]
-    pub fn audit_of(&self, entries: &[Vec<u8>], note: &[u8], checks: Checks) -> Report {
-        let mut auditor = Auditor::new(&self.anchor, checks).expect("the demo rollups execute");
-        let _refused = auditor.head(note);
-        self.feed(&mut auditor, entries);
-        auditor.finish()
-    }
-
-    /// Gives an auditor what it needs, from these entries; stops where they have nothing.
-    pub fn feed(&self, auditor: &mut Auditor, entries: &[Vec<u8>]) {
-        loop {
-            match auditor.need() {
-                Need::Tile { tile, .. } => match tile_of(entries, &tile) {
-                    Some(bytes) => auditor.feed_tile(&tile, &bytes),
-                    None => return,
-                },
-                Need::Finality(slot) => auditor.feed_finality(slot, self.finality(slot).as_deref()),
-                Need::Done => return,
-            }
-        }
-    }
-}
-
-/// What a close gives.
-struct Closed {
-    candidates: SetRef,
-    selection: Selection,
-    entries: Vec<Vec<u8>>,
-}
-
-/// Takes the last unit of some account out of the set, as if there had been no room.
-fn omit(selection: &mut Selection, all: &BTreeMap<Hash, Terms>) {
-    let terms = |hash: &Hash| all.get(hash).expect("a listed unit");
-    let last = selection.set.iter().map(terms).max_by_key(|t| (t.nonce, t.hash)).expect("a unit to leave out").clone();
-    selection.set.retain(|hash| *hash != last.hash);
-    selection.bytes = selection.bytes.saturating_sub(last.bytes());
-    selection.gas = selection.gas.saturating_sub(last.gas_units().unwrap_or(0));
-    selection.left.push((last.hash, Why::NoRoom));
 }
 
 fn flip(hash: Hash) -> Hash {
     let Hash(mut bytes) = hash;
     bytes.iter_mut().take(1).for_each(|byte| *byte ^= 1);
     Hash(bytes)
-}
-
-/// The bytes of a tile over these entries; `None` when they do not reach it.
-///
-/// # Panics
-/// Never: entries are short.
-#[must_use]
-pub fn tile_of(entries: &[Vec<u8>], tile: &Tile) -> Option<Vec<u8>> {
-    let start = usize::try_from(tile.index()).ok()?.checked_mul(usize::from(TILE_WIDTH))?;
-    let end = start.checked_add(usize::from(tile.width()))?;
-    match tile.level() {
-        Level::Entries => encode_bundle(entries.get(start..end)?).ok(),
-        Level::Hashes(level) => {
-            let span = 1usize.checked_shl(u32::from(level).checked_mul(8)?)?;
-            let subtree = |place: usize| {
-                let first = place.checked_mul(span)?;
-                entries.get(first..first.checked_add(span)?).map(merkle::root)
-            };
-            let hashes: Option<Vec<Hash>> = (start..end).map(subtree).collect();
-            Some(hashes?.iter().flat_map(|hash| hash.0).collect())
-        }
-    }
 }
 
 fn network(
@@ -833,7 +556,7 @@ fn network(
     };
     let balance = |(i, address): (u8, &Address)| {
         // the last payer is poor
-        let units = if usize::from(i).saturating_add(1) == PAYERS { 1 << 20 } else { 1u128 << 60 };
+        let units = if usize::from(i).saturating_add(1) == PAYERS { 1 << 18 } else { 1u128 << 60 };
         Balance { address: *address, balance: Amount::new(units).unwrap_or_default(), bond: Amount::ZERO }
     };
     let mut balances: Vec<Balance> = (0u8..).zip(funded).map(balance).collect();

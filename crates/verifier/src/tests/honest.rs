@@ -34,6 +34,14 @@ fn ver_1_an_honest_log_has_no_findings() {
 }
 
 #[test]
+fn ver_4_equal_bytes_give_equal_reports() {
+    let (one, two) = (busy(1), busy(1));
+    assert_eq!(one.log(), two.log());
+    assert_eq!(one.audit(), two.audit());
+    assert_ne!(one.audit().head, busy(2).audit().head);
+}
+
+#[test]
 fn the_log_under_test_has_what_it_claims() {
     let world = busy(1);
     let (mut why, mut heads, mut bottoms) = (BTreeSet::new(), 0, 0);

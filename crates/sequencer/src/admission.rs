@@ -10,15 +10,26 @@ use crypto::{
     tdh2::{Admitted, HeldShare},
 };
 use mempool::Held;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use types::{
-    Envelope, Epoch, Hash, MemberId, Receipt, ReceiptKind, Timestamp, codec, limits, reason::Reason, wire::Refusal,
+    Envelope, Epoch, Hash, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason, wire::Refusal,
 };
 
 /// Envelopes that wait for their admission job; beyond it a member says BUSY.
 const QUEUE_MAX: usize = 4_096;
-/// Submissions that wait for a lower nonce which is being admitted.
+/// Envelopes that wait for another one which is being admitted: a lower nonce, or a unit of `after`.
 const PARKED_MAX: usize = 1_024;
+/// Own receipted envelopes that are relayed again after a final block: sends are lossy.
+const RELAY_AGAIN_MAX: usize = 64;
+
+/// An envelope that waits for another one.
+#[derive(Debug)]
+pub(crate) enum Parked {
+    /// Of a client.
+    Client(Ticket, Box<Envelope>),
+    /// Of a member that relayed it.
+    Member(MemberId, Vec<u8>),
+}
 
 impl Sequencer {
     /// A client submits an envelope.
@@ -37,9 +48,7 @@ impl Sequencer {
                 let flight = Flight { tickets: vec![ticket], ..Flight::default() };
                 self.enqueue(hash, Arc::from(envelope), flight);
             }
-            Err(Reason::NonceTooFar) if self.awaits_lower(&envelope) && self.parked.len() < PARKED_MAX => {
-                self.parked.push((ticket, envelope));
-            }
+            Err(reason) if self.may_park(reason, &envelope) => self.parked.push(Parked::Client(ticket, envelope)),
             Err(reason) => self.refuse(ticket, reason, ""),
         }
     }
@@ -54,22 +63,34 @@ impl Sequencer {
         self.pool.precheck(&self.ledger, self.fin.slot().next(), Epoch(0), hash, envelope).map(|_terms| ())
     }
 
-    fn awaits_lower(&self, envelope: &Envelope) -> bool {
+    /// What is missing may be on its way: an envelope of the same account, or a unit of `after`.
+    fn may_park(&self, reason: Reason, envelope: &Envelope) -> bool {
         let header = &envelope.signed.header;
-        self.queue.iter().map(|item| &item.envelope.signed.header).any(|h| h.fee_account == header.fee_account)
-            || self.admitting && self.flights.len() > self.queue.len()
+        let lower = reason == Reason::NonceTooFar && self.flights.values().any(|f| f.account == header.fee_account);
+        let named = reason == Reason::AfterUnknown && header.after.iter().any(|unit| self.flights.contains_key(unit));
+        (lower || named) && self.parked.len() < PARKED_MAX
     }
 
     fn enqueue(&mut self, hash: Hash, envelope: Arc<Envelope>, flight: Flight) {
-        let after = envelope.signed.header.after.iter().filter_map(|unit| self.payer_of(unit)).collect();
+        let flight = Flight { account: envelope.signed.header.fee_account, ..flight };
         self.flights.insert(hash, flight);
-        self.queue.push_back(AdmitItem { hash, envelope, after });
+        self.queue.push_back(AdmitItem { hash, envelope, after: Some(Vec::new()) });
     }
 
-    /// Payer and nonce of a unit that is pending here or was included.
-    pub(crate) fn payer_of(&self, unit: &Hash) -> Option<(types::Address, types::Nonce)> {
-        let pending = self.pool.get(unit).map(|held| (held.terms.account, held.terms.nonce));
-        pending.or_else(|| self.included.get(unit).copied())
+    /// Payer and nonce of a unit that is held here or was included.
+    fn payer_of(&self, unit: &Hash) -> Option<(types::Address, types::Nonce)> {
+        let held = self.held(unit).map(|held| (held.terms.account, held.terms.nonce));
+        held.or_else(|| self.included.get(unit).copied())
+    }
+
+    /// What the consents of an envelope are checked against. `None`: f + 1 lists name it, so an honest member has
+    /// checked them, and a named unit that is neither listed nor closed only makes it AFTER_OPEN.
+    fn payers(&self, item: &AdmitItem) -> Option<Vec<(types::Address, types::Nonce)>> {
+        item.after.as_ref()?;
+        let after = &item.envelope.signed.header.after;
+        let known: Vec<_> = after.iter().filter_map(|unit| self.payer_of(unit)).collect();
+        let needed = self.wanted.contains_key(&item.hash) || self.flights.get(&item.hash).is_some_and(|f| f.forced);
+        if known.len() < after.len() && needed { None } else { Some(known) }
     }
 
     /// Envelopes that another member took from its clients.
@@ -102,8 +123,20 @@ impl Sequencer {
         if self.pool.contains(&hash) || self.extra.contains_key(&hash) {
             return;
         }
-        if !needed && self.precheck(&hash, &envelope).is_err() {
-            return;
+        if !needed {
+            // a member's clients cannot take the places of everybody else's
+            let relayed = self.flights.values().filter(|f| f.from == Some(from)).count();
+            let share = QUEUE_MAX.checked_div(self.setup.members.len().saturating_mul(2)).unwrap_or(0);
+            if relayed >= share {
+                self.out.push(Effect::Reject { from: Some(from), reason: Reason::Quota, what: "items" });
+                return;
+            }
+            if let Err(reason) = self.precheck(&hash, &envelope) {
+                if self.may_park(reason, &envelope) {
+                    self.parked.push(Parked::Member(from, bytes.to_vec()));
+                }
+                return;
+            }
         }
         self.enqueue(hash, Arc::new(envelope), Flight { from: Some(from), forced: needed, ..Flight::default() });
     }
@@ -113,8 +146,22 @@ impl Sequencer {
         if self.admitting || self.queue.is_empty() {
             return;
         }
-        let count = self.queue.len().min(limits::ADMIT_BATCH_MAX);
-        let items = self.queue.drain(..count).collect();
+        let (mut items, mut later) = (Vec::new(), VecDeque::new());
+        while let Some(mut item) = self.queue.pop_front() {
+            // a named unit that is itself on its way goes first
+            let waits = item.after.is_some()
+                && item.envelope.signed.header.after.iter().any(|unit| self.flights.contains_key(unit));
+            if waits || items.len() >= limits::ADMIT_BATCH_MAX {
+                later.push_back(item);
+                continue;
+            }
+            item.after = self.payers(&item);
+            items.push(item);
+        }
+        self.queue = later;
+        if items.is_empty() {
+            return;
+        }
         let seed = self.next_seed();
         self.admitting = true;
         self.out.push(Effect::Run(Job::Admit { context: Arc::clone(&self.secrets), items, seed }));
@@ -140,8 +187,11 @@ impl Sequencer {
             self.out.push(Effect::Persist(Record::Items(records)));
         }
         self.out.extend(replies.into_iter().map(|(ticket, note)| Effect::Reply { ticket, answer: Ok(note) }));
-        for (ticket, envelope) in core::mem::take(&mut self.parked) {
-            self.submit(now, ticket, envelope);
+        for parked in core::mem::take(&mut self.parked) {
+            match parked {
+                Parked::Client(ticket, envelope) => self.submit(now, ticket, envelope),
+                Parked::Member(from, bytes) => self.offered(from, &bytes, false),
+            }
         }
     }
 
@@ -169,8 +219,12 @@ impl Sequencer {
         }
         let needed = flight.forced || self.wanted.contains_key(&item.hash);
         let terms = auction_rules::Terms::of(item.hash, &item.envelope.signed.header);
+        if !flight.tickets.is_empty() && verdict.is_ok() && !self.promisable(&item.envelope) {
+            verdict = Err(Reason::Expired);
+        }
         let receipt = match (&verdict, flight.tickets.is_empty()) {
-            (Ok(()), false) => self.receipt(now, &item.hash, &item.envelope),
+            // the first receipt is the only one
+            (Ok(()), false) => flight.receipt.clone().or_else(|| self.receipt(now, &item.hash, &item.envelope)),
             _ => flight.receipt.clone(),
         };
         let held = Held {
@@ -184,12 +238,15 @@ impl Sequencer {
             arrived: now,
         };
         let inserted = match verdict {
-            Ok(()) => self.pool.insert(held),
-            Err(reason) if needed => {
-                self.extra.insert(item.hash, held);
-                Err(reason)
+            Ok(()) if !needed => self.pool.insert(held),
+            Ok(()) if self.pool.has_room(held.bytes.len()) => self.pool.insert(held),
+            verdict => {
+                // f + 1 lists name it: kept for the block, whatever the pool has room for
+                if needed {
+                    self.extra.insert(item.hash, held);
+                }
+                Err(verdict.err().unwrap_or(Reason::Busy))
             }
-            Err(reason) => Err(reason),
         };
         self.wanted.remove(&item.hash);
         if let Err(reason) = inserted {
@@ -199,16 +256,11 @@ impl Sequencer {
             if !needed {
                 return;
             }
-        } else if !flight.tickets.is_empty() {
-            if self.relay.is_empty() {
-                self.relay_since = now;
-            }
-            self.relay.push(bytes.clone());
-            if let Some(note) = &receipt {
-                replies.extend(flight.tickets.into_iter().map(|ticket| (ticket, note.clone())));
-            }
+        } else if let Some(note) = &receipt {
+            self.relay_later(now, bytes.clone());
+            replies.extend(flight.tickets.into_iter().map(|ticket| (ticket, note.clone())));
         }
-        if !flight.stored {
+        if !flight.stored || receipt != flight.receipt {
             records.push((item.hash, ItemRecord { envelope: bytes, receipt: receipt.unwrap_or_default() }));
         }
     }
@@ -221,6 +273,10 @@ impl Sequencer {
             return;
         }
         let (envelope, bytes) = (Arc::clone(&held.envelope), held.bytes.clone());
+        if !self.promisable(&envelope) {
+            self.refuse(ticket, Reason::Expired, "");
+            return;
+        }
         let Some(note) = self.receipt(now, &hash, &envelope) else { return };
         if let Some(held) = self.pool.get_mut(&hash) {
             held.receipt = Some(note.clone());
@@ -230,12 +286,22 @@ impl Sequencer {
         self.out.push(Effect::Reply { ticket, answer: Ok(note) });
     }
 
-    fn receipt(&mut self, now: Timestamp, hash: &Hash, envelope: &Envelope) -> Option<String> {
+    /// The next list that this member has not signed.
+    fn list_from(&self) -> Slot {
         let next = self.fin.slot().next();
-        let list_from = match &self.own_list {
+        match &self.own_list {
             Some((slot, _)) if *slot >= next => slot.next(),
             _ => next,
-        };
+        }
+    }
+
+    /// A receipt whose first list comes after the expiry would promise nothing.
+    fn promisable(&self, envelope: &Envelope) -> bool {
+        envelope.signed.header.expiry_slot >= self.list_from()
+    }
+
+    fn receipt(&mut self, now: Timestamp, hash: &Hash, envelope: &Envelope) -> Option<String> {
+        let list_from = self.list_from();
         self.receipt_seq = self.receipt_seq.saturating_add(1);
         let receipt = Receipt {
             name: tlog::checkpoint::receipt_name(self.setup.policy.origin(), self.setup.me),
@@ -275,16 +341,39 @@ impl Sequencer {
         }
     }
 
+    fn relay_later(&mut self, now: Timestamp, bytes: Vec<u8>) {
+        if self.relay.is_empty() {
+            self.relay_since = now;
+        }
+        self.relay.push_back(bytes);
+    }
+
+    /// After a final block: own receipted envelopes that had two slots' time and are still pending go out again.
+    pub(crate) fn relay_again(&mut self, now: Timestamp) {
+        let old = Timestamp(now.0.saturating_sub(self.setup.timings.slot.saturating_mul(2)));
+        let late: Vec<Vec<u8>> = self
+            .pool
+            .iter()
+            .filter(|held| held.receipt.is_some() && held.arrived < old)
+            .take(RELAY_AGAIN_MAX)
+            .map(|held| held.bytes.clone())
+            .collect();
+        for bytes in late {
+            self.relay_later(now, bytes);
+        }
+    }
+
     /// Sends what clients submitted to the other members.
     pub(crate) fn try_relay(&mut self, now: Timestamp) {
         while self.relay_due().is_some_and(|due| due <= now) || self.relay_bytes() > ITEMS_BYTES_MAX {
             let (mut envelopes, mut bytes) = (Vec::new(), 0usize);
-            while let Some(next) = self.relay.first() {
+            while let Some(next) = self.relay.pop_front() {
                 bytes = bytes.saturating_add(next.len());
                 if bytes > ITEMS_BYTES_MAX && !envelopes.is_empty() {
+                    self.relay.push_front(next);
                     break;
                 }
-                envelopes.push(self.relay.remove(0));
+                envelopes.push(next);
             }
             let bytes = codec::encode(&Items { envelopes });
             self.out.push(Effect::Send { channel: Channel::Items, to: To::All, bytes });

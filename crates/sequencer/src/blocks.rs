@@ -236,20 +236,15 @@ impl Sequencer {
         Some(Ok(()))
     }
 
-    /// When a build or check may change by time alone.
-    pub(crate) fn blocks_due(&self) -> Option<Timestamp> {
-        let timings = &self.setup.timings;
-        let builds = self.builds.iter().flat_map(|b| {
-            let fill = (self.fin.slot() < b.parent.block.header.height).then(|| b.asked.plus(timings.fill_after));
-            let waits_for_lists = self.opened == self.fin.slot() && self.lists.contains_key(&self.current());
-            let grace = waits_for_lists.then(|| self.closed_at.plus(timings.list_grace));
-            [fill, grace]
+    /// When builds and checks may change by time alone; some of it may be past.
+    pub(crate) fn blocks_due(&self) -> impl Iterator<Item = Timestamp> {
+        let timings = self.setup.timings;
+        let grace = self.closed_at.plus(timings.list_grace);
+        let builds = self.builds.iter().flat_map(move |b| [b.asked.plus(timings.fill_after), grace]);
+        let checks = self.checks.iter().flat_map(move |c| {
+            let fill = c.block.block.lists.is_none().then(|| c.asked.plus(timings.fill_after));
+            [Some(c.block.block.header.time_ms), fill].into_iter().flatten()
         });
-        let checks = self.checks.iter().map(|c| {
-            let empty = c.block.block.lists.is_none();
-            let fill = if empty { c.asked.plus(timings.fill_after) } else { c.asked };
-            Some(fill.max(c.block.block.header.time_ms).max(c.asked.plus(timings.relay_linger)))
-        });
-        builds.chain(checks).flatten().min()
+        builds.chain(checks)
     }
 }

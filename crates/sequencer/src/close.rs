@@ -18,7 +18,9 @@ impl Sequencer {
 
     /// SEQ-4: no list before the slot before is opened.
     pub(crate) fn close_due(&self) -> Option<Timestamp> {
-        if self.opened < self.fin.slot() || self.listed() {
+        // what was promised before a restart is on the list, or there is none yet
+        let promised = self.flights.values().any(|f| f.stored && f.receipt.is_some());
+        if self.opened < self.fin.slot() || self.listed() || promised {
             return None;
         }
         let timings = &self.setup.timings;

@@ -222,8 +222,8 @@ pub struct AdmitItem {
     pub hash: Hash,
     /// The envelope.
     pub envelope: Arc<Envelope>,
-    /// Payer and nonce of each unit of `after`, in its order.
-    pub after: Vec<(Address, types::Nonce)>,
+    /// Payer and nonce of each unit of `after`, in its order; `None`: consents were checked by others.
+    pub after: Option<Vec<(Address, types::Nonce)>>,
 }
 
 /// One unit of S_h as the reveal needs it.
@@ -325,7 +325,7 @@ fn admit(context: &crate::Secrets, items: Vec<AdmitItem>, seed: [u8; 32]) -> Vec
 fn items_view(items: &[AdmitItem]) -> Vec<mempool::AdmitRequest<'_>> {
     items
         .iter()
-        .map(|item| mempool::AdmitRequest { hash: item.hash, envelope: &item.envelope, after: &item.after })
+        .map(|item| mempool::AdmitRequest { hash: item.hash, envelope: &item.envelope, after: item.after.as_deref() })
         .collect()
 }
 

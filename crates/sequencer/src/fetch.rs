@@ -5,7 +5,7 @@ use crate::{
     state::Sequencer,
 };
 use mempool::Held;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use types::{Envelope, Hash, MemberId, Timestamp, codec, limits, reason::Reason};
 
 /// Bytes of envelopes in one answer.
@@ -53,6 +53,7 @@ impl Sequencer {
             && now >= fixed.opening_asked.plus(timings.rebroadcast.saturating_mul(2))
         {
             fixed.opening_asked = now;
+            fixed.opening_wanted = true;
             let bytes = codec::encode(&Fetch::GetOpening(slot));
             self.out.push(Effect::Send { channel: Channel::Fetch, to: To::All, bytes });
         }
@@ -96,30 +97,29 @@ impl Sequencer {
 
     fn serve_items(&mut self, to: MemberId, hashes: &[Hash]) {
         let (mut items, mut size) = (Vec::new(), 0usize);
-        for hash in hashes.iter().take(FETCH_ITEMS_MAX) {
+        // one bounded answer to a request: who lacks more asks again
+        let distinct: BTreeSet<&Hash> = hashes.iter().take(FETCH_ITEMS_MAX).collect();
+        for hash in distinct {
             let Some(envelope) = self.any_envelope(hash) else { continue };
             let bytes = codec::encode(&*envelope);
             size = size.saturating_add(bytes.len());
             items.push(bytes);
             if size > ANSWER_BYTES_MAX {
-                self.send_items(to, core::mem::take(&mut items));
-                size = 0;
+                break;
             }
         }
         if !items.is_empty() {
-            self.send_items(to, items);
+            let bytes = codec::encode(&Fetch::Items(items));
+            self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
         }
-    }
-
-    fn send_items(&mut self, to: MemberId, items: Vec<Vec<u8>>) {
-        let bytes = codec::encode(&Fetch::Items(items));
-        self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
     }
 
     fn any_envelope(&self, hash: &Hash) -> Option<Arc<Envelope>> {
         let held = self.held(hash).map(|h| Arc::clone(&h.envelope));
         held.or_else(|| {
-            self.recent.values().flatten().find(|(h, _)| h == hash).map(|(_, envelope)| Arc::clone(envelope))
+            let units = self.recent.get(&self.placed.get(hash)?.slot)?;
+            let at = units.binary_search_by(|(h, _)| h.cmp(hash)).ok()?;
+            units.get(at).map(|(_, envelope)| Arc::clone(envelope))
         })
     }
 
@@ -129,11 +129,13 @@ impl Sequencer {
         let message = self.beacon_message();
         let seed = self.next_seed();
         let Some(fixed) = self.fixed.as_mut() else { return };
-        if section.slot != slot || fixed.running || section.openings.len() != fixed.items.len() {
+        let unasked = !fixed.opening_wanted || fixed.running;
+        if section.slot != slot || unasked || section.openings.len() != fixed.items.len() {
             return;
         }
         let Some(items) = fixed.items.iter().cloned().collect::<Option<Vec<_>>>() else { return };
         fixed.running = true;
+        fixed.opening_wanted = false;
         self.out.push(Effect::Run(Job::CheckOpenings {
             keys: Arc::clone(&self.secrets.keys),
             work: Box::new(RevealWork { message, items, shares: Vec::new(), seed }),

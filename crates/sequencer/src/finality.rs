@@ -52,7 +52,9 @@ impl Sequencer {
             return Ok(false);
         }
         let digest = crypto::ids::block_digest(header);
-        let derived = match (&block.lists, self.derived.remove(&digest)) {
+        // a unit may have left the pool since the block was checked: then it is fetched again
+        let cached = self.derived.remove(&digest).filter(|derived| self.holds_all(derived));
+        let derived = match (&block.lists, cached) {
             (None, _) => None,
             (Some(_), Some(derived)) => Some(derived),
             (Some(set), None) => {
@@ -88,7 +90,7 @@ impl Sequencer {
         if token.digest() != digest {
             return Err(Halt::Fork);
         }
-        let left_heads = self.left_heads_of(derived.as_ref());
+        let left_heads = self.left_heads_of(derived.as_ref())?;
         let mut entries = if derived.is_some() { self.settle_executed()? } else { Vec::new() };
         let terms: Vec<Terms> = derived.as_ref().map_or(Vec::new(), |d| d.set.clone());
         self.ledger.close(&self.setup.params, slot, &terms).map_err(Halt::Ledger)?;
@@ -137,10 +139,12 @@ impl Sequencer {
             excluded: BTreeSet::new(),
             tried: BTreeSet::new(),
             opening_asked: now,
+            opening_wanted: false,
         });
         self.fin = Fin { header: block.header, digest };
         self.broadcast_at = now;
         self.prune();
+        self.relay_again(now);
         Ok(())
     }
 
@@ -156,19 +160,22 @@ impl Sequencer {
         Ok(entries)
     }
 
-    fn left_heads_of(&mut self, derived: Option<&Derived>) -> Vec<(Hash, SignedHeader, Hash)> {
-        let Some(derived) = derived else { return Vec::new() };
-        let wanted = section::heads_wanted(derived, &self.left_heads);
-        let heads: Vec<_> = wanted
-            .into_iter()
-            .filter_map(|hash| {
-                let held = self.held(&hash)?;
-                let ciphertext = crypto::ids::ciphertext_hash(&held.envelope.ciphertext);
-                Some((hash, held.envelope.signed.clone(), ciphertext))
-            })
-            .collect();
+    /// Everything that the section needs of what the lists name is held.
+    fn holds_all(&self, derived: &Derived) -> bool {
+        let heads = section::heads_wanted(derived, &self.left_heads);
+        derived.selection.set.iter().chain(&heads).all(|hash| self.held(hash).is_some())
+    }
+
+    fn left_heads_of(&mut self, derived: Option<&Derived>) -> Result<Vec<(Hash, SignedHeader, Hash)>, Halt> {
+        let Some(derived) = derived else { return Ok(Vec::new()) };
+        let mut heads = Vec::new();
+        for hash in section::heads_wanted(derived, &self.left_heads) {
+            let held = self.held(&hash).ok_or(Halt::Sequence)?;
+            let ciphertext = crypto::ids::ciphertext_hash(&held.envelope.ciphertext);
+            heads.push((hash, held.envelope.signed.clone(), ciphertext));
+        }
         self.left_heads.extend(heads.iter().map(|(hash, ..)| *hash));
-        heads
+        Ok(heads)
     }
 
     /// Builds the one share message of the slot; SEQ-2.
@@ -223,6 +230,7 @@ impl Sequencer {
         let next = slot.next();
         self.lists.retain(|s, _| *s >= next);
         self.shares.retain(|s, _| *s >= slot);
+        self.refused_shares.retain(|(s, _)| *s >= slot);
         self.derived.clear();
         self.extra.clear();
         let recent = Slot(slot.0.saturating_sub(RECENT_SLOTS));
@@ -246,8 +254,8 @@ impl Sequencer {
         let mut terms = Vec::with_capacity(unopened.units.len());
         for (hash, envelope) in &unopened.units {
             terms.push(Terms::of(*hash, &envelope.signed.header));
-            let after = envelope.signed.header.after.iter().filter_map(|u| self.payer_of(u)).collect();
-            self.queue.push_back(crate::AdmitItem { hash: *hash, envelope: Arc::clone(envelope), after });
+            // the set is final: only the ciphertexts have to be admitted again
+            self.queue.push_back(crate::AdmitItem { hash: *hash, envelope: Arc::clone(envelope), after: None });
         }
         self.recent.insert(slot, unopened.units.clone());
         self.fixed = Some(Fixed {
@@ -258,6 +266,7 @@ impl Sequencer {
             excluded: BTreeSet::new(),
             tried: BTreeSet::new(),
             opening_asked: self.opened_at,
+            opening_wanted: false,
         });
         if let Some(bytes) = self.own_share.clone() {
             self.on_share(self.setup.me, &bytes);

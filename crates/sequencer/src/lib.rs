@@ -72,6 +72,7 @@ impl Sequencer {
     /// # Errors
     /// [`Halt`]: an invariant of ours broke.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Result<Vec<Effect>, Halt> {
+        self.stepped_at = now;
         match input {
             Input::Submit { ticket, envelope } => self.submit(now, ticket, envelope),
             Input::Message { channel, from, bytes } => self.message(now, channel, from, &bytes),
@@ -87,13 +88,12 @@ impl Sequencer {
         Ok(core::mem::take(&mut self.out))
     }
 
-    /// When to call again if nothing happens.
+    /// When to call again if nothing happens: always later than the last step, which did all that was due by then. What
+    /// is past due and still here waits for an input, not for time.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        [self.close_due(), self.blocks_due(), self.relay_due(), self.broadcast_due(), self.fetch_due()]
-            .into_iter()
-            .flatten()
-            .min()
+        let due = [self.close_due(), self.relay_due(), self.broadcast_due(), self.fetch_due()];
+        due.into_iter().flatten().chain(self.blocks_due()).filter(|due| *due > self.stepped_at).min()
     }
 
     /// Does whatever can be done by now.

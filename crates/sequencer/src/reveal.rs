@@ -56,14 +56,21 @@ fn points(form: &ShareForm) -> Option<Vec<SharePoint>> {
 
 /// The shares of a message: chunks in order, each under the signed root, as many as the header says.
 fn shares(message: &ShareMessage) -> Option<Vec<SharePoint>> {
-    let count = message.chunks.len();
-    if count > usize::from(u16::MAX) || message.header.items > limits::SET_COUNT_MAX {
+    let items = usize::try_from(message.header.items).ok().filter(|_| message.header.items <= limits::SET_COUNT_MAX)?;
+    // before any point is decoded: as many chunks as the items fill, all full but the last
+    let mut sizes = Vec::new();
+    let mut rest = items;
+    while rest > 0 {
+        sizes.push(rest.min(limits::CHUNK_SHARES_MAX));
+        rest = rest.saturating_sub(limits::CHUNK_SHARES_MAX);
+    }
+    if !message.chunks.iter().map(|c| c.form.len()).eq(sizes) {
         return None;
     }
-    let mut all = Vec::new();
-    let mut leaves = Vec::with_capacity(count);
+    let mut all = Vec::with_capacity(items);
+    let mut leaves = Vec::with_capacity(message.chunks.len());
     for (index, chunk) in (0u16..).zip(&message.chunks) {
-        if chunk.index != index || chunk.form.len() > limits::CHUNK_SHARES_MAX || chunk.form.is_empty() {
+        if chunk.index != index {
             return None;
         }
         let points = points(&chunk.form)?;
@@ -71,8 +78,7 @@ fn shares(message: &ShareMessage) -> Option<Vec<SharePoint>> {
         all.extend(points);
     }
     let paths = (0usize..).zip(&message.chunks).all(|(i, c)| merkle::path(&leaves, i).as_ref() == Some(&c.path));
-    let whole = usize::try_from(message.header.items) == Ok(all.len()) && merkle::root(&leaves) == message.header.root;
-    (paths && whole).then_some(all)
+    (paths && merkle::root(&leaves) == message.header.root).then_some(all)
 }
 
 /// Outcome codes of a result; an unknown number cannot come out of our own execution.
@@ -119,11 +125,17 @@ impl Sequencer {
             self.out.push(refused(Reason::WrongSignature));
             return;
         }
+        if self.refused_shares.contains(&(slot, from)) {
+            return;
+        }
         match shares(&message) {
             Some(points) => {
                 self.shares.entry(slot).or_default().insert(from, Received { header: message.header, points });
             }
-            None => self.out.push(refused(Reason::MalformedData)),
+            None => {
+                self.refused_shares.insert((slot, from));
+                self.out.push(refused(Reason::MalformedData));
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The machine's state, how it starts, and what can go wrong.
 use crate::{
+    admission::Parked,
     blocks::{PendingBuild, PendingCheck},
     derive::Derived,
     effect::{AdmitItem, Effect, ItemRecord, RevealItem, Ticket},
@@ -265,6 +266,8 @@ pub(crate) struct Fixed {
     pub(crate) excluded: BTreeSet<MemberId>,
     pub(crate) tried: BTreeSet<MemberId>,
     pub(crate) opening_asked: Timestamp,
+    /// An answer to own requests may be used; only one, so that no member can keep the real reveal waiting.
+    pub(crate) opening_wanted: bool,
 }
 
 /// An opened slot that has no EXEC yet.
@@ -275,8 +278,9 @@ pub(crate) struct Unexecuted {
 }
 
 /// An envelope on its way through admission.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Flight {
+    pub(crate) account: Address,
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) from: Option<MemberId>,
     /// Needed for a block, whatever the pool thinks of it.
@@ -284,6 +288,13 @@ pub(crate) struct Flight {
     /// The receipt that the WAL holds.
     pub(crate) receipt: Option<String>,
     pub(crate) stored: bool,
+}
+
+impl Default for Flight {
+    fn default() -> Self {
+        let account = Address::ZERO;
+        Self { account, tickets: Vec::new(), from: None, forced: false, receipt: None, stored: false }
+    }
 }
 
 /// Where an included envelope stands.
@@ -316,6 +327,8 @@ pub struct Sequencer {
     pub(crate) own_list: Option<(Slot, Vec<u8>)>,
     pub(crate) shares: BTreeMap<Slot, BTreeMap<MemberId, Received>>,
     pub(crate) own_share: Option<Vec<u8>>,
+    /// Members whose share message of a slot was refused: one attempt each.
+    pub(crate) refused_shares: BTreeSet<(Slot, MemberId)>,
     pub(crate) fixed: Option<Fixed>,
     pub(crate) published: Slot,
     pub(crate) finals: VecDeque<(Block, FinalityProof)>,
@@ -333,12 +346,13 @@ pub struct Sequencer {
     pub(crate) queue: VecDeque<AdmitItem>,
     pub(crate) admitting: bool,
     pub(crate) flights: BTreeMap<Hash, Flight>,
-    pub(crate) parked: Vec<(Ticket, Box<Envelope>)>,
-    pub(crate) relay: Vec<Vec<u8>>,
+    pub(crate) parked: Vec<Parked>,
+    pub(crate) relay: VecDeque<Vec<u8>>,
     pub(crate) relay_since: Timestamp,
     pub(crate) broadcast_at: Timestamp,
     pub(crate) wanted: BTreeMap<Hash, Timestamp>,
     pub(crate) receipt_seq: u64,
+    pub(crate) stepped_at: Timestamp,
     pub(crate) batches: u64,
     pub(crate) out: Vec<Effect>,
 }
@@ -372,6 +386,7 @@ impl Sequencer {
             own_list: None,
             shares: BTreeMap::new(),
             own_share: resume.share_message,
+            refused_shares: BTreeSet::new(),
             fixed: None,
             published: Slot(0),
             finals: VecDeque::new(),
@@ -394,11 +409,12 @@ impl Sequencer {
             admitting: false,
             flights: BTreeMap::new(),
             parked: Vec::new(),
-            relay: Vec::new(),
+            relay: VecDeque::new(),
             relay_since: now,
             broadcast_at: now,
             wanted: BTreeMap::new(),
             receipt_seq: now.0.saturating_mul(1 << 10),
+            stepped_at: now,
             batches: 0,
             out: Vec::new(),
             setup,

@@ -5,7 +5,7 @@ use crypto::{
     keys::EncryptionKey,
     tdh2::{self, Admitted, Item},
 };
-use types::{Address, Envelope, Hash, Nonce, reason::Reason};
+use types::{Address, Envelope, EthSignature, Hash, Nonce, SignedHeader, reason::Reason};
 
 /// One envelope to admit.
 #[derive(Clone, Copy, Debug)]
@@ -14,8 +14,9 @@ pub struct AdmitRequest<'a> {
     pub hash: Hash,
     /// The envelope.
     pub envelope: &'a Envelope,
-    /// Payer and nonce of each unit of `after`, in its order; shorter when one is unknown here.
-    pub after: &'a [(Address, Nonce)],
+    /// Payer and nonce of each unit of `after`, in its order; shorter when one is unknown here. `None`: consents are not
+    /// checked, because f + 1 lists name the envelope or a final block holds it, so honest members did.
+    pub after: Option<&'a [(Address, Nonce)]>,
 }
 
 /// Admits envelopes that passed [`crate::Mempool::precheck`], in the order of the requests. The verdict on each is its
@@ -60,7 +61,11 @@ fn signed<'a>(network: &Hash, request: &AdmitRequest<'a>) -> Result<Signed<'a>, 
     if signed.header.network != *network {
         return Err(Reason::WrongNetwork);
     }
-    check_signature(request.envelope, &ids::ciphertext_hash(ciphertext), request.after)?;
+    let hash = ids::ciphertext_hash(ciphertext);
+    match request.after {
+        Some(after) => check_signature(request.envelope, &hash, after)?,
+        None => check_payer(request.envelope, &hash)?,
+    }
     Ok(Signed { aad: tdh2::envelope_aad(&signed.header), class_bytes: class.bytes(), ciphertext })
 }
 
@@ -78,10 +83,7 @@ pub fn check_signature(envelope: &Envelope, ciphertext_hash: &Hash, after: &[(Ad
     if after.len() != header.after.len() {
         return Err(Reason::AfterUnknown);
     }
-    let signs = |digest: &Hash, signature, who: &Address| eth::recover(digest, signature).as_ref() == Ok(who);
-    if !signs(&eip712::envelope_digest(header, ciphertext_hash), &signed.signature, &header.fee_account) {
-        return Err(Reason::WrongSignature);
-    }
+    check_payer(envelope, ciphertext_hash)?;
     let mut consents = signed.consents.iter();
     for (unit, (payer, nonce)) in header.after.iter().zip(after) {
         let allowed = if *payer == header.fee_account {
@@ -95,6 +97,20 @@ pub fn check_signature(envelope: &Envelope, ciphertext_hash: &Hash, after: &[(Ad
         }
     }
     if consents.next().is_some() { Err(Reason::MalformedData) } else { Ok(()) }
+}
+
+fn signs(digest: &Hash, signature: &EthSignature, who: &Address) -> bool {
+    eth::recover(digest, signature).as_ref() == Ok(who)
+}
+
+/// Checks the payer's EIP-712 signature alone.
+///
+/// # Errors
+/// [`Reason::WrongSignature`].
+fn check_payer(envelope: &Envelope, ciphertext_hash: &Hash) -> Result<(), Reason> {
+    let SignedHeader { header, signature, .. } = &envelope.signed;
+    let signed = signs(&eip712::envelope_digest(header, ciphertext_hash), signature, &header.fee_account);
+    if signed { Ok(()) } else { Err(Reason::WrongSignature) }
 }
 
 #[cfg(test)]

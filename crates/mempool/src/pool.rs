@@ -57,6 +57,12 @@ impl fmt::Debug for Mempool {
 }
 
 impl Mempool {
+    /// Whether an envelope of so many bytes fits without evicting another.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.bytes.saturating_add(bytes) <= self.bytes_max
+    }
+
     /// An empty store of a network, for at most `bytes_max` bytes of envelopes.
     #[must_use]
     pub fn new(network: Hash, params: Params, bytes_max: usize) -> Self {

@@ -12,7 +12,8 @@ use crypto::{
 use mempool::Held;
 use std::{collections::VecDeque, sync::Arc};
 use types::{
-    Envelope, Epoch, Hash, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason, wire::Refusal,
+    Envelope, Epoch, Hash, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason,
+    wire::Refusal,
 };
 
 /// Envelopes that wait for their admission job; beyond it a member says BUSY.

@@ -8,7 +8,7 @@ use types::{Amount, EnvelopeHeader, Epoch, EthSignature, Slot};
 fn verdicts(envelopes: &[(Envelope, Vec<(Address, Nonce)>)]) -> Vec<Result<(), (Reason, &'static str)>> {
     let requests: Vec<AdmitRequest<'_>> = envelopes
         .iter()
-        .map(|(envelope, after)| AdmitRequest { hash: ids::hash_envelope(envelope), envelope, after })
+        .map(|(envelope, after)| AdmitRequest { hash: ids::hash_envelope(envelope), envelope, after: Some(after) })
         .collect();
     admit_batch(key(), &network(), &requests, [3; 32]).into_iter().map(|verdict| verdict.map(|_| ())).collect()
 }

@@ -9,7 +9,10 @@ use std::{
     net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        atomic::{AtomicU16, Ordering},
+        mpsc::{Receiver, channel},
+    },
     time::Duration,
 };
 use types::{Bundle, ChainId, Envelope, Hash, Leg, Nonce, Policy, Slot, wire};
@@ -19,11 +22,12 @@ use zeroize::Zeroizing;
 /// Longest wait for any one line.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A base port whose 3 n ports are free on loopback now.
+/// A base port whose 3 n ports are free on loopback now, below those that the kernel gives to outgoing connections.
 pub fn base_port(members: u16) -> u16 {
-    for _ in 0..50 {
-        let probe = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let base = probe.clamp(2_000, 60_000);
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..200 {
+        let turn = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) * 61 + std::process::id() * 7;
+        let base = 20_000 + u16::try_from(turn % 12_000).unwrap();
         let free = (base..base + 3 * members).all(|port| {
             TcpListener::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok()
         });

@@ -63,7 +63,10 @@ pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
         if let Ok(style) = style {
             bar.set_style(style);
         }
-        let seen = work.heads.as_ref().and_then(|path| files::read(path, 1 << 16).ok());
+        let seen = match work.heads.as_ref().filter(|path| path.exists()) {
+            Some(path) => Some(files::read(path, 1 << 16).map_err(cannot)?),
+            None => None,
+        };
         let done = audit(&source, work.network.as_deref(), work.require_anchor, seen.as_deref(), &mut |p| {
             bar.set_length(p.of);
             bar.set_position(p.entries);
@@ -173,6 +176,9 @@ pub(crate) fn verdict(report: &Report) -> String {
         return format!("{} in slot {}, entry {} ({more} more findings)", first.code, first.slot, first.index);
     }
     let unchecked = report.checks.iter().filter(|c| matches!(c.status, Status::NotChecked(_))).count();
+    if report.exit() != 0 {
+        return format!("incomplete: {unchecked} checks could not run to the end");
+    }
     format!(
         "nothing found: {} entries to slot {} recomputed under a head of {} cosigners; {unchecked} checks had nothing to check",
         report.entries,

@@ -3,7 +3,7 @@
 //! ```text
 //!  items   WAL, one fsync a turn, before their receipts
 //!  list    state.redb, before it is sent
-//!  commit  staging/<size> -> share message -> lock record (the commit point) -> tiles
+//!  commit  finality/<slot>, share message, staging/<size> -> lock record (the commit point) -> tiles
 //!  opened  kept with the next commit; rebuilt from members after a crash
 //!  publish heads/, then log/checkpoint
 //! ```
@@ -164,13 +164,10 @@ impl Disk {
     }
 
     pub(crate) fn commit(&mut self, commit: &Commit) -> Result<(), DiskError> {
+        // before the commit point: the block is delivered once, and its proof is what an auditor asks for
+        durable::write(&finality_file(&self.folder, commit.slot), &commit.finality)?;
         self.state.put(share_key(commit.slot), &(commit.slot, commit.share_message.clone()))?;
-        self.append(commit.slot, commit.cosigned_at, &commit.entries)?;
-        // beside the log: any member can serve another, so its loss costs nothing and it is not synced
-        if let Err(error) = files::write(&finality_file(&self.folder, commit.slot), &commit.finality) {
-            tracing::warn!(%error, "disk.finality");
-        }
-        Ok(())
+        self.append(commit.slot, commit.cosigned_at, &commit.entries)
     }
 
     pub(crate) fn publish(&mut self, slot: Slot, note: &str) -> Result<(), DiskError> {

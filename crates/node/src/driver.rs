@@ -34,14 +34,41 @@ use types::{
 
 /// What the driver is told.
 pub(crate) enum Message {
-    Client { request: Request, reply: oneshot::Sender<Result<Answer, Refusal>> },
-    Peer { channel: Channel, from: MemberId, bytes: Vec<u8> },
-    Build { ticket: Ticket, parent: Vec<u8>, at: At, reply: oneshot::Sender<Option<Vec<u8>>> },
-    Check { ticket: Ticket, block: Vec<u8>, parent: Vec<u8>, at: At, reply: oneshot::Sender<bool> },
+    Client {
+        request: Request,
+        reply: oneshot::Sender<Result<Answer, Refusal>>,
+    },
+    Peer {
+        channel: Channel,
+        from: MemberId,
+        bytes: Vec<u8>,
+    },
+    Build {
+        ticket: Ticket,
+        parent: Vec<u8>,
+        at: At,
+        reply: oneshot::Sender<Option<Vec<u8>>>,
+    },
+    Check {
+        ticket: Ticket,
+        block: Vec<u8>,
+        parent: Vec<u8>,
+        at: At,
+        reply: oneshot::Sender<bool>,
+    },
     Cancel(Ticket),
-    Final { block: Vec<u8>, proof: FinalityProof, ack: Ack },
+    Final {
+        block: Vec<u8>,
+        proof: FinalityProof,
+        ack: Ack,
+    },
     Done(Box<JobResult>),
-    Executed { slot: Slot, result: Box<SlotResult> },
+    Executed {
+        slot: Slot,
+        result: Box<SlotResult>,
+    },
+    /// A thread of ours is gone: nothing that waits for it would ever end.
+    Lost(&'static str),
     Stop,
 }
 
@@ -109,6 +136,9 @@ pub enum DriverError {
     /// The thread could not be started, or panicked.
     #[error("thread: {0}")]
     Thread(#[from] io::Error),
+    /// A thread of ours ended by itself.
+    #[error("the {0} thread ended")]
+    Lost(&'static str),
     /// The driver's thread panicked.
     #[error("the driver panicked")]
     Panicked,
@@ -177,6 +207,7 @@ impl Driver {
                     Turn::Input(input) => effects.extend(self.machine.step(now, input)?),
                     Turn::Nothing => {}
                     Turn::Stop => stop = true,
+                    Turn::Lost(what) => return Err(DriverError::Lost(what)),
                 }
             }
             if self.machine.wake_at().is_some_and(|at| at <= now) {
@@ -216,6 +247,7 @@ impl Driver {
             }
             Message::Done(result) => Input::Done(result),
             Message::Executed { slot, result } => Input::Executed { slot, result },
+            Message::Lost(what) => return Turn::Lost(what),
             Message::Stop => return Turn::Stop,
         })
     }
@@ -306,7 +338,12 @@ impl Driver {
             }
             Effect::Run(job) => {
                 let handle = self.handle.clone();
-                self.pool.run(job, move |result| handle.send(Message::Done(Box::new(result))));
+                self.pool.run(job, move |result| {
+                    handle.send(match result {
+                        Some(result) => Message::Done(Box::new(result)),
+                        None => Message::Lost("job"),
+                    });
+                });
             }
             Effect::Execute { slot, time_ms, beacon, units } => self.executions.run(slot, time_ms, beacon, units),
             Effect::Publish { slot, note } => self.timed("checkpoint", |disk| disk.publish(slot, &note))?,
@@ -378,5 +415,6 @@ impl Driver {
 enum Turn {
     Input(Input),
     Nothing,
+    Lost(&'static str),
     Stop,
 }

@@ -12,6 +12,17 @@ use std::{
 };
 use types::{Hash, Slot, Timestamp};
 
+/// Tells the driver when the thread panics.
+struct Watch(Handle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.send(Message::Lost("execution"));
+        }
+    }
+}
+
 struct Order {
     env: SlotEnv,
     units: Vec<ExecUnit>,
@@ -34,6 +45,7 @@ impl Executions {
     pub(crate) fn start(executor: Arc<Mutex<Executor>>, registry: Registry, driver: Handle) -> io::Result<Self> {
         let (orders, queue) = channel::<Order>();
         thread::Builder::new().name("execute".into()).spawn(move || {
+            let _watch = Watch(driver.clone());
             for order in queue {
                 let slot = order.env.slot;
                 let prepared: Vec<_> = order

@@ -17,9 +17,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use serde::Deserialize;
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tlog::{checkpoint::Policy, tiles::Tile};
+use tokio::{sync::Semaphore, task::JoinSet};
 use types::MemberId;
 
 /// What the handlers read.
@@ -49,12 +55,19 @@ pub(crate) async fn bind(listen: SocketAddr) -> std::io::Result<tokio::net::TcpL
     tokio::net::TcpListener::bind(listen).await
 }
 
-/// Serves until `stop` resolves.
+/// Connections at a time; more wait in the listener's backlog.
+const CONNECTIONS_MAX: usize = 256;
+/// A request's header must be there within this, and a connection may idle for it.
+const HEADER_WITHIN: Duration = Duration::from_secs(5);
+/// Nothing that is served takes longer.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(300);
+
+/// Serves until `stop` resolves; then running answers are cut off.
 pub(crate) async fn serve(
     listener: tokio::net::TcpListener,
     shared: Arc<Shared>,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+) {
     let app = Router::new()
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*path}", get(tile))
@@ -66,7 +79,45 @@ pub(crate) async fn serve(
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(shared);
-    axum::serve(listener, app).with_graceful_shutdown(stop).await
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = async {
+            let slot = Arc::clone(&slots).acquire_owned().await.ok();
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            () = &mut stop => return,
+            accepted = accepted => accepted,
+        };
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, _)) => {
+                let app = app.clone();
+                connections.spawn(async move {
+                    tokio::time::timeout(CONNECTION_WITHIN, connection(stream, app)).await.ok();
+                    drop(slot);
+                });
+            }
+            // out of descriptors: what is open must end first
+            Err(error) => {
+                tracing::warn!(%error, "http.accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: tokio::net::TcpStream, app: Router) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WITHIN)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "http.connection");
+    }
 }
 
 const FOREVER: &str = "public, max-age=31536000, immutable";

@@ -119,7 +119,7 @@ pub struct Member {
     engine: Arc<Mutex<Option<EngineHandle>>>,
     ingress: Server,
     stop_http: watch::Sender<bool>,
-    http: tokio::task::JoinHandle<io::Result<()>>,
+    http: tokio::task::JoinHandle<()>,
     /// Where HTTP is served.
     pub http_listen: SocketAddr,
     /// Where clients connect.
@@ -239,7 +239,7 @@ impl Member {
         })
         .await;
         stop_http.send_replace(true);
-        if let Ok(Err(error)) = http.await {
+        if let Err(error) = http.await {
             tracing::warn!(member = %id, %error, "http.stop");
         }
         let (engine, driver) = joined.map_err(|_panic| DriverError::Panicked)?;

@@ -2,6 +2,7 @@
 use sequencer::{Job, JobResult};
 use std::{
     io,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
@@ -9,7 +10,7 @@ use std::{
     thread,
 };
 
-type Task = (Job, Box<dyn FnOnce(JobResult) + Send>);
+type Task = (Job, Box<dyn FnOnce(Option<JobResult>) + Send>);
 
 /// Threads that run jobs. A member has at most two jobs under way (admission, reveal), so the queue is bounded by the
 /// number of members that share the pool. Threads end when the last handle is dropped.
@@ -33,8 +34,8 @@ impl Pool {
         Ok(Self { tasks })
     }
 
-    /// Runs a job and hands its result to `done` on the pool's thread.
-    pub fn run(&self, job: Job, done: impl FnOnce(JobResult) + Send + 'static) {
+    /// Runs a job and hands its result to `done` on the pool's thread; `None` if the job panicked.
+    pub fn run(&self, job: Job, done: impl FnOnce(Option<JobResult>) + Send + 'static) {
         if self.tasks.send((job, Box::new(done))).is_err() {
             tracing::error!("pool.stopped");
         }
@@ -45,6 +46,7 @@ fn work(queue: &Mutex<Receiver<Task>>) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((job, done)) = next else { return };
-        done(job.run());
+        // a job is plain data that is gone afterwards: nothing half-changed is seen
+        done(panic::catch_unwind(AssertUnwindSafe(|| job.run())).ok());
     }
 }

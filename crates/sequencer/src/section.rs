@@ -15,15 +15,12 @@ pub fn genesis(network: &Network, id: Hash, ledger: Hash, states: Hash) -> Vec<V
     let epoch = network.first_epoch(id, crypto::ids::rules_id(), merkle::set_ref(&leaves), ledger, states);
     let mut entries = vec![Entry::bytes(epoch)];
     let mut first = 0u32;
-    for chunk in records.chunks(REGISTRY_RECORDS) {
+    for chunk in records.chunks(limits::REGISTRY_RECORDS_MAX) {
         entries.push(Entry::bytes(Kind::Registry { epoch: Epoch(0), first, records: chunk.to_vec() }));
         first = first.saturating_add(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
     }
     entries
 }
-
-/// Records of one REGISTRY entry: none is longer than 200 bytes.
-const REGISTRY_RECORDS: usize = 256;
 
 /// What part A needs besides the block.
 pub(crate) struct PartA<'a> {

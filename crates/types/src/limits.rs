@@ -36,6 +36,8 @@ pub const LIST_EXTRAS_MAX: usize = 512;
 pub const CHUNK_SHARES_MAX: usize = 512;
 /// A share message on the wire, bytes.
 pub const SHARE_BYTES_MAX: usize = 4 << 20;
+/// Records of one REGISTRY entry: none is longer than 200 bytes.
+pub const REGISTRY_RECORDS_MAX: usize = 256;
 /// LEFT items of one entry.
 pub const LEFT_ITEMS_MAX: usize = 1_300;
 /// Openings of one OPENED entry.

@@ -204,7 +204,12 @@ fn open_all(
 
 /// U = rG for each attempt: one random combination (sound, since every U is in the group), and one by one if it fails.
 fn bases_hold(key: &EncryptionKey, attempts: &[(Failure, &Task<'_>, Attempt)], seed: &[u8; 32]) -> Vec<bool> {
-    let parts = attempts.iter().flat_map(|(_, task, attempt)| [task.parts.u.as_slice(), attempt.k.as_slice()]);
+    // r too: it depends on the body, which neither U nor K covers
+    let scalars: Vec<[u8; 32]> = attempts.iter().map(|(_, _, attempt)| attempt.r.to_bytes()).collect();
+    let parts = attempts
+        .iter()
+        .zip(&scalars)
+        .flat_map(|((_, task, attempt), r)| [task.parts.u.as_slice(), attempt.k.as_slice(), r.as_slice()]);
     let coefficients = Coefficients::new(seed, parts);
     let points: Vec<G1Affine> = attempts.iter().map(|(_, task, _)| task.u).collect();
     let short: Vec<[u8; 16]> = (0..attempts.len()).map(|at| coefficients.pair(at).0).collect();

@@ -93,7 +93,7 @@ struct Shape {
 const SHAPE_FILE: &str = "devnet.json";
 const ACCOUNTS_FILE: &str = "accounts.json";
 const FIRST_CHAIN: u64 = 901;
-/// How long the first slot may take.
+/// How long a slot may take before the devnet gives up.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
 struct Out {
@@ -161,7 +161,8 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
         slot_ms: shape.slot_ms,
     };
     let wallets = start_wallets(&shape, &job, &members);
-    let watched = watch(&args, &out, &members, shape.members, reports, &stop).await?;
+    let mut failures = Vec::new();
+    let watched = watch(&args, &out, &members, shape.members, reports, &mut failures).await?;
 
     out.say("");
     out.say("stopping: wallets first, until everything under way is executed");
@@ -178,7 +179,6 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
         note(format_args!("lockstep: wallets still wait for outcomes"));
     }
     drop(job);
-    let mut failures = Vec::new();
     for member in members {
         if let Err(error) = member.stop().await {
             failures.push(error.to_string());
@@ -223,6 +223,9 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
                 shape.base_port
             )));
         }
+        if !args.dir.join(ACCOUNTS_FILE).exists() {
+            return Err(Failure::usage(format!("{} was never finished; --fresh starts anew", args.dir.display())));
+        }
         out.say(&format!("network    {} (continued)", args.dir.display()));
         let network = NetworkFiles::read(&args.dir.join(NETWORK_FILE))?;
         return Ok((wanted, network));
@@ -240,9 +243,11 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
         wallet_seed: Hash(*source.draw("wallets", 0)?),
     };
     out.say(&format!("network    {} (new): key ceremony of {} members", args.dir.display(), shape.members));
-    let network = make(&shape, source, &args.dir)?;
+    // first, so that --fresh clears also what was never finished; accounts.json comes last
     let text = serde_json::to_vec_pretty(&shape).map_err(|e| Failure::software(e.to_string()))?;
+    files::make_dir(&args.dir)?;
     files::write(&file, &text)?;
+    let network = make(&shape, source, &args.dir)?;
     Ok((shape, network))
 }
 
@@ -350,7 +355,7 @@ async fn watch(
     members: &[Member],
     count: u16,
     reports: mpsc::Receiver<Observed>,
-    stop: &AtomicBool,
+    failures: &mut Vec<String>,
 ) -> Result<Watcher, Failure> {
     let (lines, mut shown) = tokio::sync::mpsc::unbounded_channel::<Line>();
     let watcher = std::thread::Builder::new().name("watch".into()).spawn(move || {
@@ -367,7 +372,12 @@ async fn watch(
     let mut stopped = std::pin::pin!(stop_requested());
     let mut seen = 0u64;
     loop {
-        let patience = if seen == 0 { START_WITHIN } else { Duration::from_secs(2) };
+        let patience = START_WITHIN;
+        let ended = async {
+            while !members.iter().any(Member::ended) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
         tokio::select! {
             result = &mut stopped => {
                 result.map_err(|e| Failure::software(e.to_string()))?;
@@ -386,12 +396,13 @@ async fn watch(
                     break;
                 }
             }
+            () = ended => {
+                failures.push("a member has ended by itself".into());
+                break;
+            }
             () = tokio::time::sleep(patience) => {
-                if members.iter().any(Member::ended) || seen == 0 {
-                    note(format_args!("lockstep: a member has ended, or no slot was executed within {START_WITHIN:?}"));
-                    stop.store(true, Ordering::Release);
-                    break;
-                }
+                failures.push(format!("no slot was executed within {START_WITHIN:?}"));
+                break;
             }
         }
     }
@@ -448,8 +459,10 @@ fn finish(
     let own = args.dir.join("member-0");
     let report = audit::audit_folder(&own, None, &mut |_progress| {})?;
     out.say(&format!("audit      {}", audit::verdict(&report)));
+    if report.exit() != 0 {
+        failures.push(format!("audit: {}", audit::verdict(&report)));
+    }
     out.say(&format!("again      lockstep audit {}", own.display()));
-    failures.extend(report.findings.iter().map(|f| format!("audit: {} in slot {}", f.code, f.slot)));
     out.event("summary", json!({"slots": lines.len(), "empty": empty, "envelopes": units, "bundles": bundles,
         "close_to_final_ms": of(|l| l.close_to_final_ms), "final_to_opened_ms": of(|l| l.final_to_opened_ms),
         "opened_to_executed_ms": of(|l| l.opened_to_executed_ms), "submitted": tally.submitted,

@@ -40,7 +40,7 @@ use store::{
 use tlog::checkpoint::Policy;
 use types::{
     Block, Entry, Envelope, Epoch, FinalityProof, Hash, Kind, MemberId, Slot, SlotResult, Timestamp, codec, limits,
-    reason::Outcome,
+    reason::{Outcome, Reason},
 };
 use verifier::{Anchor, Checks, Replay};
 use wallet::demo::DemoKind;
@@ -76,6 +76,7 @@ struct Asked {
     checked: Option<Result<(), Refused>>,
     execute: Option<(SlotEnv, Vec<ExecUnit>)>,
     publish: Option<(Slot, String)>,
+    refused: Option<Reason>,
 }
 
 impl Asked {
@@ -95,7 +96,7 @@ impl Asked {
                     self.execute = Some((SlotEnv { slot, time_ms, beacon }, units));
                 }
                 Effect::Publish { slot, note } => self.publish = Some((slot, note)),
-                Effect::Reject { reason, what, .. } => panic!("{what} refused: {reason}"),
+                Effect::Reject { reason, .. } => self.refused = Some(reason),
                 Effect::Ack(_) | Effect::Event(_) | Effect::Phase { .. } => {}
             }
         }
@@ -120,6 +121,7 @@ impl Member {
     fn step(&mut self, now: Timestamp, input: Input) {
         let effects = self.machine.step(now, input).expect("no invariant breaks");
         self.asked.take_in(effects);
+        assert_eq!(self.asked.refused, None, "nobody sends anything bad");
     }
 }
 

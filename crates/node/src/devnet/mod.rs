@@ -150,17 +150,9 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
 
     let stop = Arc::new(AtomicBool::new(false));
     let tally = Arc::new(Mutex::new(Tally::default()));
-    let submitter = Submitter::start(
-        NetworkView::new(&network.network).map_err(|e| Failure::software(e.to_string()))?,
-        SubmitLimits::default(),
-    );
-    let job = Job {
-        submitter: Arc::new(submitter),
-        tally: Arc::clone(&tally),
-        stop: Arc::clone(&stop),
-        slot_ms: shape.slot_ms,
-    };
-    let wallets = start_wallets(&shape, &job, &members);
+    let view = NetworkView::new(&network.network).map_err(|e| Failure::software(e.to_string()))?;
+    let crew = Crew { view, tally: Arc::clone(&tally), stop: Arc::clone(&stop), slot_ms: shape.slot_ms };
+    let wallets = start_wallets(&shape, &crew, &members);
     let mut failures = Vec::new();
     let watched = watch(&args, &out, &members, shape.members, reports, &mut failures).await?;
 
@@ -178,7 +170,7 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
     if drained.await.is_err() {
         note(format_args!("lockstep: wallets still wait for outcomes"));
     }
-    drop(job);
+    drop(crew);
     for member in members {
         if let Err(error) = member.stop().await {
             failures.push(error.to_string());
@@ -326,9 +318,20 @@ fn submit_line(dir: &Path, shape: &Shape, members: &[Member]) -> String {
     )
 }
 
+/// What the wallets of a devnet share.
+struct Crew {
+    view: NetworkView,
+    tally: Arc<Mutex<Tally>>,
+    stop: Arc<AtomicBool>,
+    slot_ms: u64,
+}
+
+/// Wallets behind one connection per member: a connection may ask 128 times a second.
+const WALLETS_PER_CONNECTION: u8 = 8;
+
 fn start_wallets(
     shape: &Shape,
-    job: &Job,
+    crew: &Crew,
     members: &[Member],
 ) -> Vec<tokio::task::JoinHandle<Result<(), crate::entropy::NoEntropy>>> {
     let chains = chains(shape);
@@ -337,8 +340,18 @@ fn start_wallets(
         let executor = member.executor.lock().unwrap_or_else(PoisonError::into_inner);
         chains.iter().map(|chain| (*chain, executor.account(*chain, &wallet.sender()).0)).collect()
     };
+    let crews = shape.wallets.div_ceil(u32::from(WALLETS_PER_CONNECTION));
+    let jobs: Vec<Job> = (0..crews)
+        .map(|_| Job {
+            submitter: Arc::new(Submitter::start(crew.view.clone(), SubmitLimits::default())),
+            tally: Arc::clone(&crew.tally),
+            stop: Arc::clone(&crew.stop),
+            slot_ms: crew.slot_ms,
+        })
+        .collect();
     (0..shape.wallets)
-        .map(|index| {
+        .zip(jobs.iter().flat_map(|job| core::iter::repeat_n(job, usize::from(WALLETS_PER_CONNECTION))))
+        .map(|(index, job)| {
             let wallet = DemoWallet::new(&shape.wallet_seed.0, index, &chains, UNDER_WAY_MAX);
             let nonces = nonces(&wallet);
             tokio::spawn(job.clone().run(wallet, nonces, u64::from(index)))

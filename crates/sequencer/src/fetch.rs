@@ -47,24 +47,32 @@ impl Sequencer {
             *asked = now;
         }
         self.ask_items(late, To::All);
-        let slot = self.fin.slot();
-        let timings = self.setup.timings;
-        if let Some(fixed) = self.fixed.as_mut().filter(|f| !f.running)
-            && now >= fixed.opening_asked.plus(timings.rebroadcast.saturating_mul(2))
+        if self.opening_due().is_some_and(|due| due <= now)
+            && let Some(fixed) = self.fixed.as_mut()
         {
             fixed.opening_asked = now;
             fixed.opening_wanted = true;
-            let bytes = codec::encode(&Fetch::GetOpening(slot));
+            let bytes = codec::encode(&Fetch::GetOpening(self.fin.slot()));
             self.out.push(Effect::Send { channel: Channel::Fetch, to: To::All, bytes });
         }
     }
 
-    pub(crate) fn fetch_due(&self) -> Option<Timestamp> {
+    /// When to ask what opened the last final slot. At once when a later block is final: others have gone past it, and
+    /// send no more shares of it.
+    fn opening_due(&self) -> Option<Timestamp> {
+        let fixed = self.fixed.as_ref().filter(|f| !f.running)?;
         let timings = &self.setup.timings;
-        let items = self.wanted.values().min().map(|asked| asked.plus(timings.fetch_retry));
-        let opening = self.fixed.as_ref().filter(|f| !f.running);
-        let opening = opening.map(|f| f.opening_asked.plus(timings.rebroadcast.saturating_mul(2)));
-        [items, opening].into_iter().flatten().min()
+        Some(match (self.finals.is_empty(), fixed.opening_wanted) {
+            (true, _) => fixed.opening_asked.plus(timings.rebroadcast.saturating_mul(2)),
+            (false, true) => fixed.opening_asked.plus(timings.fetch_retry),
+            (false, false) => fixed.opening_asked,
+        })
+    }
+
+    pub(crate) fn fetch_due(&self) -> Option<Timestamp> {
+        let retry = self.setup.timings.fetch_retry;
+        let items = self.wanted.values().min().map(|asked| asked.plus(retry));
+        items.into_iter().chain(self.opening_due()).min()
     }
 
     pub(crate) fn on_fetch(&mut self, _now: Timestamp, from: MemberId, bytes: &[u8]) {
@@ -129,7 +137,8 @@ impl Sequencer {
         let message = self.beacon_message();
         let seed = self.next_seed();
         let Some(fixed) = self.fixed.as_mut() else { return };
-        let unasked = !fixed.opening_wanted || fixed.running;
+        // who served garbage once is not believed again: it could always be the first to answer
+        let unasked = !fixed.opening_wanted || fixed.running || fixed.excluded.contains(&from);
         if section.slot != slot || unasked || section.openings.len() != fixed.items.len() {
             return;
         }

@@ -7,7 +7,7 @@ use crypto::{eip712, eth::EthKey, ids, tdh2};
 use ingress::{Client, ClientError};
 use std::time::Duration;
 use types::{
-    Amount, Envelope, EthSignature, Hash, Leg, Nonce, SignedHeader, Slot, codec,
+    Amount, Bundle, Envelope, EthSignature, Hash, Leg, Nonce, Policy, SignedHeader, Slot, codec,
     reason::{Outcome, Reason},
     wire::{Params, Status},
 };
@@ -19,8 +19,7 @@ async fn connect(person: &Person) -> Client {
 }
 
 fn sign(key: &EthKey, envelope: &mut Envelope) {
-    let digest =
-        eip712::envelope_digest(&envelope.signed.header, &ids::ciphertext_hash(&envelope.ciphertext));
+    let digest = eip712::envelope_digest(&envelope.signed.header, &ids::ciphertext_hash(&envelope.ciphertext));
     envelope.signed.signature = key.sign(&digest);
 }
 
@@ -107,14 +106,20 @@ async fn bad_input_gets_its_reason_and_others_lose_nothing() {
     let mut envelope = good.clone();
     envelope.signed.header.max_fee = envelope.signed.header.max_fee.checked_add(Amount::new(1).unwrap()).unwrap();
     assert_eq!(refused(&client, &envelope).await.0, Reason::WrongSignature);
-    for (place, detail) in [(10, "POINT"), (200, "PROOF"), (230, "PROOF"), (400, "PROOF")] {
+    let bent = |place: usize, person: &Person| {
         let mut envelope = good.clone();
         envelope.ciphertext[place] ^= 1;
         sign(&person.fee, &mut envelope);
-        let (reason, said) = refused(&client, &envelope).await;
+        envelope
+    };
+    // U is no point any more, or of another group; z and c1 no longer prove knowledge of r
+    for (place, details) in [(10, &["POINT", "SUBGROUP"][..]), (200, &["PROOF", "SCALAR"]), (230, &["PROOF"])] {
+        let (reason, said) = refused(&client, &bent(place, &person)).await;
         assert_eq!(reason, Reason::BadCiphertext);
-        assert!(said == detail || said == "SUBGROUP" || said == "SCALAR" || said == "POINT", "{place}: {said}");
+        assert!(details.contains(&said.as_str()), "{place}: {said}");
     }
+    // the fifth strike closes the connection, before or after its answer
+    assert!(client.submit(&bent(400, &person)).await.is_err());
     assert!(client.submit(&good).await.is_err(), "five strikes close the connection");
 
     // through another member: the good one passes, again gives the first receipt, and takes effect once
@@ -139,8 +144,16 @@ async fn bad_input_gets_its_reason_and_others_lose_nothing() {
     let (malformed, envelope) =
         crafted(&person, &params, 2, |aad| tdh2::seal(key, Zeroizing::new([8; 32]), aad, &padded));
     client.submit(&envelope).await.unwrap();
-    let wrong_chain: Vec<Leg> = vec![Leg { chain_id: types::ChainId(77), ..person.transfer(901, 1) }];
-    let (unknown, envelope) = person.envelope(&params, 3, wrong_chain);
+    let bundle = Bundle {
+        version: Bundle::VERSION,
+        policy: Policy::AtomicExec,
+        legs: vec![Leg { chain_id: types::ChainId(77), ..person.transfer(901, 1) }],
+        deadline_slot: Slot(u64::MAX),
+        salt: Hash([2; 32]),
+    };
+    let padded = tdh2::pad(&codec::encode(&bundle), 512).unwrap();
+    let (unknown, envelope) =
+        crafted(&person, &params, 3, |aad| tdh2::seal(key, Zeroizing::new([9; 32]), aad, &padded));
     client.submit(&envelope).await.unwrap();
     let leg = person.transfer(901, 1);
     let (fine, envelope) = person.envelope(&params, 4, vec![leg]);

@@ -28,9 +28,8 @@ pub fn base_port(members: u16) -> u16 {
     for _ in 0..200 {
         let turn = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) * 61 + std::process::id() * 7;
         let base = 20_000 + u16::try_from(turn % 12_000).unwrap();
-        let free = (base..base + 3 * members).all(|port| {
-            TcpListener::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok()
-        });
+        let free = (base..base + 3 * members)
+            .all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok());
         if free {
             return base;
         }

@@ -111,17 +111,24 @@ impl Sequencer {
         }
     }
 
+    /// The last block that consensus has called final, though slots before it may not be opened here.
+    fn known_final(&self) -> Slot {
+        self.finals.back().map_or(self.fin.slot(), |(block, _)| block.header.height)
+    }
+
     /// `None`: not yet. `Some(None)`: hand over.
     fn try_build(&mut self, now: Timestamp, build: &PendingBuild) -> Option<Option<Block>> {
         let parent = &build.parent.block.header;
-        if self.fin.slot() < parent.height {
+        let known = self.known_final();
+        if known < parent.height {
             let due = build.asked.plus(self.setup.timings.fill_after);
             return (now >= due).then(|| Some(self.empty_block(now, build)));
         }
-        if self.fin.slot() > parent.height || self.fin.digest != build.parent.digest {
+        if known > parent.height || self.fin.slot() == parent.height && self.fin.digest != build.parent.digest {
             return Some(None);
         }
-        if self.opened < self.fin.slot() {
+        // the parent is final: its opening is waited for, no slot is burnt
+        if self.opened < parent.height {
             return None;
         }
         let slot = self.current();
@@ -201,11 +208,16 @@ impl Sequencer {
             let same = self.fin.digest == check.block.digest;
             return Some(if same { Ok(()) } else { Err(Refused::Stale) });
         }
+        let queued = self.finals.iter().map(|(block, _)| &block.header).find(|h| h.height == header.height);
+        if let Some(other) = queued {
+            // what is final is valid; the vote still waits until its bytes are here
+            return (crypto::ids::block_digest(other) != check.block.digest).then_some(Err(Refused::Stale));
+        }
         if header.time_ms > now {
             return None;
         }
         let Some(set) = &check.block.block.lists else {
-            if self.fin.slot() >= check.parent.block.header.height {
+            if self.known_final() >= check.parent.block.header.height {
                 return Some(Err(Refused::EmptyLate));
             }
             return (now >= check.asked.plus(self.setup.timings.fill_after)).then_some(Ok(()));

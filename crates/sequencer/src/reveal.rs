@@ -3,7 +3,7 @@ use crate::{
     effect::{Effect, ExecUnit, Job, Phase, Record, RevealWork, Revealed},
     message::OpeningSection,
     section, sign,
-    state::{Halt, Sequencer, Unexecuted},
+    state::{Halt, Placed, Sequencer, Unexecuted},
 };
 use crypto::{hash, merkle, tdh2::SharePoint};
 use ordering::Unit;
@@ -84,6 +84,16 @@ fn shares(message: &ShareMessage) -> Option<Vec<SharePoint>> {
 /// Outcome codes of a result; an unknown number cannot come out of our own execution.
 pub(crate) fn outcomes(result: &SlotResult) -> Vec<Outcome> {
     result.outcomes.iter().map(|code| Outcome::from_number(*code).unwrap_or(Outcome::OtherInvalid)).collect()
+}
+
+/// Notes what became of the units of a slot.
+pub(crate) fn place(placed: &mut BTreeMap<Hash, Placed>, order: &[Hash], result: &SlotResult) {
+    let legs = result.legs.iter().copied().chain(core::iter::repeat(0));
+    for ((hash, outcome), leg) in order.iter().zip(outcomes(result)).zip(legs) {
+        if let Some(placed) = placed.get_mut(hash) {
+            placed.outcome = Some((outcome.number(), leg));
+        }
+    }
 }
 
 /// Units that touch two rollups or more.
@@ -246,13 +256,8 @@ impl Sequencer {
         let Some(unexecuted) = self.unexecuted.get_mut(&slot).filter(|u| u.result.is_none()) else {
             return Err(Halt::Sequence);
         };
+        place(&mut self.placed, &unexecuted.order, &result);
         let outcomes = outcomes(&result);
-        let legs = result.legs.iter().copied().chain(core::iter::repeat(0));
-        for ((hash, outcome), leg) in unexecuted.order.iter().zip(&outcomes).zip(legs) {
-            if let Some(placed) = self.placed.get_mut(hash) {
-                placed.outcome = Some((outcome.number(), leg));
-            }
-        }
         self.out.push(Effect::Event(Event::Executed { slot, outcomes: result.outcomes.clone() }));
         self.out.push(Effect::Phase { slot, phase: Phase::Executed { bundles: bundles(&result), outcomes } });
         unexecuted.result = Some(result);

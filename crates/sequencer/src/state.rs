@@ -5,7 +5,7 @@ use crate::{
     derive::Derived,
     effect::{AdmitItem, Effect, ItemRecord, RevealItem, Ticket},
     message::OpeningSection,
-    reveal::Received,
+    reveal::{self, Received},
     sign::SignKeys,
 };
 use auction_rules::{Ledger, Terms};
@@ -390,11 +390,7 @@ impl Sequencer {
             fixed: None,
             published: Slot(0),
             finals: VecDeque::new(),
-            unexecuted: resume
-                .unexecuted
-                .into_iter()
-                .map(|(slot, order, result)| (slot, Unexecuted { order, result: Some(result) }))
-                .collect(),
+            unexecuted: BTreeMap::new(),
             derived: BTreeMap::new(),
             builds: Vec::new(),
             checks: Vec::new(),
@@ -421,6 +417,10 @@ impl Sequencer {
             secrets,
             signer,
         };
+        for (slot, order, result) in resume.unexecuted {
+            reveal::place(&mut machine.placed, &order, &result);
+            machine.unexecuted.insert(slot, Unexecuted { order, result: Some(result) });
+        }
         for RecentSlot { slot, units, opening } in resume.recent {
             machine.recent.insert(slot, units);
             if let Some((sig, openings)) = opening {

@@ -1,5 +1,6 @@
 //! Drives the `lockstep` program as a process, and talks to its members as a wallet does.
 #![expect(dead_code, reason = "each test program uses a part")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where its helper fails")]
 
 use crypto::{eth::EthKey, hash};
 use execution::demo::{LegTx, gas_class};

@@ -25,10 +25,18 @@ const RELAY_AGAIN_MAX: usize = 64;
 
 /// An envelope that waits for another one.
 #[derive(Debug)]
-pub(crate) enum Parked {
-    /// Of a client.
+pub(crate) struct Parked {
+    hash: Hash,
+    account: types::Address,
+    from: Parker,
+}
+
+/// Whose envelope waits.
+#[derive(Debug)]
+enum Parker {
+    /// A client's.
     Client(Ticket, Box<Envelope>),
-    /// Of a member that relayed it.
+    /// That of a member that relayed it.
     Member(MemberId, Vec<u8>),
 }
 
@@ -49,7 +57,10 @@ impl Sequencer {
                 let flight = Flight { tickets: vec![ticket], ..Flight::default() };
                 self.enqueue(hash, Arc::from(envelope), flight);
             }
-            Err(reason) if self.may_park(reason, &envelope) => self.parked.push(Parked::Client(ticket, envelope)),
+            Err(reason) if self.may_park(reason, &envelope) => {
+                let account = envelope.signed.header.fee_account;
+                self.parked.push(Parked { hash, account, from: Parker::Client(ticket, envelope) });
+            }
             Err(reason) => self.refuse(ticket, reason, ""),
         }
     }
@@ -64,12 +75,20 @@ impl Sequencer {
         self.pool.precheck(&self.ledger, self.fin.slot().next(), Epoch(0), hash, envelope).map(|_terms| ())
     }
 
-    /// What is missing may be on its way: an envelope of the same account, or a unit of `after`.
+    /// What is missing may be on its way, or wait itself: an envelope of the same account, or a unit of `after`.
     fn may_park(&self, reason: Reason, envelope: &Envelope) -> bool {
         let header = &envelope.signed.header;
-        let lower = reason == Reason::NonceTooFar && self.flights.values().any(|f| f.account == header.fee_account);
-        let named = reason == Reason::AfterUnknown && header.after.iter().any(|unit| self.flights.contains_key(unit));
-        (lower || named) && self.parked.len() < PARKED_MAX
+        let of_account = || {
+            let mut accounts = self.flights.values().map(|f| f.account).chain(self.parked.iter().map(|p| p.account));
+            accounts.any(|account| account == header.fee_account)
+        };
+        let coming = |unit: &Hash| self.flights.contains_key(unit) || self.parked.iter().any(|p| p.hash == *unit);
+        let awaited = match reason {
+            Reason::NonceTooFar => of_account(),
+            Reason::AfterUnknown => header.after.iter().any(coming),
+            _other => false,
+        };
+        awaited && self.parked.len() < PARKED_MAX
     }
 
     fn enqueue(&mut self, hash: Hash, envelope: Arc<Envelope>, flight: Flight) {
@@ -134,7 +153,8 @@ impl Sequencer {
             }
             if let Err(reason) = self.precheck(&hash, &envelope) {
                 if self.may_park(reason, &envelope) {
-                    self.parked.push(Parked::Member(from, bytes.to_vec()));
+                    let account = envelope.signed.header.fee_account;
+                    self.parked.push(Parked { hash, account, from: Parker::Member(from, bytes.to_vec()) });
                 }
                 return;
             }
@@ -189,9 +209,9 @@ impl Sequencer {
         }
         self.out.extend(replies.into_iter().map(|(ticket, note)| Effect::Reply { ticket, answer: Ok(note) }));
         for parked in core::mem::take(&mut self.parked) {
-            match parked {
-                Parked::Client(ticket, envelope) => self.submit(now, ticket, envelope),
-                Parked::Member(from, bytes) => self.offered(from, &bytes, false),
+            match parked.from {
+                Parker::Client(ticket, envelope) => self.submit(now, ticket, envelope),
+                Parker::Member(from, bytes) => self.offered(from, &bytes, false),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Goal: whatever is undecryptable, malformed, wrongly signed, oversized or replayed gets its typed refusal or its
 //! failed place, and others lose nothing by it. Method: raw submissions over QUIC to a running devnet.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where its helper fails")]
+#[expect(dead_code, reason = "each test program uses a part")]
 mod common;
 
 use common::{Devnet, Person, base_port};

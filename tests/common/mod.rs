@@ -1,5 +1,4 @@
 //! Drives the `lockstep` program as a process, and talks to its members as a wallet does.
-#![expect(dead_code, reason = "each test program uses a part")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where its helper fails")]
 
 use crypto::{eth::EthKey, hash};
@@ -21,10 +20,10 @@ use wallet::{NetworkView, SealOptions};
 use zeroize::Zeroizing;
 
 /// Longest wait for any one line.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A base port whose 3 n ports are free on loopback now, below those that the kernel gives to outgoing connections.
-pub fn base_port(members: u16) -> u16 {
+pub(crate) fn base_port(members: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     for _ in 0..200 {
         let turn = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) * 61 + std::process::id() * 7;
@@ -39,21 +38,21 @@ pub fn base_port(members: u16) -> u16 {
 }
 
 /// The program.
-pub fn lockstep() -> Command {
+pub(crate) fn lockstep() -> Command {
     Command::new(env!("CARGO_BIN_EXE_lockstep"))
 }
 
 /// Runs a command to its end; stdout and stderr.
-pub fn run(args: &[&str]) -> (ExitStatus, String, String) {
+pub(crate) fn run(args: &[&str]) -> (ExitStatus, String, String) {
     let out = lockstep().args(args).output().unwrap();
     (out.status, String::from_utf8_lossy(&out.stdout).into(), String::from_utf8_lossy(&out.stderr).into())
 }
 
 /// A running `lockstep devnet --json`; killed when dropped.
-pub struct Devnet {
+pub(crate) struct Devnet {
     child: Child,
     lines: Receiver<Value>,
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 impl Drop for Devnet {
@@ -65,7 +64,7 @@ impl Drop for Devnet {
 
 impl Devnet {
     /// Starts it and waits until its members run.
-    pub fn start(dir: &Path, base_port: u16, more: &[&str]) -> Self {
+    pub(crate) fn start(dir: &Path, base_port: u16, more: &[&str]) -> Self {
         let port = base_port.to_string();
         let mut command = lockstep();
         command.args(["devnet", "--json", "--base-port", &port, "--dir"]).arg(dir).args(more);
@@ -87,7 +86,7 @@ impl Devnet {
     }
 
     /// The next event of a kind.
-    pub fn wait_for(&self, kind: &str) -> Value {
+    pub(crate) fn wait_for(&self, kind: &str) -> Value {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("waiting for {kind}: {e}"));
             if line["event"] == kind {
@@ -97,18 +96,18 @@ impl Devnet {
     }
 
     /// Waits for so many slots; their lines.
-    pub fn slots(&self, count: usize) -> Vec<Value> {
+    pub(crate) fn slots(&self, count: usize) -> Vec<Value> {
         (0..count).map(|_| self.wait_for("slot")).collect()
     }
 
     /// SIGKILL: no member gets to do anything.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM, then waits for the end; the summary and the status.
-    pub fn terminate(mut self) -> (Value, ExitStatus) {
+    pub(crate) fn terminate(mut self) -> (Value, ExitStatus) {
         let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(status.success());
         let summary = self.wait_for("summary");
@@ -116,26 +115,26 @@ impl Devnet {
     }
 
     /// Waits for the end that `--slots` brings.
-    pub fn finish(mut self) -> (Value, ExitStatus) {
+    pub(crate) fn finish(mut self) -> (Value, ExitStatus) {
         let summary = self.wait_for("summary");
         (summary, self.child.wait().unwrap())
     }
 
-    pub fn person(&self) -> Person {
+    pub(crate) fn person(&self) -> Person {
         Person::read(&self.dir)
     }
 }
 
 /// The demo account of accounts.json, with a view of the network.
-pub struct Person {
-    pub fee: EthKey,
-    pub sender: EthKey,
-    pub view: NetworkView,
+pub(crate) struct Person {
+    pub(crate) fee: EthKey,
+    pub(crate) sender: EthKey,
+    pub(crate) view: NetworkView,
     draws: u64,
 }
 
 impl Person {
-    pub fn read(dir: &Path) -> Self {
+    pub(crate) fn read(dir: &Path) -> Self {
         let text = std::fs::read(dir.join("accounts.json")).unwrap();
         let accounts: Value = serde_json::from_slice(&text).unwrap();
         let key = |name: &str| {
@@ -155,7 +154,7 @@ impl Person {
     }
 
     /// A signed transfer of one wei to itself.
-    pub fn transfer(&self, chain: u64, nonce: u64) -> Leg {
+    pub(crate) fn transfer(&self, chain: u64, nonce: u64) -> Leg {
         let tx = LegTx {
             chain_id: ChainId(chain),
             nonce,
@@ -170,7 +169,7 @@ impl Person {
     }
 
     /// An envelope with these legs.
-    pub fn envelope(&mut self, params: &wire::Params, fee_nonce: u64, legs: Vec<Leg>) -> (Hash, Envelope) {
+    pub(crate) fn envelope(&mut self, params: &wire::Params, fee_nonce: u64, legs: Vec<Leg>) -> (Hash, Envelope) {
         let expiry_slot = params.last_final.plus(200);
         let bundle = Bundle {
             version: Bundle::VERSION,

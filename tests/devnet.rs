@@ -3,8 +3,12 @@
 mod common;
 
 use common::{Devnet, base_port, run};
+use tokio::sync::Mutex;
 use types::{Nonce, wire::Status};
 use wallet::{SubmitLimits, Submitter};
+
+/// A devnet keeps two cores busy: one at a time.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 #[test]
 fn a_devnet_of_one_is_refused_with_the_reason() {
@@ -18,6 +22,7 @@ fn a_devnet_of_one_is_refused_with_the_reason() {
 
 #[test]
 fn a_devnet_sequences_bundles_and_its_log_audits_clean() {
+    let _turn = TURN.blocking_lock();
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("net");
     let port = base_port(4);
@@ -58,6 +63,7 @@ fn a_devnet_sequences_bundles_and_its_log_audits_clean() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_at_three_moments_loses_no_acknowledged_envelope() {
+    let _turn = TURN.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("net");
     let port = base_port(4);

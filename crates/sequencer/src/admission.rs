@@ -83,11 +83,8 @@ impl Sequencer {
             accounts.any(|account| account == header.fee_account)
         };
         let coming = |unit: &Hash| self.flights.contains_key(unit) || self.parked.iter().any(|p| p.hash == *unit);
-        let awaited = match reason {
-            Reason::NonceTooFar => of_account(),
-            Reason::AfterUnknown => header.after.iter().any(coming),
-            _other => false,
-        };
+        let awaited = reason == Reason::NonceTooFar && of_account()
+            || reason == Reason::AfterUnknown && header.after.iter().any(coming);
         awaited && self.parked.len() < PARKED_MAX
     }
 

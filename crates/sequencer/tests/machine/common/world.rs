@@ -1,0 +1,658 @@
+//! The router: events in the order of a seed, effects carried out in order, invariants asserted at every one of them.
+use crate::common::{
+    consensus::Consensus,
+    disk::Disk,
+    net::{Net, id},
+    wire,
+};
+use execution::{Executor, OpenedUnit, SlotEnv, prepare};
+use sequencer::{At, Channel, Effect, Input, Job, Phase, Record, Refused, Sequencer, Ticket, To};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use tlog::checkpoint;
+use types::{
+    Entry, Envelope, FinalityProof, Hash, Kind, MemberId, Slot, SlotResult, Timestamp, codec, limits,
+    reason::{Outcome, Reason},
+    wire::{Event as Told, Refusal},
+};
+use verifier::{Checks, Replay};
+
+/// splitmix64.
+pub(crate) struct Rng(pub(crate) u64);
+
+impl Rng {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    /// Below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+    pub(crate) fn pick(&mut self, end: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(end).unwrap())).unwrap()
+    }
+}
+
+/// A message on its way.
+pub(crate) struct Passing<'a> {
+    pub(crate) now: u64,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) channel: Channel,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// What becomes of it.
+pub(crate) enum Fate {
+    Arrives,
+    Lost,
+    Changed(Vec<u8>),
+    /// Arrives after so many ms.
+    Late(u64),
+}
+
+pub(crate) enum Event {
+    Deliver {
+        to: usize,
+        from: MemberId,
+        channel: Channel,
+        bytes: Vec<u8>,
+    },
+    Job {
+        member: usize,
+        life: u32,
+        job: Job,
+    },
+    Executed {
+        member: usize,
+        life: u32,
+        slot: Slot,
+        result: Box<SlotResult>,
+    },
+    Input {
+        member: usize,
+        life: u32,
+        input: Input,
+    },
+    Submit {
+        member: usize,
+        ticket: Ticket,
+        envelope: Arc<Envelope>,
+    },
+    Restart {
+        member: usize,
+    },
+    /// A view of consensus begins, or ends without a block.
+    ViewStart {
+        view: u64,
+    },
+    ViewEnd {
+        view: u64,
+    },
+}
+
+pub(crate) struct Member {
+    pub(crate) machine: Option<Sequencer>,
+    /// Counts restarts: what was under way in an earlier life is gone.
+    pub(crate) life: u32,
+    pub(crate) disk: Disk,
+    executor: Executor,
+    pub(crate) skew: u64,
+    pub(crate) rejects: Vec<(Option<MemberId>, Reason, &'static str)>,
+    pub(crate) phases: Vec<(Slot, Phase)>,
+    pub(crate) notes: BTreeMap<Slot, String>,
+    pub(crate) told: Vec<Told>,
+    /// Every list and share message that it ever signed.
+    pub(crate) lists: BTreeMap<Slot, Vec<u8>>,
+    pub(crate) shares: BTreeMap<Slot, Vec<u8>>,
+    /// When each envelope was stored first: the number of effects before.
+    stored: BTreeMap<Hash, u64>,
+    voted: BTreeMap<Hash, u64>,
+    pub(crate) effects: u64,
+    /// Effects until it crashes.
+    pub(crate) crash_in: Option<u64>,
+    /// How long it stays down.
+    pub(crate) down_ms: u64,
+    pub(crate) crashes: u32,
+}
+
+type Filter = Box<dyn FnMut(&Passing<'_>) -> Fate>;
+
+pub(crate) struct World {
+    pub(crate) net: &'static Net,
+    pub(crate) seed: u64,
+    pub(crate) rng: Rng,
+    pub(crate) now: u64,
+    pub(crate) members: Vec<Member>,
+    queue: BTreeMap<(u64, u64), Event>,
+    events: u64,
+    tickets: u64,
+    pub(crate) delay_max: u64,
+    pub(crate) filter: Filter,
+    /// Effects that this picks are carried out after all others of their step: what SEQ-1 forbids.
+    pub(crate) postponed: fn(&Effect) -> bool,
+    pub(crate) consensus: Consensus,
+    /// What every member writes: SEQ-3.
+    pub(crate) log: Vec<Vec<u8>>,
+    /// Envelope of a submission.
+    submitted: BTreeMap<Ticket, (usize, Hash)>,
+    pub(crate) replies: BTreeMap<Ticket, Result<String, Refusal>>,
+    /// Who gave a receipt for what.
+    pub(crate) receipts: BTreeMap<(Hash, usize), String>,
+    pub(crate) built: BTreeMap<Ticket, Option<Vec<u8>>>,
+    pub(crate) checked: BTreeMap<Ticket, Result<(), Refused>>,
+}
+
+/// Time at the start.
+pub(crate) const START: u64 = 1_800_000_000_000;
+
+impl World {
+    /// A network at genesis whose consensus has not begun.
+    pub(crate) fn idle(net: &'static Net, seed: u64) -> Self {
+        let mut rng = Rng(seed);
+        let mut members = Vec::new();
+        for _ in net.members() {
+            members.push(Member {
+                machine: None,
+                life: 0,
+                disk: Disk::new(net),
+                executor: net.executor.clone(),
+                skew: rng.below(15),
+                rejects: Vec::new(),
+                phases: Vec::new(),
+                notes: BTreeMap::new(),
+                told: Vec::new(),
+                lists: BTreeMap::new(),
+                shares: BTreeMap::new(),
+                stored: BTreeMap::new(),
+                voted: BTreeMap::new(),
+                effects: 0,
+                crash_in: None,
+                down_ms: 400,
+                crashes: 0,
+            });
+        }
+        let mut world = Self {
+            net,
+            seed,
+            rng,
+            now: START,
+            members,
+            queue: BTreeMap::new(),
+            events: 0,
+            tickets: 0,
+            delay_max: 12,
+            filter: Box::new(|_| Fate::Arrives),
+            postponed: |_| false,
+            consensus: Consensus::new(net),
+            log: net.genesis_entries.clone(),
+            submitted: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            receipts: BTreeMap::new(),
+            built: BTreeMap::new(),
+            checked: BTreeMap::new(),
+        };
+        for member in net.members() {
+            world.start(member);
+        }
+        world
+    }
+
+    /// A network at genesis.
+    pub(crate) fn new(net: &'static Net, seed: u64) -> Self {
+        let mut world = Self::idle(net, seed);
+        world.begin();
+        world
+    }
+
+    pub(crate) fn machine(&self, member: usize) -> &Sequencer {
+        self.members[member].machine.as_ref().expect("the member runs")
+    }
+    fn clock(&self, member: usize) -> Timestamp {
+        Timestamp(self.now + self.members[member].skew)
+    }
+    pub(crate) fn delay(&mut self) -> u64 {
+        // now and then a straggler
+        let max = if self.rng.below(20) == 0 { self.delay_max * 8 } else { self.delay_max };
+        1 + self.rng.below(max)
+    }
+    pub(crate) fn after(&mut self, ms: u64, event: Event) {
+        self.events += 1;
+        self.queue.insert((self.now + ms, self.events), event);
+    }
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// Hands an input over after a while, unless the member has crashed by then.
+    pub(crate) fn input_after(&mut self, ms: u64, member: usize, input: Input) {
+        let life = self.members[member].life;
+        self.after(ms, Event::Input { member, life, input });
+    }
+
+    /// A client submits; a client's submissions arrive in their order.
+    pub(crate) fn submit(&mut self, member: usize, envelope: &Envelope) -> Ticket {
+        let ticket = self.ticket();
+        self.submitted.insert(ticket, (member, crypto::ids::hash_envelope(envelope)));
+        self.after(1, Event::Submit { member, ticket, envelope: Arc::new(envelope.clone()) });
+        ticket
+    }
+
+    /// A message of a member that does not follow the rules, to one member.
+    pub(crate) fn inject(&mut self, from: usize, to: usize, channel: Channel, bytes: Vec<u8>) {
+        self.after(1, Event::Deliver { to, from: id(from), channel, bytes });
+    }
+
+    /// Asks for a block.
+    pub(crate) fn ask_build(&mut self, member: usize, parent: &[u8], at: At) -> Ticket {
+        let ticket = self.ticket();
+        self.input_after(1, member, Input::Build { ticket, parent: parent.to_vec(), at });
+        ticket
+    }
+
+    /// Asks for a verdict.
+    pub(crate) fn ask_check(&mut self, member: usize, block: &[u8], parent: &[u8], at: At) -> Ticket {
+        let ticket = self.ticket();
+        self.input_after(1, member, Input::Check { ticket, block: block.to_vec(), parent: parent.to_vec(), at });
+        ticket
+    }
+
+    /// Delivers a final block.
+    pub(crate) fn deliver_final(&mut self, ms: u64, member: usize, block: Vec<u8>, proof: FinalityProof) {
+        self.input_after(ms, member, Input::Final { block, proof });
+    }
+
+    // ---- time ----------------------------------------------------------------------------------------------------
+
+    /// Runs until `done`, at most `ms`; says whether it got there.
+    pub(crate) fn run(&mut self, ms: u64, mut done: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now + ms;
+        loop {
+            if done(self) {
+                return true;
+            }
+            let wakes = self.members.iter().enumerate().filter_map(|(at, member)| {
+                let wake = member.machine.as_ref()?.wake_at()?;
+                Some((wake.0.saturating_sub(member.skew), at))
+            });
+            let wake = wakes.min();
+            let event = self.queue.first_key_value().map(|(key, _)| *key);
+            let next = match (event, wake) {
+                (Some((at, _)), Some((wake, _))) => at.min(wake),
+                (Some((at, _)), None) | (None, Some((at, _))) => at,
+                (None, None) => return done(self),
+            };
+            if next > end {
+                self.now = end;
+                return done(self);
+            }
+            self.now = next.max(self.now);
+            match (event, wake) {
+                (Some(key), _) if key.0 <= next => {
+                    let event = self.queue.remove(&key).unwrap();
+                    self.happen(event);
+                }
+                (_, Some((_, member))) => self.step(member, Input::Tick),
+                (_, None) => {}
+            }
+        }
+    }
+
+    /// Runs for so long.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        self.run(ms, |_| false);
+    }
+
+    /// Runs until `done`.
+    pub(crate) fn until(&mut self, ms: u64, what: &str, done: impl FnMut(&Self) -> bool) {
+        let from = self.now;
+        let there = self.run(ms, done);
+        assert!(there, "seed {}: {what} within {ms} ms of {}: {}", self.seed, from - START, self.story());
+    }
+
+    /// Where everybody stands.
+    pub(crate) fn story(&self) -> String {
+        let mut out = format!("\n  consensus: view {} final {}", self.consensus.view, self.consensus.final_height());
+        for (at, member) in self.members.iter().enumerate() {
+            let Some(machine) = &member.machine else {
+                out += &format!("\n  m{at} is down");
+                continue;
+            };
+            let (held, _) = machine.pending();
+            out += &format!("\n  m{at} final {} opened {} holds {held}", machine.last_final(), machine.opened());
+            out += &format!(" rejects {:?}", member.rejects.iter().rev().take(3).collect::<Vec<_>>());
+        }
+        out
+    }
+
+    /// Until every running member has opened `slot`.
+    pub(crate) fn open(&mut self, slot: u64) {
+        self.until(slot * 4_000 + 20_000, "all open the slot", |w| {
+            w.members.iter().all(|m| m.machine.as_ref().is_none_or(|machine| machine.opened() >= Slot(slot)))
+        });
+    }
+
+    /// Until all of these are executed everywhere.
+    pub(crate) fn executed(&mut self, hashes: &[Hash]) {
+        self.until(60_000, "all envelopes are executed", |w| {
+            w.members.iter().filter_map(|m| m.machine.as_ref()).all(|machine| {
+                hashes.iter().all(|hash| matches!(machine.status(hash), types::wire::Status::Executed { .. }))
+            })
+        });
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Deliver { to, from, channel, bytes } => self.step(to, Input::Message { channel, from, bytes }),
+            Event::Job { member, life, job } => {
+                if self.members[member].life == life {
+                    self.step(member, Input::Done(Box::new(job.run())));
+                }
+            }
+            Event::Executed { member, life, slot, result } => {
+                if self.members[member].life == life {
+                    self.step(member, Input::Executed { slot, result });
+                }
+            }
+            Event::Input { member, life, input } => {
+                if self.members[member].life == life {
+                    self.step(member, input);
+                }
+            }
+            Event::Submit { member, ticket, envelope } => {
+                self.step(member, Input::Submit { ticket, envelope: Box::new(envelope.as_ref().clone()) });
+            }
+            Event::Restart { member } => self.start(member),
+            Event::ViewStart { view } => self.view_start(view),
+            Event::ViewEnd { view } => self.view_end(view),
+        }
+    }
+
+    pub(crate) fn step(&mut self, at: usize, input: Input) {
+        let now = self.clock(at);
+        let Some(machine) = self.members[at].machine.as_mut() else { return };
+        let effects = match machine.step(now, input) {
+            Ok(effects) => effects,
+            Err(halt) => panic!("seed {}: m{at} halts at {}: {halt}", self.seed, self.now - START),
+        };
+        let wake = machine.wake_at();
+        assert!(wake.is_none_or(|wake| wake > now), "seed {}: m{at} wants to be called at once again", self.seed);
+        let (last, first): (Vec<_>, Vec<_>) = effects.into_iter().partition(self.postponed);
+        for effect in first.into_iter().chain(last) {
+            let member = &mut self.members[at];
+            if let Some(left) = member.crash_in.as_mut() {
+                if *left == 0 {
+                    let down = member.down_ms;
+                    self.crash(at);
+                    self.after(down, Event::Restart { member: at });
+                    return;
+                }
+                *left -= 1;
+            }
+            self.members[at].effects += 1;
+            self.effect(at, effect);
+        }
+    }
+
+    // ---- crashes -------------------------------------------------------------------------------------------------
+
+    /// Power loss at a member.
+    pub(crate) fn crash(&mut self, at: usize) {
+        let keep = self.rng.below(2) == 0;
+        let member = &mut self.members[at];
+        member.machine = None;
+        member.life += 1;
+        member.crashes += 1;
+        member.crash_in = None;
+        member.disk.crash(keep);
+        member.told.clear();
+    }
+
+    /// Starts a member from its disk.
+    pub(crate) fn start(&mut self, at: usize) {
+        if self.members[at].machine.is_some() {
+            return;
+        }
+        let draw = self.rng.next();
+        let (resume, executor) = self.members[at].disk.resume(self.net);
+        let setup = self.net.setup(at, draw);
+        let secrets = Arc::clone(&self.net.secrets[at]);
+        let machine = Sequencer::new(setup, secrets, self.net.signer(at), resume, self.clock(at));
+        self.members[at].machine = Some(machine);
+        self.members[at].executor = executor;
+        self.step(at, Input::Tick);
+        self.redeliver(at);
+    }
+
+    // ---- effects -------------------------------------------------------------------------------------------------
+
+    fn effect(&mut self, at: usize, effect: Effect) {
+        match effect {
+            Effect::Persist(record) => self.persist(at, record),
+            Effect::Send { channel, to, bytes } => self.send(at, channel, to, bytes),
+            Effect::Reply { ticket, answer } => self.reply(at, ticket, answer),
+            Effect::Built { ticket, block } => {
+                self.built.insert(ticket, block.clone());
+                self.on_built(at, ticket, block);
+            }
+            Effect::Checked { ticket, verdict } => {
+                self.checked.insert(ticket, verdict);
+                self.on_checked(at, ticket, verdict);
+            }
+            Effect::Ack(slot) => {
+                assert!(self.members[at].disk.slot >= slot, "SEQ-1: acknowledged before it is durable");
+                self.consensus.ack(at, slot);
+            }
+            Effect::Run(job) => {
+                let (delay, life) = (self.delay(), self.members[at].life);
+                self.after(delay, Event::Job { member: at, life, job });
+            }
+            Effect::Execute { slot, time_ms, beacon, units } => {
+                let registry = &self.net.registry;
+                let prepared: Vec<_> = units
+                    .iter()
+                    .map(|u| OpenedUnit { hash: u.hash, message: u.message.as_deref(), gas_class: u.gas_class })
+                    .map(|u| prepare(&u, registry))
+                    .collect();
+                let member = &mut self.members[at];
+                member.executor.order(&SlotEnv { slot, time_ms, beacon }, &prepared);
+                let result = Box::new(member.executor.close());
+                let life = member.life;
+                let delay = self.delay();
+                self.after(delay, Event::Executed { member: at, life, slot, result });
+            }
+            Effect::Publish { slot, note } => {
+                let member = &mut self.members[at];
+                let verified = checkpoint::verify_checkpoint(&self.net.policy, note.as_bytes()).unwrap();
+                assert_eq!(verified.head, member.disk.commits[&slot].0, "the published head is the close head");
+                member.notes.insert(slot, note);
+            }
+            Effect::Event(event) => {
+                let durable = match &event {
+                    Told::Final { slot, .. } => member_slot(&self.members[at]) >= *slot,
+                    _ => true,
+                };
+                assert!(durable, "SEQ-1: told before it is durable");
+                self.members[at].told.push(event);
+            }
+            Effect::Phase { slot, phase } => self.members[at].phases.push((slot, phase)),
+            Effect::Reject { from, reason, what } => self.members[at].rejects.push((from, reason, what)),
+        }
+    }
+
+    fn persist(&mut self, at: usize, record: Record) {
+        let (net, seed) = (self.net, self.seed);
+        let member = &mut self.members[at];
+        match &record {
+            Record::Items(items) => {
+                for (hash, _) in items {
+                    member.stored.entry(*hash).or_insert(member.effects);
+                }
+            }
+            Record::List { slot, bytes } => {
+                let machine = member.machine.as_ref().unwrap();
+                assert_eq!(machine.opened().next(), *slot, "SEQ-4: a list before the slot before is opened");
+                let first = member.lists.entry(*slot).or_insert_with(|| bytes.clone());
+                assert_eq!(first, bytes, "SEQ-1: m{at} signs a second list for slot {slot}");
+            }
+            Record::Opened { .. } => {}
+            Record::Commit(commit) => {
+                let close = commit.entries.iter().find_map(|entry| match kind(entry) {
+                    Kind::Close { header, .. } => Some(crypto::ids::block_digest(&header)),
+                    _ => None,
+                });
+                let digest = close.expect("a commit has a CLOSE");
+                assert_eq!(
+                    Some(digest),
+                    self.consensus.final_digest(commit.slot),
+                    "SEQ-2: final is what consensus says"
+                );
+                let first = member.shares.entry(commit.slot).or_insert_with(|| commit.share_message.clone());
+                assert_eq!(*first, commit.share_message, "SEQ-1: m{at} signs a second share message");
+                if let Some(when) = member.voted.get(&digest) {
+                    for hash in units(&commit.entries) {
+                        assert!(member.stored[&hash] < *when, "voted for what was not stored");
+                    }
+                }
+            }
+        }
+        let commit = matches!(record, Record::Commit(_));
+        member.disk.persist(record);
+        if commit {
+            // the WAL forgets what is live no more
+            let machine = member.machine.as_ref().unwrap();
+            member.disk.items.retain(|(hash, _)| machine.is_live(hash));
+        }
+        let entries = &member.disk.entries;
+        let common = entries.len().min(self.log.len());
+        let from = common.saturating_sub(64).max(net.genesis_entries.len());
+        assert!(entries[from..common] == self.log[from..common], "SEQ-3, seed {seed}: m{at} writes another log");
+        let more = entries[common..].to_vec();
+        self.log.extend(more);
+    }
+
+    fn send(&mut self, at: usize, channel: Channel, to: To, bytes: Vec<u8>) {
+        let member = &self.members[at];
+        match channel {
+            Channel::Lists => {
+                let list = wire::list(&bytes);
+                assert_eq!(member.disk.list, Some((list.slot, bytes.clone())), "SEQ-1: a list that is not durable");
+            }
+            Channel::Shares => {
+                let header = wire::share(&bytes).header;
+                assert_eq!(member.disk.share.as_ref(), Some(&bytes), "SEQ-1: a share message that is not durable");
+                assert_eq!(header.slot, member.disk.slot, "SEQ-2: shares of the last final slot only");
+                assert_eq!(
+                    Some(header.digest),
+                    self.consensus.final_digest(header.slot),
+                    "SEQ-2: for the final digest"
+                );
+                assert_eq!(header.head, member.disk.commits[&header.slot].0, "the close head is cosigned");
+            }
+            Channel::Items | Channel::Fetch => {}
+        }
+        for peer in self.net.members() {
+            let meant = match to {
+                To::All => peer != at,
+                To::One(one) => id(peer) == one && peer != at,
+            };
+            if !meant {
+                continue;
+            }
+            let passing = Passing { now: self.now, from: at, to: peer, channel, bytes: &bytes };
+            let (bytes, late) = match (self.filter)(&passing) {
+                Fate::Arrives => (bytes.clone(), None),
+                Fate::Lost => continue,
+                Fate::Changed(bytes) => (bytes, None),
+                Fate::Late(ms) => (bytes.clone(), Some(ms)),
+            };
+            let delay = late.unwrap_or_else(|| self.delay());
+            self.after(delay, Event::Deliver { to: peer, from: id(at), channel, bytes });
+        }
+    }
+
+    fn reply(&mut self, at: usize, ticket: Ticket, answer: Result<String, Refusal>) {
+        let (member, hash) = self.submitted[&ticket];
+        assert_eq!(member, at);
+        if let Ok(note) = &answer {
+            let name = checkpoint::receipt_name(self.net.policy.origin(), id(at));
+            let key = self.net.network.genesis.members[at].receipt;
+            let receipt = tlog::receipt::verify(note.as_bytes(), &key, &name).unwrap();
+            assert_eq!(receipt.item, hash);
+            let durable = &self.members[at].disk.items;
+            let stored = durable.iter().any(|(stored, record)| *stored == hash && record.receipt == *note);
+            assert!(stored, "SEQ-1: a receipt that is not durable");
+            let first = self.receipts.entry((hash, at)).or_insert_with(|| note.clone());
+            assert_eq!(first, note, "the same item gets the same receipt");
+        }
+        let before = self.replies.insert(ticket, answer);
+        assert!(before.is_none(), "two answers to one submission");
+    }
+
+    /// Notes a vote: everything in the set is durable by now.
+    pub(crate) fn vote(&mut self, at: usize, digest: Hash) {
+        let member = &mut self.members[at];
+        member.voted.insert(digest, member.effects);
+    }
+
+    // ---- what is left --------------------------------------------------------------------------------------------
+
+    /// An auditor reads one member's log and its proofs of finality.
+    pub(crate) fn audit(&self, at: usize) {
+        let disk = &self.members[at].disk;
+        let mut replay = Replay::new(&self.net.anchor, Checks::ALL).unwrap();
+        let ends: BTreeMap<u64, Slot> = disk.commits.iter().map(|(slot, (head, _))| (head.size, *slot)).collect();
+        for (index, entry) in (0u64..).zip(&disk.entries) {
+            replay.entry(index, entry);
+            if let Some(slot) = ends.get(&(index + 1)) {
+                replay.finality(&codec::decode(&disk.commits[slot].1, 1 << 20).unwrap());
+            }
+        }
+        assert_eq!(replay.findings(), [], "seed {}: m{at}", self.seed);
+        assert_eq!(replay.finalities(), u64::try_from(disk.commits.len()).unwrap());
+        assert_eq!(replay.slots(), disk.slot.0);
+    }
+
+    /// Envelope hashes of all sets so far.
+    pub(crate) fn included(&self) -> BTreeSet<Hash> {
+        units(&self.log).collect()
+    }
+
+    /// Every envelope for which somebody gave a receipt.
+    pub(crate) fn acknowledged(&self) -> BTreeSet<Hash> {
+        self.receipts.keys().map(|(hash, _)| *hash).collect()
+    }
+
+    /// Outcome of each unit, by hash, as this member saw it.
+    pub(crate) fn outcome(&self, at: usize, hash: &Hash) -> Option<Outcome> {
+        match self.machine(at).status(hash) {
+            types::wire::Status::Executed { outcome, .. } => Outcome::from_number(outcome),
+            _ => None,
+        }
+    }
+}
+
+fn member_slot(member: &Member) -> Slot {
+    member.disk.slot
+}
+
+pub(crate) fn kind(entry: &[u8]) -> Kind {
+    codec::decode::<Entry>(entry, limits::ENTRY_BYTES_MAX).unwrap().kind
+}
+
+fn units(entries: &[Vec<u8>]) -> impl Iterator<Item = Hash> {
+    entries.iter().filter_map(|entry| match kind(entry) {
+        Kind::Envelope { bytes, .. } => {
+            let envelope: Envelope = codec::decode(&bytes, limits::ENVELOPE_BYTES_MAX).unwrap();
+            Some(crypto::ids::hash_envelope(&envelope))
+        }
+        _ => None,
+    })
+}

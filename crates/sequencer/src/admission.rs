@@ -106,8 +106,12 @@ impl Sequencer {
         item.after.as_ref()?;
         let after = &item.envelope.signed.header.after;
         let known: Vec<_> = after.iter().filter_map(|unit| self.payer_of(unit)).collect();
-        let needed = self.wanted.contains_key(&item.hash) || self.flights.get(&item.hash).is_some_and(|f| f.forced);
-        if known.len() < after.len() && needed { None } else { Some(known) }
+        if known.len() < after.len() && self.needed(&item.hash) { None } else { Some(known) }
+    }
+
+    /// A block waits for it, or has waited.
+    fn needed(&self, hash: &Hash) -> bool {
+        self.wanted.contains_key(hash) || self.flights.get(hash).is_some_and(|f| f.forced)
     }
 
     /// Envelopes that another member took from its clients.
@@ -165,9 +169,13 @@ impl Sequencer {
             return;
         }
         let (mut items, mut later) = (Vec::new(), VecDeque::new());
-        while let Some(mut item) = self.queue.pop_front() {
-            // a named unit that is itself on its way goes first
+        // what a block waits for goes before what clients send
+        let mut queue: Vec<AdmitItem> = core::mem::take(&mut self.queue).into();
+        queue.sort_by_key(|item| !(item.after.is_none() || self.needed(&item.hash)));
+        for mut item in queue {
+            // a named unit that is itself on its way goes first, unless a block waits
             let waits = item.after.is_some()
+                && !self.needed(&item.hash)
                 && item.envelope.signed.header.after.iter().any(|unit| self.flights.contains_key(unit));
             if waits || items.len() >= limits::ADMIT_BATCH_MAX {
                 later.push_back(item);

@@ -233,6 +233,8 @@ impl Sequencer {
         self.refused_shares.retain(|(s, _)| *s >= slot);
         self.derived.clear();
         self.extra.clear();
+        // whoever still lacks something asks anew
+        self.wanted.clear();
         let recent = Slot(slot.0.saturating_sub(RECENT_SLOTS));
         self.recent.retain(|s, _| *s > recent);
         self.recent_openings.retain(|s, _| *s > recent);

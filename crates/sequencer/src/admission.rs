@@ -374,17 +374,18 @@ impl Sequencer {
         self.relay.push_back(bytes);
     }
 
-    /// After a final block: own receipted envelopes that had two slots' time and are still pending go out again.
+    /// After a final block: own receipted envelopes that had two slots' time and are still pending go out again, some in
+    /// every slot and each in its turn.
     pub(crate) fn relay_again(&mut self, now: Timestamp) {
         let old = Timestamp(now.0.saturating_sub(self.setup.timings.slot.saturating_mul(2)));
-        let late: Vec<Vec<u8>> = self
-            .pool
-            .iter()
-            .filter(|held| held.receipt.is_some() && held.arrived < old)
-            .take(RELAY_AGAIN_MAX)
-            .map(|held| held.bytes.clone())
-            .collect();
-        for bytes in late {
+        let late = self.pool.iter().filter(|held| held.receipt.is_some() && held.arrived < old);
+        let mut late: Vec<Hash> = late.map(|held| held.hash).collect();
+        let next = late.partition_point(|hash| *hash <= self.relayed_to);
+        late.rotate_left(next);
+        late.truncate(RELAY_AGAIN_MAX);
+        for hash in late {
+            let Some(bytes) = self.pool.get(&hash).map(|held| held.bytes.clone()) else { continue };
+            self.relayed_to = hash;
             self.relay_later(now, bytes);
         }
     }

@@ -349,6 +349,8 @@ pub struct Sequencer {
     pub(crate) parked: Vec<Parked>,
     pub(crate) relay: VecDeque<Vec<u8>>,
     pub(crate) relay_since: Timestamp,
+    /// The last envelope that was relayed again.
+    pub(crate) relayed_to: Hash,
     pub(crate) broadcast_at: Timestamp,
     pub(crate) wanted: BTreeMap<Hash, Timestamp>,
     pub(crate) receipt_seq: u64,
@@ -407,6 +409,7 @@ impl Sequencer {
             parked: Vec::new(),
             relay: VecDeque::new(),
             relay_since: now,
+            relayed_to: Hash::ZERO,
             broadcast_at: now,
             wanted: BTreeMap::new(),
             receipt_seq: now.0.saturating_mul(1 << 10),

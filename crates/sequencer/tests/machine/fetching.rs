@@ -284,7 +284,7 @@ fn bad_envelopes_in_a_relay_spoil_nothing_for_the_good_ones() {
     let (good, envelope) = net.envelope(&Order::new(4, 0, Inside::Junk));
     let (forged, mut other) = net.envelope(&Order::new(5, 0, Inside::Junk));
     other.ciphertext[250] ^= 1;
-    let (stranger, unknown) = net.envelope(&Order::new(44, 0, Inside::Junk));
+    let (stranger, unknown) = net.envelope(&Order::new(400, 0, Inside::Junk));
     let (gap, ahead) = net.envelope(&Order::new(6, 3, Inside::Junk));
     let relay = Items {
         envelopes: vec![
@@ -306,5 +306,70 @@ fn bad_envelopes_in_a_relay_spoil_nothing_for_the_good_ones() {
     world.executed(&[good]);
     for hash in [forged, stranger, gap] {
         assert!(!world.included().contains(&hash));
+    }
+}
+
+#[test]
+fn seq_1_every_receipted_envelope_is_relayed_again_in_turn() {
+    // All relays are lost for good: a hundred envelopes stay with one member, who tries all of them, not always the same.
+    let net = Net::four();
+    let mut world = World::new(net, 23);
+    let relayed = Rc::new(RefCell::new(std::collections::BTreeSet::new()));
+    let seen = Rc::clone(&relayed);
+    let late = world.now + 3_000;
+    world.filter = Box::new(move |passing| {
+        if passing.channel != Channel::Items {
+            return Fate::Arrives;
+        }
+        if passing.now > late {
+            let items: Items = codec::decode(passing.bytes, 1 << 20).unwrap();
+            seen.borrow_mut().extend(items.envelopes);
+        }
+        Fate::Lost
+    });
+    for nonce in 0..5 {
+        for wallet in 0..20 {
+            world.submit(0, &net.envelope(&Order::new(wallet, nonce, Inside::Junk)).1);
+        }
+    }
+    world.open(14);
+    assert_eq!((world.acknowledged().len(), relayed.borrow().len()), (100, 100));
+}
+
+#[test]
+fn f_members_that_are_down_delay_nobody_for_good() {
+    for (net, down, seed) in [(Net::four(), vec![2], 24), (Net::seven(), vec![0, 5], 25)] {
+        let mut world = World::new(net, seed);
+        down.iter().for_each(|member| world.crash(*member));
+        let hashes: Vec<Hash> = (0..6)
+            .map(|wallet| {
+                let (hash, envelope) = net.envelope(&Order::new(wallet, 0, Inside::Junk));
+                world.submit([1, 3][wallet % 2], &envelope);
+                hash
+            })
+            .collect();
+        world.executed(&hashes);
+        world.open(6);
+        down.iter().for_each(|member| world.start(*member));
+        world.executed(&hashes);
+        world.audit(down[0]);
+    }
+}
+
+#[test]
+fn a_clock_that_is_wrong_delays_only_its_own_blocks() {
+    for (skew, seed) in [(0, 26), (4_000, 27)] {
+        let net = Net::four();
+        let mut world = World::idle(net, seed);
+        // everybody else is two seconds ahead, or behind
+        (0..4).for_each(|member| world.members[member].skew = 2_000 + u64::try_from(member).unwrap());
+        world.members[3].skew = skew;
+        world.begin();
+        let hashes = submit(&mut world, net, 1);
+        world.open(6);
+        world.executed(&hashes);
+        let refused = world.consensus.refused.iter().filter(|(_, _, r)| *r != sequencer::Refused::EmptyLate);
+        assert_eq!(refused.count(), 0);
+        world.audit(3);
     }
 }

@@ -1,8 +1,9 @@
 // Goal: SEQ-5. Method: an honest block is changed in one place, signed again where its author could sign, and a member that
 // has everything is asked; what is invalid is refused twice, what only waits for something is never refused.
 use crate::common::{Fate, Inside, Net, Order, World, id, wire};
-use crypto::{ids, merkle};
+use crypto::merkle;
 use sequencer::{At, Channel, Refused, Ticket};
+use std::{cell::RefCell, rc::Rc};
 use types::{Block, Epoch, Hash, Leaf, ListSet, ListText, MemberId, MemberList, SetRef, SignedList, Slot, codec};
 
 /// A network after some slots, an honest block that is not voted on yet, its parent and context.
@@ -319,11 +320,9 @@ fn seq_5_missing_envelopes_and_openings_are_waited_for() {
     world.audit(1);
 }
 
-#[test]
-fn seq_5_a_listed_envelope_that_nobody_serves_yet_keeps_the_verdict_pending() {
-    let net = Net::four();
-    let mut scene = scene(net, 47);
-    // two members list an envelope that member 1 does not have; one of them serves it later
+/// An envelope that only the test holds, and the honest block as if members 2 and 3 had listed it.
+fn with_an_absent_envelope(scene: &Scene) -> (Hash, types::Envelope, Block) {
+    let net = scene.world.net;
     let (hash, envelope) = net.envelope(&Order::new(12, 0, Inside::Junk));
     let prices = auction_rules::Prices { byte: 16, gas: 1 };
     let header = &envelope.signed.header;
@@ -340,6 +339,13 @@ fn seq_5_a_listed_envelope_that_nobody_serves_yet_keeps_the_verdict_pending() {
     set.sort_unstable();
     let mut block = scene.with(&lists);
     block.header.set = merkle::set_ref(&set);
+    (hash, envelope, block)
+}
+
+#[test]
+fn seq_5_a_listed_envelope_that_nobody_serves_yet_keeps_the_verdict_pending() {
+    let mut scene = scene(Net::four(), 47);
+    let (hash, envelope, block) = with_an_absent_envelope(&scene);
     let ticket = scene.ask(1, &block);
     scene.world.pass(2_000);
     assert_eq!(scene.world.checked.get(&ticket), None);
@@ -348,6 +354,50 @@ fn seq_5_a_listed_envelope_that_nobody_serves_yet_keeps_the_verdict_pending() {
     scene.world.pass(100);
     assert_eq!(scene.world.checked.get(&ticket), Some(&Ok(())));
     assert!(scene.world.members[1].disk.items.iter().any(|(stored, _)| *stored == hash), "stored before the vote");
-    assert_eq!(ids::hash_envelope(&envelope), hash);
     assert_eq!(scene.at.leader, id(0));
+}
+
+#[test]
+fn seq_5_what_no_block_needs_any_more_is_not_asked_for_any_more() {
+    let mut scene = scene(Net::four(), 48);
+    let (_, _, block) = with_an_absent_envelope(&scene);
+    scene.ask(1, &block);
+    scene.world.pass(500);
+    let asked = Rc::new(RefCell::new(0));
+    let counter = Rc::clone(&asked);
+    scene.world.filter = Box::new(move |passing| {
+        if passing.channel == Channel::Fetch && passing.from == 1 {
+            *counter.borrow_mut() += 1;
+        }
+        Fate::Arrives
+    });
+    scene.world.pass(500);
+    assert!(*asked.borrow() >= 4, "while the check is pending, it asks");
+    // another block is final at that height
+    scene.world.go_on();
+    let next = scene.slot().0 + 1;
+    scene.world.open(next);
+    *asked.borrow_mut() = 0;
+    scene.world.open(next + 4);
+    assert_eq!(*asked.borrow(), 0);
+}
+
+#[test]
+fn seq_5_what_a_verdict_waits_for_is_admitted_before_what_clients_send() {
+    let net = Net::four();
+    let mut scene = scene(net, 49);
+    let (_, envelope, block) = with_an_absent_envelope(&scene);
+    let ticket = scene.ask(1, &block);
+    scene.world.pass(20);
+    let crowd: Vec<Ticket> =
+        (20..290).map(|payer| scene.world.submit(1, &net.envelope(&Order::new(payer, 0, Inside::Junk)).1)).collect();
+    let bytes = codec::encode(&wire::Fetch::Items(vec![codec::encode(&envelope)]));
+    scene.world.inject(3, 1, Channel::Fetch, bytes);
+    scene.world.until(2_000, "the verdict", |w| w.checked.contains_key(&ticket));
+    assert_eq!(scene.world.checked[&ticket], Ok(()));
+    let answered = crowd.iter().filter(|ticket| scene.world.replies.contains_key(ticket)).count();
+    // the first is admitted alone, then a batch of 128
+    assert!(answered <= 129, "{answered} of {} came before it", crowd.len());
+    scene.world.pass(500);
+    assert!(crowd.iter().all(|ticket| scene.world.replies.contains_key(ticket)));
 }

@@ -107,7 +107,7 @@ fn every_bad_submission_gets_its_refusal() {
         ("below the base fee", changed(&|h| h.max_fee = Amount::new(base / 8).unwrap()), Reason::FeeTooLow),
         ("more than there is", changed(&|h| h.max_fee = Amount::new(1 << 90).unwrap()), Reason::InsufficientBalance),
         ("after unknown", changed(&|h| h.after = vec![Hash([1; 32])]), Reason::AfterUnknown),
-        ("no account", net.envelope(&order(40)).1, Reason::UnknownAccount),
+        ("no account", net.envelope(&order(400)).1, Reason::UnknownAccount),
     ];
     let honest = net.envelope(&order(5)).1;
     let mut signed_by_another = honest.clone();

@@ -28,6 +28,8 @@ pub(crate) const CHAIN: ChainId = ChainId(901);
 pub(crate) const SLOT_MS: u64 = 500;
 /// Wallets with money on the ledger and on the rollup.
 pub(crate) const WALLETS: usize = 20;
+/// Wallets with money on the ledger.
+pub(crate) const PAYERS: usize = 300;
 const SEED: [u8; 32] = [0x5e; 32];
 
 /// A network: its genesis, its members' keys.
@@ -88,8 +90,8 @@ impl Net {
         let addresses: Vec<Address> = (0..WALLETS).map(|at| wallet(at).address()).collect();
         let (rollup, spec) = genesis::demo(CHAIN, Fork::Cancun, 1_700_000_000, &addresses);
         let amount = Amount::new(1_000_000_000_000_000_000).unwrap();
-        let balance = |address: &Address| Balance { address: *address, balance: amount, bond: Amount::ZERO };
-        let mut balances: Vec<Balance> = addresses.iter().map(balance).collect();
+        let balance = |address: Address| Balance { address, balance: amount, bond: Amount::ZERO };
+        let mut balances: Vec<Balance> = (0..PAYERS).map(|at| wallet(at).address()).map(balance).collect();
         balances.sort_by_key(|b| b.address);
         let slot_ms = params.slot_ms;
         let genesis =
@@ -160,7 +162,7 @@ pub(crate) fn id(member: usize) -> MemberId {
     MemberId(u16::try_from(member).unwrap())
 }
 
-/// The key of a wallet; beyond [`WALLETS`] it has no account.
+/// The key of a wallet; beyond [`PAYERS`] it has no account.
 pub(crate) fn wallet(at: usize) -> EthKey {
     let bytes = hash::t256("wallet", &[&SEED, &u64::try_from(at).unwrap().to_le_bytes()]).0;
     EthKey::from_bytes(Zeroizing::new(bytes)).unwrap()

@@ -139,7 +139,7 @@ impl Sequencer {
         if !(everyone || patient && by.len() >= self.setup.quorum()) {
             return None;
         }
-        let set = lists::join(&by.values().collect::<Vec<_>>(), self.setup.quorum());
+        let set = lists::join(&by.values().collect::<Vec<_>>(), self.setup.quorum(), self.setup.listed());
         let derived = self.derive(now, slot, &set, None)?;
         Some(Some(self.block(now, build, set, &derived)))
     }

@@ -1,7 +1,7 @@
 //! Lists: their signed text, the union that a block carries, and how often each leaf is listed.
 use crate::Refused;
 use crypto::merkle;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{
     BlockHeader, Hash, Leaf, ListSet, ListText, MemberId, MemberList, Params, Rank, SetRef, SignedList, SizeClass,
     Slot, codec, limits,
@@ -84,17 +84,20 @@ pub(crate) fn leaves_of(set: &ListSet, list: &MemberList) -> Vec<Leaf> {
     set.leaves.iter().enumerate().filter(|(i, _)| bit(&list.bits, *i)).map(|(_, leaf)| *leaf).collect()
 }
 
-/// Joins lists into what a block carries. A list with more than [`limits::LIST_EXTRAS_MAX`] leaves that no other has
-/// is left out as long as `quorum` remain (engine.md section 4).
-pub(crate) fn join(lists: &[&SignedList], quorum: usize) -> ListSet {
+/// Joins lists into what a block carries. A list with more than [`limits::LIST_EXTRAS_MAX`] leaves that fewer than
+/// `listed` members have is left out as long as `quorum` remain (engine.md section 4): f bad members in concert make a
+/// block no longer than one alone.
+pub(crate) fn join(lists: &[&SignedList], quorum: usize, listed: usize) -> ListSet {
+    let mut having: BTreeMap<&Leaf, usize> = BTreeMap::new();
+    for leaf in lists.iter().flat_map(|list| &list.leaves) {
+        let count = having.entry(leaf).or_default();
+        *count = count.saturating_add(1);
+    }
     let mut kept: Vec<&SignedList> = lists.to_vec();
     for list in lists {
-        if kept.len() <= quorum {
-            break;
-        }
-        let others: BTreeSet<&Leaf> = kept.iter().filter(|l| l.member != list.member).flat_map(|l| &l.leaves).collect();
-        let extras = list.leaves.iter().filter(|leaf| !others.contains(leaf)).count();
-        if extras > limits::LIST_EXTRAS_MAX {
+        let few = |leaf: &&Leaf| having.get(leaf).is_none_or(|count| *count < listed);
+        let extras = list.leaves.iter().filter(few).count();
+        if kept.len() > quorum && extras > limits::LIST_EXTRAS_MAX {
             kept.retain(|l| l.member != list.member);
         }
     }
@@ -170,4 +173,54 @@ pub(crate) fn verify_all(
         }
     }
     set.members.iter().try_for_each(|m| caps(params, &leaves_of(set, m), m.cut.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    // Goal: a proposer leaves out lists that only make blocks long, and no more lists than it may. Method: seven lists of
+    // which some name what nobody else has, alone and in concert.
+    use super::*;
+
+    fn leaf(of: u8, at: u16) -> Leaf {
+        let mut hash = [of; 32];
+        hash[..2].copy_from_slice(&at.to_be_bytes());
+        Leaf::Envelope { hash: Hash(hash), fee_per_byte: 1, size: 0, gas: 0 }
+    }
+
+    /// Ten leaves that all have, and `extras` of a kind.
+    fn list(member: u16, kind: u8, extras: u16) -> SignedList {
+        let mut leaves: Vec<Leaf> = (0..10).map(|at| leaf(0, at)).collect();
+        leaves.extend((0..extras).map(|at| leaf(kind, at)));
+        leaves.sort_unstable();
+        let sig = types::Signature([0; 64]);
+        SignedList { slot: Slot(1), member: MemberId(member), cut: None, leaves, sig }
+    }
+
+    fn joined(lists: &[SignedList]) -> (Vec<u16>, usize) {
+        let set = join(&lists.iter().collect::<Vec<_>>(), 5, 3);
+        assert_eq!(shape(&set), Ok(()));
+        for member in &set.members {
+            let own = lists.iter().find(|l| l.member == member.member).map(|l| l.leaves.clone());
+            assert_eq!(Some(leaves_of(&set, member)), own);
+        }
+        (set.members.iter().map(|m| m.member.0).collect(), set.leaves.len())
+    }
+
+    #[test]
+    fn lists_full_of_what_too_few_have_are_left_out() {
+        let honest: Vec<SignedList> = (0..5).map(|member| list(member, 0, 0)).collect();
+        let with = |bad: &[SignedList]| joined(&[honest.as_slice(), bad].concat());
+        assert_eq!(with(&[]), (vec![0, 1, 2, 3, 4], 10));
+        assert_eq!(with(&[list(5, 5, 512), list(6, 6, 0)]), (vec![0, 1, 2, 3, 4, 5, 6], 522));
+        assert_eq!(with(&[list(5, 5, 513), list(6, 6, 600)]), (vec![0, 1, 2, 3, 4], 10));
+        assert_eq!(with(&[list(5, 5, 600), list(6, 5, 600)]), (vec![0, 1, 2, 3, 4], 10), "in concert");
+        // a quorum stays, whatever it names
+        let mut two_down = honest[..3].to_vec();
+        two_down.extend([list(5, 5, 600), list(6, 6, 600)]);
+        assert_eq!(joined(&two_down), (vec![0, 1, 2, 5, 6], 1_210));
+        // what f + 1 have is no extra
+        let mut many = honest[..4].to_vec();
+        many.extend([list(4, 9, 600), list(5, 9, 600), list(6, 9, 600)]);
+        assert_eq!(joined(&many), (vec![0, 1, 2, 3, 4, 5, 6], 610));
+    }
 }

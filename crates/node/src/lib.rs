@@ -33,7 +33,6 @@ mod mailbox;
 pub mod member;
 pub mod metrics;
 pub mod pool;
-mod recent;
 mod source;
 pub mod submit;
 

@@ -11,7 +11,6 @@ use crate::{
     http, init,
     metrics::{MemberMetrics, Metrics},
     pool::Pool,
-    recent::Recent,
 };
 use consensus::{EngineConfig, EngineError, EngineHandle, TcpConfig, Timeouts};
 use crypto::{
@@ -21,7 +20,7 @@ use crypto::{
 use execution::{Executor, Registry};
 use ingress::{Inbound, IngressError, Server, ServerConfig};
 use keygen::files::{ShareFile, Unlock};
-use sequencer::{Placed, Resume, Secrets, Sequencer, Setup, SignKeys, Timings, Unopened};
+use sequencer::{Placed, Recent, Resume, Secrets, Sequencer, Setup, SignKeys, Timings, Unopened};
 use std::{
     io,
     net::SocketAddr,
@@ -327,7 +326,7 @@ fn recover(network: &NetworkFiles, disk: &mut Disk) -> Result<(Resume, Executor)
             .into_iter()
             .map(|(hash, p)| (hash, Placed { slot: p.slot, index: p.index, outcome: p.outcome }))
             .collect(),
-        recent: recent.slots(),
+        recent,
         share_message: saved.share_message,
         own_list: saved.own_list,
         cosigned_at: saved.cosigned_at,

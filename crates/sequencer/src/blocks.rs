@@ -165,7 +165,7 @@ impl Sequencer {
         block
     }
 
-    /// Recomputes what lists give, or asks for the envelopes that are missing.
+    /// Recomputes what lists give, or asks for the envelopes that are missing: of what is left out the header is enough.
     pub(crate) fn derive(
         &mut self,
         now: Timestamp,
@@ -174,15 +174,23 @@ impl Sequencer {
         ask: Option<MemberId>,
     ) -> Option<Derived> {
         let result = derive::derive(set, self.setup.listed(), &self.ledger, &self.setup.params, slot, |hash| {
-            self.held(hash).map(|held| self.offer(&held.envelope.signed.header, held.terms.clone(), slot))
+            self.header_of(hash).map(|header| self.offer(header, Terms::of(*hash, header), slot))
         });
-        match result {
-            Ok(derived) => Some(derived),
-            Err(missing) => {
-                self.want(now, &missing, ask);
-                None
+        let absent = |derived: &Derived| -> Vec<Hash> {
+            derived.selection.set.iter().filter(|hash| self.held(hash).is_none()).copied().collect()
+        };
+        let missing = match result {
+            Ok(derived) => {
+                let absent = absent(&derived);
+                if absent.is_empty() {
+                    return Some(derived);
+                }
+                absent
             }
-        }
+            Err(missing) => missing,
+        };
+        self.want(now, &missing, ask);
+        None
     }
 
     fn offer(&self, header: &types::EnvelopeHeader, terms: Terms, slot: Slot) -> Offer {

@@ -4,9 +4,10 @@ use crate::{
     message::{FETCH_ITEMS_MAX, Fetch, OpeningSection},
     state::Sequencer,
 };
+use crypto::ids;
 use mempool::Held;
 use std::{collections::BTreeSet, sync::Arc};
-use types::{Envelope, Hash, MemberId, Timestamp, codec, limits, reason::Reason};
+use types::{Envelope, EnvelopeHeader, Hash, MemberId, SignedHeader, Timestamp, codec, limits, reason::Reason};
 
 /// Bytes of envelopes in one answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -15,6 +16,20 @@ impl Sequencer {
     /// An admitted envelope, wherever it is held.
     pub(crate) fn held(&self, hash: &Hash) -> Option<&Held> {
         self.pool.get(hash).or_else(|| self.extra.get(hash))
+    }
+
+    /// The header of a listed envelope, from the envelope or without it.
+    pub(crate) fn header_of(&self, hash: &Hash) -> Option<&EnvelopeHeader> {
+        let held = self.held(hash).map(|held| &held.envelope.signed);
+        held.or_else(|| self.heads.get(hash).map(|(signed, _)| signed)).map(|signed| &signed.header)
+    }
+
+    /// Signed header and hash of the ciphertext of a listed envelope.
+    pub(crate) fn head_of(&self, hash: &Hash) -> Option<(SignedHeader, Hash)> {
+        self.heads.get(hash).cloned().or_else(|| {
+            let envelope = &self.held(hash)?.envelope;
+            Some((envelope.signed.clone(), ids::ciphertext_hash(&envelope.ciphertext)))
+        })
     }
 
     /// Asks `ask` at once, everybody later.
@@ -91,6 +106,14 @@ impl Sequencer {
                 }
             }
             Ok(Fetch::Opening(section)) => self.on_opening(from, *section),
+            Ok(Fetch::Heads(heads)) => {
+                for (signed, ciphertext) in heads {
+                    let hash = ids::envelope_hash(&signed, &ciphertext);
+                    if self.wanted.contains_key(&hash) {
+                        self.heads.insert(hash, (signed, ciphertext));
+                    }
+                }
+            }
             Ok(Fetch::GetList(slot)) => {
                 if let Some((_, bytes)) = self.own_list.as_ref().filter(|(own, _)| *own == slot) {
                     let bytes = bytes.clone();
@@ -104,11 +127,14 @@ impl Sequencer {
     }
 
     fn serve_items(&mut self, to: MemberId, hashes: &[Hash]) {
-        let (mut items, mut size) = (Vec::new(), 0usize);
+        let (mut items, mut heads, mut size) = (Vec::new(), Vec::new(), 0usize);
         // one bounded answer to a request: who lacks more asks again
         let distinct: BTreeSet<&Hash> = hashes.iter().take(FETCH_ITEMS_MAX).collect();
         for hash in distinct {
-            let Some(envelope) = self.any_envelope(hash) else { continue };
+            let Some(envelope) = self.any_envelope(hash) else {
+                heads.extend(self.heads.get(hash).cloned());
+                continue;
+            };
             let bytes = codec::encode(&*envelope);
             size = size.saturating_add(bytes.len());
             items.push(bytes);
@@ -118,6 +144,10 @@ impl Sequencer {
         }
         if !items.is_empty() {
             let bytes = codec::encode(&Fetch::Items(items));
+            self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
+        }
+        if !heads.is_empty() {
+            let bytes = codec::encode(&Fetch::Heads(heads));
             self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
         }
     }

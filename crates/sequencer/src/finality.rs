@@ -2,7 +2,7 @@
 use crate::{
     derive::Derived,
     effect::{Channel, Commit, Effect, Phase, Record, RevealItem, To},
-    release,
+    recent, release,
     reveal::{self, Received},
     section::{self, PartA},
     sign,
@@ -91,6 +91,7 @@ impl Sequencer {
             return Err(Halt::Fork);
         }
         let left_heads = self.left_heads_of(derived.as_ref())?;
+        self.keep_heads(derived.as_ref());
         let mut entries = if derived.is_some() { self.settle_executed()? } else { Vec::new() };
         let terms: Vec<Terms> = derived.as_ref().map_or(Vec::new(), |d| d.set.clone());
         self.ledger.close(&self.setup.params, slot, &terms).map_err(Halt::Ledger)?;
@@ -163,19 +164,31 @@ impl Sequencer {
     /// Everything that the section needs of what the lists name is held.
     fn holds_all(&self, derived: &Derived) -> bool {
         let heads = section::heads_wanted(derived, &self.left_heads);
-        derived.selection.set.iter().chain(&heads).all(|hash| self.held(hash).is_some())
+        derived.selection.set.iter().all(|hash| self.held(hash).is_some())
+            && heads.iter().all(|hash| self.header_of(hash).is_some())
     }
 
     fn left_heads_of(&mut self, derived: Option<&Derived>) -> Result<Vec<(Hash, SignedHeader, Hash)>, Halt> {
         let Some(derived) = derived else { return Ok(Vec::new()) };
         let mut heads = Vec::new();
         for hash in section::heads_wanted(derived, &self.left_heads) {
-            let held = self.held(&hash).ok_or(Halt::Sequence)?;
-            let ciphertext = crypto::ids::ciphertext_hash(&held.envelope.ciphertext);
-            heads.push((hash, held.envelope.signed.clone(), ciphertext));
+            let (signed, ciphertext) = self.head_of(&hash).ok_or(Halt::Sequence)?;
+            heads.push((hash, signed, ciphertext));
         }
         self.left_heads.extend(heads.iter().map(|(hash, ..)| *hash));
         Ok(heads)
+    }
+
+    /// What is listed and left may be dropped by everybody before a member that lags comes to this block.
+    fn keep_heads(&mut self, derived: Option<&Derived>) {
+        for item in derived.into_iter().flat_map(|d| &d.left) {
+            let hash = item.leaf.hash();
+            if !self.heads.contains_key(&hash)
+                && let Some(head) = self.head_of(&hash)
+            {
+                self.heads.insert(hash, head);
+            }
+        }
     }
 
     /// Builds the one share message of the slot; SEQ-2.
@@ -245,6 +258,7 @@ impl Sequencer {
             let ledger = &self.ledger;
             self.included.retain(|hash, _| ledger.is_closed(hash));
         }
+        self.heads.retain(|_, (signed, _)| recent::is_kept(signed, slot));
         for (hash, reason) in self.pool.settle(&self.ledger, next) {
             self.dropped.insert(hash, (slot, reason.number()));
         }

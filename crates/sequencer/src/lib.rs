@@ -47,6 +47,7 @@ mod finality;
 mod lists;
 mod message;
 mod queries;
+mod recent;
 mod release;
 mod reveal;
 mod section;
@@ -58,11 +59,10 @@ pub use effect::{
     AdmitItem, At, Channel, Commit, Effect, ExecUnit, Input, ItemRecord, Job, JobResult, Phase, Record, RevealItem,
     RevealWork, Revealed, Ticket, To, Verdict,
 };
+pub use recent::Recent;
 pub use section::genesis as genesis_section;
 pub use sign::SignKeys;
-pub use state::{
-    Halt, Placed, RECENT_SLOTS, RecentSlot, Refused, Resume, Secrets, Sequencer, Setup, Timings, Unopened,
-};
+pub use state::{Halt, Placed, Refused, Resume, Secrets, Sequencer, Setup, Timings, Unopened};
 
 use types::Timestamp;
 

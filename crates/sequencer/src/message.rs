@@ -1,6 +1,6 @@
 //! What members send each other on our channels, besides lists and share messages.
 use serde::{Deserialize, Serialize};
-use types::{G2Bytes, Hash, Opening, Slot};
+use types::{G2Bytes, Hash, Opening, SignedHeader, Slot};
 
 /// Channel `Items`: envelopes that the sender took from clients, as codec bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub(crate) enum Fetch {
     Opening(Box<OpeningSection>),
     /// Send me your list for this slot.
     GetList(Slot),
+    /// Signed header and hash of the ciphertext of listed envelopes that no set will hold: all that a block needs of them.
+    Heads(Vec<(SignedHeader, Hash)>),
 }
 
 /// Part B of a section in short form.

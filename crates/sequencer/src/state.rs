@@ -5,6 +5,7 @@ use crate::{
     derive::Derived,
     effect::{AdmitItem, Effect, ItemRecord, RevealItem, Ticket},
     message::OpeningSection,
+    recent::Recent,
     reveal::{self, Received},
     sign::SignKeys,
 };
@@ -18,7 +19,7 @@ use std::{
 use tlog::{Tree, checkpoint::Policy};
 use types::{
     Address, Block, BlockHeader, Envelope, FinalityProof, Hash, Head, MemberId, MemberRecord, Nonce, Params,
-    SignedList, Slot, SlotResult, Timestamp,
+    SignedHeader, SignedList, Slot, SlotResult, Timestamp,
 };
 
 /// What a member is, besides its secrets.
@@ -212,8 +213,8 @@ pub struct Resume {
     pub included: BTreeMap<Hash, (Address, Nonce)>,
     /// Place of included envelopes: slot, and index once opened.
     pub placed: Vec<(Hash, Placed)>,
-    /// The newest slots of the log, for members that lag: after a crash of all, some may be a slot ahead of others.
-    pub recent: Vec<RecentSlot>,
+    /// For members that lag: after a crash of all, some may be a slot ahead of others.
+    pub recent: Recent,
     /// Own share message for `last`, as sent.
     pub share_message: Option<Vec<u8>>,
     /// Own last signed list: slot and bytes.
@@ -222,17 +223,6 @@ pub struct Resume {
     pub cosigned_at: u64,
     /// Envelopes of the WAL, in its order.
     pub items: Vec<ItemRecord>,
-}
-
-/// A slot that other members may ask for.
-#[derive(Clone, Debug)]
-pub struct RecentSlot {
-    /// Slot.
-    pub slot: Slot,
-    /// S_h, ascending by hash.
-    pub units: Vec<(Hash, Arc<Envelope>)>,
-    /// Threshold signature, and openings in the order of S_h, once opened.
-    pub opening: Option<(types::G2Bytes, Vec<types::Opening>)>,
 }
 
 /// A final set that the log does not open yet.
@@ -343,6 +333,8 @@ pub struct Sequencer {
     pub(crate) placed: BTreeMap<Hash, Placed>,
     pub(crate) dropped: BTreeMap<Hash, (Slot, u16)>,
     pub(crate) left_heads: BTreeSet<Hash>,
+    /// Signed header and hash of the ciphertext of envelopes that were listed and left, until they are long expired.
+    pub(crate) heads: BTreeMap<Hash, (SignedHeader, Hash)>,
     pub(crate) queue: VecDeque<AdmitItem>,
     pub(crate) admitting: bool,
     pub(crate) flights: BTreeMap<Hash, Flight>,
@@ -369,7 +361,7 @@ pub(crate) const POOL_BYTES_MAX: usize = 64 << 20;
 impl Sequencer {
     /// A member that continues from `resume` at `now`.
     #[must_use]
-    pub fn new(setup: Setup, secrets: Arc<Secrets>, signer: SignKeys, resume: Resume, now: Timestamp) -> Self {
+    pub fn new(setup: Setup, secrets: Arc<Secrets>, signer: SignKeys, mut resume: Resume, now: Timestamp) -> Self {
         let digest = crypto::ids::block_digest(&resume.last);
         let slot = resume.last.height;
         let opened = if resume.unopened.is_some() { slot.prev() } else { slot };
@@ -403,6 +395,7 @@ impl Sequencer {
             placed: resume.placed.into_iter().collect(),
             dropped: BTreeMap::new(),
             left_heads: resume.left_heads,
+            heads: resume.recent.take_heads(),
             queue: VecDeque::new(),
             admitting: false,
             flights: BTreeMap::new(),
@@ -424,10 +417,10 @@ impl Sequencer {
             reveal::place(&mut machine.placed, &order, &result);
             machine.unexecuted.insert(slot, Unexecuted { order, result: Some(result) });
         }
-        for RecentSlot { slot, units, opening } in resume.recent {
+        for (slot, units, opening) in resume.recent.slots() {
             machine.recent.insert(slot, units);
-            if let Some((sig, openings)) = opening {
-                machine.recent_openings.insert(slot, OpeningSection { slot, sig, openings });
+            if let Some(opening) = opening {
+                machine.recent_openings.insert(slot, opening);
             }
         }
         if let Some(unopened) = resume.unopened {

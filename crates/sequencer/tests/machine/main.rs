@@ -13,6 +13,7 @@
 )]
 
 mod agreement;
+mod chaos;
 mod common;
 mod empties;
 mod fetching;

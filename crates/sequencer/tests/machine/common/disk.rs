@@ -1,11 +1,10 @@
 //! A member's disk as data: what `Persist` made durable, and what a restart finds.
 use crate::common::net::Net;
-use crate::common::world::kind;
 use execution::Executor;
-use sequencer::{ItemRecord, Placed, RecentSlot, Record, Resume, Unopened};
+use sequencer::{ItemRecord, Placed, Recent, Record, Resume, Unopened};
 use std::{collections::BTreeMap, sync::Arc};
 use tlog::Tree;
-use types::{Block, Envelope, Hash, Head, Kind, Slot, codec, limits};
+use types::{Block, Hash, Head, Slot};
 use verifier::{Checks, Replay};
 
 #[derive(Clone)]
@@ -81,7 +80,9 @@ impl Disk {
     /// As `node` recovers.
     pub(crate) fn resume(&self, net: &Net) -> (Resume, Executor) {
         let mut replay = Replay::new(&net.anchor, Checks::TRUSTED).unwrap();
+        let mut recent = Recent::default();
         for (index, entry) in (0..).zip(&self.entries) {
+            recent.entry(entry);
             replay.entry(index, entry);
             assert_eq!(replay.findings(), [], "a member's own log");
         }
@@ -102,46 +103,12 @@ impl Disk {
             placed: placed
                 .map(|(hash, p)| (hash, Placed { slot: p.slot, index: p.index, outcome: p.outcome }))
                 .collect(),
-            recent: self.recent(),
+            recent,
             share_message: self.share.clone(),
             own_list: self.list.clone(),
             cosigned_at: self.cosigned_at,
             items: self.items.iter().map(|(_, record)| record.clone()).collect(),
         };
         (resume, state.executor)
-    }
-
-    /// Envelopes and openings of every slot.
-    fn recent(&self) -> Vec<RecentSlot> {
-        let mut all: BTreeMap<Slot, RecentSlot> = BTreeMap::new();
-        let (mut sigs, mut perms) = (BTreeMap::new(), BTreeMap::new());
-        for entry in &self.entries {
-            match kind(entry) {
-                Kind::Close { slot, .. } => {
-                    all.insert(slot, RecentSlot { slot, units: Vec::new(), opening: None });
-                }
-                Kind::Envelope { slot, bytes } => {
-                    let envelope: Envelope = codec::decode(&bytes, limits::ENVELOPE_BYTES_MAX).unwrap();
-                    let hash = crypto::ids::hash_envelope(&envelope);
-                    all.get_mut(&slot).unwrap().units.push((hash, Arc::new(envelope)));
-                }
-                Kind::Beacon { slot, sig } => drop(sigs.insert(slot, sig)),
-                Kind::Order { slot, perm, .. } => {
-                    // a slot without units has no OPENED
-                    if perm.is_empty() {
-                        all.get_mut(&slot).unwrap().opening = Some((sigs[&slot], Vec::new()));
-                    }
-                    perms.insert(slot, perm);
-                }
-                Kind::Opened { slot, openings, .. } => {
-                    let mut by_unit: Vec<_> = perms[&slot].iter().zip(openings).collect();
-                    by_unit.sort_by_key(|(unit, _)| **unit);
-                    let openings = by_unit.into_iter().map(|(_, opening)| opening).collect();
-                    all.get_mut(&slot).unwrap().opening = Some((sigs[&slot], openings));
-                }
-                _ => {}
-            }
-        }
-        all.into_values().collect()
     }
 }

@@ -3,7 +3,8 @@ use crate::common::net::{Net, id};
 use crypto::{hash, ids, merkle, tdh2::SharePoint};
 use serde::{Deserialize, Serialize};
 use types::{
-    G2Bytes, Hash, Leaf, ListText, Opening, Rank, ShareChunk, ShareForm, ShareMessage, SignedList, Slot, codec, tag,
+    G2Bytes, Hash, Leaf, ListText, Opening, Rank, ShareChunk, ShareForm, ShareMessage, SignedHeader, SignedList, Slot,
+    codec, tag,
 };
 
 /// Channel `Items`.
@@ -20,6 +21,7 @@ pub(crate) enum Fetch {
     GetOpening(Slot),
     Opening(Box<OpeningSection>),
     GetList(Slot),
+    Heads(Vec<(SignedHeader, Hash)>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

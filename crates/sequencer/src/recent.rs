@@ -1,0 +1,88 @@
+//! What members that lag may ask for, read back from the log: the newest slots, and headers of what was left out.
+use crate::{message::OpeningSection, state::RECENT_SLOTS};
+use crypto::ids;
+use std::{collections::BTreeMap, sync::Arc};
+use types::{Entry, Envelope, G2Bytes, Hash, Kind, LeftHeadItem, Opening, SignedHeader, Slot, codec, limits};
+
+#[derive(Debug, Default)]
+struct Parts {
+    units: Vec<(Hash, Arc<Envelope>)>,
+    sig: Option<G2Bytes>,
+    perm: Vec<u16>,
+    /// In the order of L_h.
+    openings: Vec<Opening>,
+}
+
+/// Reads entries in log order and keeps the newest slots. The entries were checked by the replay beside it.
+#[derive(Debug, Default)]
+pub struct Recent {
+    slots: BTreeMap<Slot, Parts>,
+    heads: BTreeMap<Hash, (SignedHeader, Hash)>,
+}
+
+/// Whether a member that lags may, at `slot`, still come to a block whose lists name this envelope.
+pub(crate) fn is_kept(signed: &SignedHeader, slot: Slot) -> bool {
+    signed.header.expiry_slot.plus(RECENT_SLOTS) >= slot
+}
+
+impl Recent {
+    /// The next entry of the log.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other entries are of no use to a member that lags")]
+    pub fn entry(&mut self, bytes: &[u8]) {
+        let Ok(entry) = codec::decode::<Entry>(bytes, limits::ENTRY_BYTES_MAX) else { return };
+        let slot = entry.kind.slot();
+        match entry.kind {
+            Kind::Close { .. } => {
+                let oldest = Slot(slot.0.saturating_sub(RECENT_SLOTS));
+                self.slots.retain(|s, _| *s > oldest);
+                self.heads.retain(|_, (signed, _)| is_kept(signed, slot));
+                self.slots.insert(slot, Parts::default());
+            }
+            Kind::LeftHead { heads, .. } => {
+                for LeftHeadItem { signed, ciphertext } in heads {
+                    if let Ok(signed) = codec::decode::<SignedHeader>(&signed, limits::ENVELOPE_BYTES_MAX) {
+                        self.heads.insert(ids::envelope_hash(&signed, &ciphertext), (signed, ciphertext));
+                    }
+                }
+            }
+            Kind::Envelope { bytes, .. } => {
+                let envelope = codec::decode::<Envelope>(&bytes, limits::ENVELOPE_BYTES_MAX);
+                if let (Ok(envelope), Some(parts)) = (envelope, self.slots.get_mut(&slot)) {
+                    parts.units.push((ids::hash_envelope(&envelope), Arc::new(envelope)));
+                }
+            }
+            Kind::Beacon { sig, .. } => self.change(slot, |parts| parts.sig = Some(sig)),
+            Kind::Order { perm, .. } => self.change(slot, |parts| parts.perm = perm),
+            Kind::Opened { openings, .. } => self.change(slot, |parts| parts.openings.extend(openings)),
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, slot: Slot, change: impl FnOnce(&mut Parts)) {
+        if let Some(parts) = self.slots.get_mut(&slot) {
+            change(parts);
+        }
+    }
+
+    /// Headers of what was listed and left.
+    pub(crate) fn take_heads(&mut self) -> BTreeMap<Hash, (SignedHeader, Hash)> {
+        core::mem::take(&mut self.heads)
+    }
+
+    /// Envelopes of every slot, ascending by hash, and its opening once it is whole.
+    pub(crate) fn slots(self) -> impl Iterator<Item = (Slot, Vec<(Hash, Arc<Envelope>)>, Option<OpeningSection>)> {
+        self.slots.into_iter().map(|(slot, mut parts)| {
+            let opening = parts.opening(slot);
+            (slot, core::mem::take(&mut parts.units), opening)
+        })
+    }
+}
+
+impl Parts {
+    /// Openings in the order of S_h, when all are there.
+    fn opening(&self, slot: Slot) -> Option<OpeningSection> {
+        let by_unit: BTreeMap<u16, Opening> = self.perm.iter().copied().zip(self.openings.iter().copied()).collect();
+        let sig = self.sig.filter(|_| by_unit.len() == self.units.len())?;
+        Some(OpeningSection { slot, sig, openings: by_unit.into_values().collect() })
+    }
+}

@@ -33,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod adapter;
+mod any_app;
 mod app;
 mod block;
 mod config;

@@ -1,6 +1,7 @@
 //! A member over TCP: its own thread, runtime and storage directory.
 use crate::{
     EngineConfig, EngineError, MESSAGE_BYTES_MAX, Outbox, SlotApp,
+    any_app::AnyApp,
     config::{CHANNELS, Checked},
     validator::start,
 };
@@ -75,6 +76,7 @@ impl TcpConfig {
 }
 
 type Handshake = Cups<Sake<PrivateKey>, ChaCha20Poly1305>;
+type MakeApp = Box<dyn FnOnce(Outbox) -> AnyApp + Send>;
 type Shared = Arc<Mutex<Option<tokio::Context>>>;
 
 /// Takes the context out of the handle when the runtime ends, however it does: a context holds the storage directory.
@@ -147,6 +149,15 @@ pub fn start_tcp<A: SlotApp>(
     tcp: TcpConfig,
     cfg: EngineConfig,
     make_app: impl FnOnce(Outbox) -> A + Send + 'static,
+) -> Result<EngineHandle, EngineError> {
+    start_any(secret, tcp, cfg, Box::new(|outbox| AnyApp::new(make_app(outbox))))
+}
+
+fn start_any(
+    secret: Zeroizing<[u8; 32]>,
+    tcp: TcpConfig,
+    cfg: EngineConfig,
+    make_app: MakeApp,
 ) -> Result<EngineHandle, EngineError> {
     let checked = cfg.check(&secret)?;
     let peers = addresses(&checked, &tcp)?;

@@ -49,7 +49,7 @@ pub struct FinalBlock {
     /// The block.
     pub block: EngineBlock,
     /// The blocks above it up to the nearest certified one, each the parent of the next; empty if `block` itself is
-    /// certified. By the caller's rules these are empty blocks.
+    /// certified. Live, by the caller's rules, these are empty blocks; after a gap they may be any.
     pub link: Vec<Bytes>,
     /// View of the certified block (the last of `link`, or `block`).
     pub view: u64,

@@ -1,5 +1,5 @@
 //! Configuration, checked once before anything starts.
-use crate::{BlockCfg, EngineBlock, OpenFn};
+use crate::{BlockCfg, EngineBlock, Floor, OpenFn};
 use bytes::Bytes;
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_consensus::{
@@ -113,6 +113,10 @@ pub struct EngineConfig {
     pub open: OpenFn,
     /// The genesis block's bytes: height 0, accepted by `open`.
     pub genesis: Bytes,
+    /// Where to start instead of genesis, for a member that is far behind and knows the log up to there.
+    pub floor: Option<Floor>,
+    /// Whether this member votes: not after it lost its journal, for the rest of the epoch.
+    pub votes: bool,
     /// Largest block, bytes; at most [`limits::BLOCK_BYTES_MAX`]. Must never decrease while blocks are stored.
     pub block_max: u32,
 }
@@ -174,6 +178,9 @@ pub enum EngineError {
         /// Its height.
         height: u64,
     },
+    /// The floor's votes are no certificate.
+    #[error("the floor's votes are no certificate")]
+    Floor,
     /// A member without an address, or an address without a member.
     #[error("addresses do not match the members")]
     Addresses,

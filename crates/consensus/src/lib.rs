@@ -18,7 +18,7 @@
 //!
 //! Deliberately absent: what a block means, close times, shares, evidence; retries of our own messages (a send to an
 //! absent peer is lost, the protocol above repeats it); QUIC; more than one epoch (`EngineConfig::epoch` is 0, leaders
-//! come from one seed, the committee does not change); starting from a finalized floor.
+//! come from one seed, the committee does not change).
 //!
 //! Invariants that tests cite:
 //! * `ENG-1` members see one digest per height, and every height once per run, ascending.
@@ -29,7 +29,7 @@
 //! * `ENG-6` a [`types::MemberId`] is the rank of a consensus key in ascending byte order, here and in simplex.
 //!
 //! The engine's directory is *trusted*: it holds the vote journal. A member that lost it must not vote again in the
-//! epoch. It is never restored from a backup, and one process at a time may hold it.
+//! epoch: `EngineConfig::votes` is false then, and it verifies, serves and follows. It is never restored from a backup, and one process at a time may hold it.
 #![forbid(unsafe_code)]
 
 mod adapter;
@@ -38,6 +38,7 @@ mod app;
 mod block;
 mod config;
 mod finals;
+mod floor;
 mod outbox;
 mod tap;
 mod tcp;
@@ -46,6 +47,7 @@ mod validator;
 pub use app::{Ack, At, Channel, FinalBlock, SeenVote, SlotApp, Verdict, VoteKind};
 pub use block::{BlockCfg, BlockHead, EngineBlock, OpenFn};
 pub use config::{CHANNELS, EngineConfig, EngineError, MESSAGE_BYTES_MAX, QUOTAS, StorageError, Timeouts};
+pub use floor::Floor;
 pub use outbox::{Outbox, OutboxCounts, To};
 pub use tcp::{EngineHandle, TcpConfig, start_tcp};
 pub use validator::{Running, validator};

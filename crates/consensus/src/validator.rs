@@ -19,9 +19,7 @@ use commonware_consensus::{
     simplex::{self, ForwardPolicy, SkipBudget, SkipPolicy, elector::RoundRobin, scheme::ed25519::Scheme},
     types::{Epoch, FixedEpocher, ViewDelta},
 };
-use commonware_cryptography::{
-    Digested, Sha256, Signer as _, certificate::ConstantProvider, ed25519::PublicKey, sha256::Digest,
-};
+use commonware_cryptography::{Digested, Sha256, Signer as _, certificate::ConstantProvider, ed25519::PublicKey};
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{
@@ -103,7 +101,7 @@ impl Running {
 /// equal runs (ENG-2).
 ///
 /// # Security
-/// `secret` signs votes and handshakes. commonware's key type wipes its copies on drop; those on the stack and in
+/// `secret` signs handshakes, and votes if the configuration says so. commonware's key type wipes its copies on drop; those on the stack and in
 /// registers are not wiped. Two engines that vote with one secret, or one that lost its journal, are a double vote.
 ///
 /// # Errors
@@ -146,7 +144,14 @@ where
 {
     let Checked { secret, me, members, genesis, block, fetch } = checked;
     let public = secret.public_key();
-    let scheme = Scheme::signer(&cfg.vote_namespace(), members.clone(), secret).ok_or(EngineError::NotMember)?;
+    let namespace = cfg.vote_namespace();
+    let scheme = if cfg.votes {
+        Scheme::signer(&namespace, members.clone(), secret)
+    } else {
+        Scheme::member(&namespace, members.clone(), &public)
+    };
+    let scheme = scheme.ok_or(EngineError::NotMember)?;
+    let floor = cfg.floor.as_ref().map(|floor| floor.finalization(cfg.epoch, &scheme)).transpose()?;
     let mut counters = Vec::from(queue.register(&ctx));
     let app = make_app(outbox.clone());
     let pages = CacheRef::new(PAGE, PAGES);
@@ -187,6 +192,10 @@ where
     let blocks = prunable::Archive::init(ctx.child("blocks"), archive(&cfg.prefix, "blocks", block, &pages));
     let blocks = blocks.await.map_err(StorageError)?;
     let genesis_digest = crate::block::digest(&genesis.head.digest);
+    let start = match &floor {
+        Some(floor) => marshal::Start::Floor(floor.clone()),
+        None => marshal::Start::Genesis(Digested::precomputed(genesis, genesis_digest)),
+    };
     let (marshal_actor, marshal, _processed) = Box::pin(MarshalActor::<_, Standard<EngineBlock>, _, _, _, _, _>::init(
         ctx.child("marshal"),
         finalizations,
@@ -194,7 +203,7 @@ where
         marshal::Config {
             provider: ConstantProvider::<_, Epoch>::new(scheme.clone()),
             epocher: epocher(),
-            start: marshal::Start::Genesis(Digested::precomputed(genesis, genesis_digest)),
+            start,
             partition_prefix: format!("{}marshal", cfg.prefix),
             mailbox_size: MAILBOX,
             view_retention: CACHED_VIEWS,
@@ -227,7 +236,7 @@ where
             partition: format!("{}e{}-simplex", cfg.prefix, cfg.epoch),
             mailbox_size: MAILBOX,
             epoch: Epoch::new(cfg.epoch),
-            floor: simplex::Floor::<Scheme, Digest>::Genesis(genesis_digest),
+            floor: floor.map_or(simplex::Floor::Genesis(genesis_digest), simplex::Floor::Finalized),
             replay_buffer: REPLAY,
             write_buffer: VALUE_BUFFER,
             page_cache: pages,

@@ -18,7 +18,7 @@ use commonware_p2p::{
 use commonware_runtime::{Clock as _, Handle, Quota, Runner as _, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{NZU32, NZUsize, probability};
 use consensus::{
-    Ack, At, BlockCfg, BlockHead, Channel, EngineBlock, EngineConfig, EngineError, EngineHandle, FinalBlock,
+    Ack, At, BlockCfg, BlockHead, Channel, EngineBlock, EngineConfig, EngineError, EngineHandle, FinalBlock, Floor,
     MESSAGE_BYTES_MAX, Outbox, QUOTAS, SeenVote, SlotApp, TcpConfig, Timeouts, To, Verdict, VoteKind, start_tcp,
     validator,
 };
@@ -130,6 +130,8 @@ fn config(member: usize) -> EngineConfig {
         quotas: QUOTAS,
         open,
         genesis: bytes_of(genesis_header()),
+        floor: None,
+        votes: true,
         block_max: 1 << 20,
     }
 }
@@ -335,6 +337,15 @@ impl Sim {
     }
 
     async fn start(&mut self, member: usize, behaviour: Behaviour) {
+        self.start_with(member, behaviour, |cfg| cfg).await;
+    }
+
+    async fn start_with(
+        &mut self,
+        member: usize,
+        behaviour: Behaviour,
+        change: impl FnOnce(EngineConfig) -> EngineConfig,
+    ) {
         let control = self.oracle.control(public_keys()[member].clone());
         let mut channels = Vec::new();
         for channel in 0..10 {
@@ -342,7 +353,7 @@ impl Sim {
         }
         let net = channels.try_into().unwrap_or_else(|_| panic!("ten channels"));
         let (oracle, log) = (Oracle(control, self.oracle.manager()), self.logs[member].clone());
-        let cfg = EngineConfig { timeouts: self.timeouts, ..config(member) };
+        let cfg = change(EngineConfig { timeouts: self.timeouts, ..config(member) });
         let secret = Zeroizing::new(seeds()[member].0);
         let ctx = self.ctx.child("member").with_attribute("member", member);
         self.tasks[member] = Some(ctx.spawn(move |ctx| async move {
@@ -482,6 +493,57 @@ fn eng_1_a_member_that_crashes_comes_back_without_a_fork() {
         let leads =
             |from: u64| seen.finals.range(from..).any(|(_, f)| header_of(&f.block.bytes).proposer == MemberId(3));
         assert!(leads(others + 1), "and leads again");
+    });
+}
+
+#[test]
+fn eng_1_a_member_without_a_journal_starts_at_a_floor_and_does_not_vote() {
+    simulate(14, async |ctx| {
+        let mut sim = Sim::new(ctx, lan(), Timeouts::for_slot(500)).await;
+        for member in 0..3 {
+            sim.start(member, Behaviour::default()).await;
+        }
+        sim.run(10_000).await;
+        let final_block = sim.logs[0].seen().finals.values().rfind(|f| f.link.is_empty()).unwrap().clone();
+        let FinalBlock { block, view, parent_view, votes, .. } = final_block;
+        let height = block.head.height;
+        assert!(height > 20);
+        let floor = Floor { digest: block.head.digest, view, parent_view, votes };
+        sim.start_with(3, Behaviour::default(), |cfg| EngineConfig { floor: Some(floor), votes: false, ..cfg }).await;
+        sim.run(5_000).await;
+        sim.assert_agreement();
+        let others = sim.height(0);
+        assert!(others > height + 10 && sim.height(3) + 3 > others, "{} of {others}", sim.height(3));
+        assert!(sim.logs[3].seen().runs[0][0] >= height, "nothing below the floor is delivered");
+        let voted = |log: &Log| log.seen().votes.iter().any(|vote| vote.member == MemberId(3));
+        assert!(!sim.logs.iter().any(voted));
+        // with its journal of this run, and told to vote, it takes part again
+        sim.crash(3);
+        sim.start(3, Behaviour::default()).await;
+        sim.run(5_000).await;
+        sim.assert_agreement();
+        assert!(voted(&sim.logs[0]));
+    });
+}
+
+#[test]
+fn votes_that_are_no_certificate_are_no_floor() {
+    simulate(15, async |ctx| {
+        let mut sim = Sim::new(ctx, lan(), Timeouts::for_slot(500)).await;
+        let floor = Floor { digest: NETWORK, view: 4, parent_view: 3, votes: vec![] };
+        let control = sim.oracle.control(public_keys()[0].clone());
+        let mut channels = Vec::new();
+        for channel in 0..10 {
+            channels.push(control.register(channel, Quota::per_second(NZU32!(10_000))).await.unwrap());
+        }
+        let net = channels.try_into().unwrap_or_else(|_| panic!("ten channels"));
+        let cfg = EngineConfig { floor: Some(floor), ..config(0) };
+        let oracle = Oracle(control, sim.oracle.manager());
+        let log = std::mem::take(&mut sim.logs[0]);
+        let make_app = |outbox| App::start(&log, Behaviour::default(), outbox);
+        let secret = Zeroizing::new(seeds()[0].0);
+        let refused = validator(sim.ctx.child("engine"), secret, net, oracle, make_app, cfg).await;
+        assert!(matches!(refused, Err(EngineError::Floor)));
     });
 }
 

@@ -1,7 +1,7 @@
 //! Why a block is final, and the token that says so.
 //!
-//! A block is final when 2f + 1 members sent a `finalize` vote for it, or for a descendant that is linked to it through
-//! empty blocks only. [`verify`] rebuilds the signed bytes itself, checks the votes by ZIP 215 and is the only
+//! A block is final when 2f + 1 members sent a `finalize` vote for it or for a descendant: to a member that follows live
+//! that is the block itself or one above empty blocks, to one that catches up it may be any later one. [`verify`] rebuilds the signed bytes itself, checks the votes by ZIP 215 and is the only
 //! constructor of [`OrderFixed`], without which no share leaves (layout.md section 3).
 //!
 //! Signed bytes of a vote (engine.md section 3), all integers unsigned LEB128:
@@ -15,7 +15,7 @@
 //! | block digest (not in nullify) | 32 |
 use crate::{ed25519, ids::block_digest, merkle::set_ref};
 use alloc::vec::Vec;
-use types::{BlockHeader, Epoch, FinalityProof, Hash, MemberId, SetRef, Slot, tag};
+use types::{BlockHeader, Epoch, FinalityProof, Hash, MemberId, Slot, tag};
 
 /// Who votes in an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,9 +136,6 @@ pub enum FinalityError {
     /// A header does not follow the one before it.
     #[error("header {0} does not follow")]
     Link(Slot),
-    /// A header after the first is no empty block.
-    #[error("header {0} is no empty block")]
-    NotEmpty(Slot),
     /// Fewer votes than a quorum.
     #[error("{have} votes, need {need}")]
     Votes {
@@ -177,9 +174,6 @@ pub fn verify(committee: &Committee, proof: &FinalityProof, hashes: &SetHashes) 
         if header.parent != certified || header.height != parent.height.next() || header.view <= parent.view {
             return Err(FinalityError::Link(header.height));
         }
-        if !is_empty_block(header) {
-            return Err(FinalityError::NotEmpty(header.height));
-        }
         (parent, certified) = (header, block_digest(header));
     }
     check_votes(committee, quorum, proof, &certified)?;
@@ -202,12 +196,6 @@ fn in_committee(committee: &Committee, header: &BlockHeader) -> Result<(), Final
         return Err(FinalityError::Epoch);
     }
     Ok(())
-}
-
-/// An empty block fixes nothing: no lists, no reveal, every root that of nothing.
-fn is_empty_block(header: &BlockHeader) -> bool {
-    let refs = [header.lists, header.set, header.bids, header.objects, header.operations];
-    header.reveal.is_none() && refs.iter().all(|set| *set == SetRef::EMPTY)
 }
 
 fn check_votes(

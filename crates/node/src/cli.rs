@@ -167,21 +167,26 @@ async fn node(args: NodeArgs) -> Result<(), Failure> {
         metrics: crate::metrics::Metrics::install().map_err(|e| Failure::software(e.to_string()))?,
         observer: None,
     };
-    let member = member::Member::start(network, config, process).await?;
     let mut stop = std::pin::pin!(member::stop_requested());
     loop {
-        tokio::select! {
-            result = &mut stop => {
-                result.map_err(|e| Failure::software(e.to_string()))?;
-                break;
+        let member = member::Member::start(Arc::clone(&network), config.clone(), process.clone()).await?;
+        let asked = loop {
+            tokio::select! {
+                result = &mut stop => {
+                    result.map_err(|e| Failure::software(e.to_string()))?;
+                    break true;
+                }
+                () = tokio::time::sleep(std::time::Duration::from_millis(500)) => {
+                    if member.ended() { break false; }
+                }
             }
-            () = tokio::time::sleep(std::time::Duration::from_millis(500)) => {
-                if member.ended() { break; }
-            }
+        };
+        match member.stop().await {
+            // starting again is what catches up by the log
+            Err(member::MemberError::Driver(crate::driver::DriverError::Behind(_))) if !asked => {}
+            ended => return Ok(ended?),
         }
     }
-    member.stop().await?;
-    Ok(())
 }
 
 /// Threads for pure jobs: one per processor.

@@ -7,12 +7,15 @@
 //!  opened  kept with the next commit; rebuilt from members after a crash
 //!  publish heads/, then log/checkpoint
 //! ```
+//!
+//! What a member must not forget is that it may have signed something: a folder without `state.redb` belongs to a new
+//! member only if the mark of a new member, which `init` leaves, is still there. Else its disk was lost.
 //! Trust: every error ends the member. Nothing is tried again after a failed fsync.
 use crate::{
     entropy::{NoEntropy, Source},
     files,
 };
-use sequencer::{Commit, ItemRecord};
+use sequencer::{Commit, ItemRecord, Rejoin};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -23,8 +26,8 @@ use store::{
     state::{Lock, State, StateError},
     wal::{Wal, WalError},
 };
-use tlog::tiles::Tile;
-use types::{Epoch, Hash, Slot, codec};
+use tlog::{Tree, tiles::Tile};
+use types::{Epoch, FinalityProof, Hash, Slot, Timestamp, codec};
 
 /// Why the disk cannot be used any more.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,14 @@ pub enum DiskError {
     /// No randomness for the WAL's salt.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
+    /// A file or folder cannot be looked at.
+    #[error("{path}: {source}")]
+    Look {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The WAL segment size is out of range.
     #[error("wal_segment_bytes is out of range")]
     SegmentSize,
@@ -76,6 +87,17 @@ pub(crate) struct Disk {
     opened: Slot,
 }
 
+/// The engine's folder: its votes are in it.
+pub(crate) const ENGINE: &str = "engine";
+/// Stands in a member's folder from its making to its first start.
+pub(crate) const NEW_MEMBER: &str = "new-member";
+/// When this member found that its disk was gone.
+const LOST_AT: &str = "lost-at";
+/// Whether the engine has run here.
+const VOTED: &str = "voted";
+/// The epoch in which this member must not vote: its vote journal is gone.
+const MUTE_IN: &str = "mute-in";
+
 /// Two places, by turns: the message of the last committed slot is still there while the next commit is under way.
 fn share_key(slot: Slot) -> &'static str {
     if slot.0.is_multiple_of(2) { "share-message-even" } else { "share-message-odd" }
@@ -84,10 +106,20 @@ fn share_key(slot: Slot) -> &'static str {
 const ITEM_BYTES_MAX: usize = 80_000;
 
 impl Disk {
-    pub(crate) fn open(folder: &Path, wal_segment_bytes: u64) -> Result<Self, DiskError> {
+    pub(crate) fn open(folder: &Path, wal_segment_bytes: u64, now: Timestamp) -> Result<Self, DiskError> {
         let lock = durable::lock_dir(folder)?;
         let state = State::open(&folder.join("state.redb"))?;
         let locked = state.lock()?;
+        let mark = folder.join(NEW_MEMBER);
+        let known = locked.is_some() || state.value::<Timestamp>(LOST_AT)?.is_some();
+        if !known && !exists(&mark)? {
+            state.put(LOST_AT, &now)?;
+            tracing::error!(folder = %folder.display(), "disk.lost: what this member signed before is unknown");
+        }
+        let voted = state.value::<bool>(VOTED)?.is_some() || state.value::<Timestamp>(LOST_AT)?.is_some();
+        if voted && !exists(&folder.join(ENGINE))? && state.value::<Epoch>(MUTE_IN)?.is_none() {
+            state.put(MUTE_IN, &Epoch(0))?;
+        }
         let log = LogDir::open(folder, locked.as_ref())?;
         let segment = u32::try_from(wal_segment_bytes).map_err(|_large| DiskError::SegmentSize)?;
         let mut salt = [0u8; 16];
@@ -118,7 +150,55 @@ impl Disk {
 
     /// The entries before the first section.
     pub(crate) fn genesis(&mut self, entries: &[Vec<u8>]) -> Result<(), DiskError> {
-        self.append(Slot(0), 0, entries)
+        self.append(Slot(0), 0, entries)?;
+        durable::remove(&self.folder.join(NEW_MEMBER))?;
+        Ok(durable::sync_dir(&self.folder)?)
+    }
+
+    /// Entries that a quorum has signed and this member had no part in, with the proofs of finality of their slots.
+    pub(crate) fn caught_up(
+        &mut self,
+        slot: Slot,
+        entries: &[Vec<u8>],
+        proofs: &BTreeMap<Slot, Vec<u8>>,
+    ) -> Result<(), DiskError> {
+        let proofs: Vec<_> =
+            proofs.iter().map(|(slot, bytes)| (finality_file(&self.folder, *slot), bytes.clone())).collect();
+        durable::write_batch(&finality_folder(&self.folder), &proofs)?;
+        self.opened = self.opened.max(slot.prev());
+        let cosigned_at = self.state.lock()?.map_or(0, |lock| lock.time);
+        self.append(slot, cosigned_at, entries)
+    }
+
+    /// The tree over all entries.
+    pub(crate) const fn tree(&self) -> &Tree {
+        self.log.tree()
+    }
+
+    /// The last slot for which this member signed a list.
+    pub(crate) fn last_list(&self) -> Result<Option<Slot>, DiskError> {
+        Ok(self.state.last_list()?)
+    }
+
+    /// What a member that lost its disk waits for.
+    pub(crate) fn rejoin(&self) -> Result<Option<Rejoin>, DiskError> {
+        Ok(self.state.value(LOST_AT)?.map(Rejoin::new))
+    }
+
+    /// Whether this member may vote; the engine starts now.
+    pub(crate) fn may_vote(&self) -> Result<bool, DiskError> {
+        durable::create_dir(&self.folder.join(ENGINE))?;
+        self.state.put(VOTED, &true)?;
+        Ok(self.state.value::<Epoch>(MUTE_IN)?.is_none())
+    }
+
+    /// The newest block that has votes of its own, up to `slot` and at most `back` slots before it.
+    pub(crate) fn voted_block(&self, slot: Slot, back: u64) -> Option<FinalityProof> {
+        let first = slot.0.saturating_sub(back).max(1);
+        (first..=slot.0).rev().find_map(|slot| {
+            let bytes = self.served().finality(Slot(slot))?;
+            codec::decode::<FinalityProof>(&bytes, FINALITY_BYTES_MAX).ok().filter(|proof| proof.headers.len() == 1)
+        })
     }
 
     fn append(&mut self, slot: Slot, time: u64, entries: &[Vec<u8>]) -> Result<(), DiskError> {
@@ -166,7 +246,9 @@ impl Disk {
     pub(crate) fn commit(&mut self, commit: &Commit) -> Result<(), DiskError> {
         // before the commit point: the block is delivered once, and its proof is what an auditor asks for
         durable::write(&finality_file(&self.folder, commit.slot), &commit.finality)?;
-        self.state.put(share_key(commit.slot), &(commit.slot, commit.share_message.clone()))?;
+        if !commit.share_message.is_empty() {
+            self.state.put(share_key(commit.slot), &(commit.slot, commit.share_message.clone()))?;
+        }
         self.append(commit.slot, commit.cosigned_at, &commit.entries)
     }
 
@@ -186,6 +268,13 @@ impl Disk {
         Served { folder: self.folder.clone(), log: self.log.reader() }
     }
 }
+
+fn exists(path: &Path) -> Result<bool, DiskError> {
+    path.try_exists().map_err(|source| DiskError::Look { path: path.to_path_buf(), source })
+}
+
+/// Longest proof of finality, bytes.
+const FINALITY_BYTES_MAX: usize = 1 << 20;
 
 fn finality_folder(folder: &Path) -> PathBuf {
     folder.join("finality")
@@ -218,6 +307,17 @@ impl Served {
     }
 
     pub(crate) fn finality(&self, slot: Slot) -> Option<Vec<u8>> {
-        files::read(&finality_file(&self.folder, slot), 1 << 20).ok()
+        files::read(&finality_file(&self.folder, slot), FINALITY_BYTES_MAX).ok()
+    }
+
+    /// The checkpoint that was published for a slot.
+    pub(crate) fn head(&self, slot: Slot) -> Option<Vec<u8>> {
+        match self.log.head_note(slot) {
+            Ok(note) => note.map(String::into_bytes),
+            Err(error) => {
+                tracing::error!(%error, "log.heads");
+                None
+            }
+        }
     }
 }

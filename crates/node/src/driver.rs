@@ -136,6 +136,9 @@ pub enum DriverError {
     /// The thread could not be started, or panicked.
     #[error("thread: {0}")]
     Thread(#[from] io::Error),
+    /// Peers have gone so far ahead that they no longer serve what following them block by block takes.
+    #[error("slot {0} is far ahead: catching up by the log")]
+    Behind(Slot),
     /// A thread of ours ended by itself.
     #[error("the {0} thread ended")]
     Lost(&'static str),
@@ -216,6 +219,9 @@ impl Driver {
             self.carry_out(effects)?;
             if stop {
                 return Ok(());
+            }
+            if let Some(slot) = self.machine.behind() {
+                return Err(DriverError::Behind(slot));
             }
         }
     }

@@ -8,6 +8,7 @@
 //! | `/lockstep/v1/rollup/<id>/genesis.json` | a rollup's genesis |
 //! | `/lockstep/v1/policy`, `?log=m<i>` | who must have signed a checkpoint |
 //! | `/lockstep/v1/finality/<slot>` | headers and votes that prove a block final, codec bytes |
+//! | `/lockstep/v1/head/<slot>` | the checkpoint that was published for a slot |
 //! | `/metrics`, `/healthz`, `/readyz` | Prometheus text, liveness, readiness |
 use crate::{disk::Served, files, metrics::Metrics};
 use axum::{
@@ -75,6 +76,7 @@ pub(crate) async fn serve(
         .route("/lockstep/v1/rollup/{id}/genesis.json", get(genesis))
         .route("/lockstep/v1/policy", get(policy))
         .route("/lockstep/v1/finality/{slot}", get(finality))
+        .route("/lockstep/v1/head/{slot}", get(head))
         .route("/metrics", get(prometheus))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -149,6 +151,10 @@ async fn tile(State(shared): App, UrlPath(path): UrlPath<String>) -> Response {
 
 async fn finality(State(shared): App, UrlPath(slot): UrlPath<u64>) -> Response {
     answer(read(shared, move |s| s.served.finality(types::Slot(slot))).await, "application/octet-stream", FOREVER)
+}
+
+async fn head(State(shared): App, UrlPath(slot): UrlPath<u64>) -> Response {
+    answer(read(shared, move |s| s.served.head(types::Slot(slot))).await, "text/plain; charset=utf-8", FOREVER)
 }
 
 async fn network(State(shared): App) -> Response {

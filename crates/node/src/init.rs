@@ -1,6 +1,7 @@
 //! Makes a network: member keys, a real key ceremony in process, rollup genesis files, opening balances.
 use crate::{
     config::NodeConfig,
+    disk::NEW_MEMBER,
     entropy::{NoEntropy, Source},
     files::{self, FilesError, Identity, NetworkFiles},
 };
@@ -124,6 +125,7 @@ pub fn init(plan: &Plan, folder: &Path) -> Result<NetworkFiles, InitError> {
         files::make_dir(&data)?;
         network.write(&data)?;
         identity.write(&data)?;
+        files::write(&data.join(NEW_MEMBER), b"This member has not run yet. Its first start removes this file.\n")?;
         let share = ShareFile {
             network: id,
             epoch: Epoch(0),

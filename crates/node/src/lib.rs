@@ -35,6 +35,7 @@ pub mod metrics;
 pub mod pool;
 mod source;
 pub mod submit;
+mod sync;
 
 pub use cli::{Failure, main};
 pub use driver::{DriverError, Observed};

@@ -2,7 +2,7 @@
 use crate::{
     clock, config,
     config::{ConfigError, NodeConfig},
-    disk::{Disk, DiskError},
+    disk::{Disk, DiskError, ENGINE},
     driver::{Driver, DriverError, Handle, Message, Observed, Waiting},
     engine::{self, EngineApp},
     entropy::{NoEntropy, Source},
@@ -11,8 +11,9 @@ use crate::{
     http, init,
     metrics::{MemberMetrics, Metrics},
     pool::Pool,
+    sync::{self, Peers, SyncError},
 };
-use consensus::{EngineConfig, EngineError, EngineHandle, TcpConfig, Timeouts};
+use consensus::{EngineConfig, EngineError, EngineHandle, Floor, TcpConfig, Timeouts};
 use crypto::{
     ed25519::SigningKey,
     keys::{BeaconShareKey, DecryptionShareKey, KeySet},
@@ -20,7 +21,7 @@ use crypto::{
 use execution::{Executor, Registry};
 use ingress::{Inbound, IngressError, Server, ServerConfig};
 use keygen::files::{ShareFile, Unlock};
-use sequencer::{Placed, Recent, Resume, Secrets, Sequencer, Setup, SignKeys, Timings, Unopened};
+use sequencer::{Placed, Recent, Rejoin, Resume, Secrets, Sequencer, Setup, SignKeys, Timings, Unopened};
 use std::{
     io,
     net::SocketAddr,
@@ -32,7 +33,7 @@ use std::{
 };
 use tlog::checkpoint::Policy;
 use tokio::sync::{broadcast, mpsc, watch};
-use types::{Block, MemberId, codec, limits, wire::Event};
+use types::{Block, FinalityProof, MemberId, codec, limits, wire::Event};
 use verifier::{Anchor, AnchorError, Checks, Finding, Replay};
 
 /// Why a member does not start, or ended by itself.
@@ -69,6 +70,9 @@ pub enum MemberError {
         /// What the replay found.
         finding: Finding,
     },
+    /// What peers have published cannot be taken over.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
@@ -162,8 +166,20 @@ impl Member {
         let policy = Policy::new(&network.network.genesis.origin, members, network.network.faults())?;
 
         let metrics = MemberMetrics::new(id);
-        let mut disk = Disk::open(&node.data, node.wal_segment_bytes)?;
-        let (resume, executor) = recover(&network, &mut disk)?;
+        let recovery = Recovery {
+            network: Arc::clone(&network),
+            me: id,
+            policy: policy.clone(),
+            peers: Peers::new(id, &network.network.addresses),
+        };
+        let (data, segment) = (node.data.clone(), node.wal_segment_bytes);
+        // reads, recomputes and waits for peers: not on the runtime's threads
+        let recovered = tokio::task::spawn_blocking(move || {
+            let disk = Disk::open(&data, segment, clock::now())?;
+            recovery.recover(disk)
+        });
+        let Recovered { disk, resume, executor, floor, votes } =
+            recovered.await.map_err(|_panic| DriverError::Panicked)??;
         let setup = setup(&network, id, &policy)?;
         let signer = SignKeys {
             receipt: SigningKey::from_seed(identity.receipt.clone()),
@@ -181,7 +197,7 @@ impl Member {
         let http_listener =
             http::bind(http_listen).await.map_err(|source| MemberError::Http { listen: http_listen, source })?;
         let ingress = ingress(quic_listen, identity.tls, &handle, events.clone(), metrics.clone()).await?;
-        let engine = start_engine(&network, &node, p2p_listen, identity.consensus, handle.clone())?;
+        let engine = start_engine(&network, &node, p2p_listen, identity.consensus, handle.clone(), (floor, votes))?;
         let outbox = engine.outbox.clone();
         let engine = Arc::new(Mutex::new(Some(engine)));
         let driver = Driver {
@@ -289,23 +305,74 @@ fn setup(network: &NetworkFiles, me: MemberId, policy: &Policy) -> Result<Setup,
     })
 }
 
-/// What a member knows from its disk: the log is replayed from genesis, state.redb and the WAL say the rest.
-fn recover(network: &NetworkFiles, disk: &mut Disk) -> Result<(Resume, Executor), MemberError> {
-    let anchor = Anchor::new(network.network.clone(), network.rollups.clone())?;
-    let mut recent = Recent::default();
-    let mut replay = Replay::new(&anchor, Checks::TRUSTED)?;
-    if disk.size() == 0 {
-        let entries = sequencer::genesis_section(&network.network, network.id, replay.ledger_root(), replay.states());
-        disk.genesis(&entries)?;
-    }
-    for index in 0..disk.size() {
-        let entry = disk.entry(index)?;
-        replay.entry(index, &entry);
-        recent.entry(&entry);
-        if let Some(finding) = replay.findings().first() {
-            return Err(MemberError::Log { finding: finding.clone() });
+/// Slots in which a block with votes of its own is looked for: an empty one above it has them else.
+const FLOOR_BACK: u64 = 256;
+
+/// What it takes to know where the network is.
+struct Recovery {
+    network: Arc<NetworkFiles>,
+    me: MemberId,
+    policy: Policy,
+    peers: Peers,
+}
+
+/// Where a member starts.
+struct Recovered {
+    disk: Disk,
+    resume: Resume,
+    executor: Executor,
+    floor: Option<Floor>,
+    votes: bool,
+}
+
+impl Recovery {
+    /// The log is replayed from genesis and then extended by what a quorum has published; state.redb and the WAL say
+    /// the rest.
+    fn recover(self, mut disk: Disk) -> Result<Recovered, MemberError> {
+        let network = &self.network;
+        let anchor = Anchor::new(network.network.clone(), network.rollups.clone())?;
+        let mut recent = Recent::default();
+        let mut replay = Replay::new(&anchor, Checks::TRUSTED)?;
+        let mut rejoin = disk.rejoin()?;
+        if disk.size() == 0 {
+            let entries =
+                sequencer::genesis_section(&network.network, network.id, replay.ledger_root(), replay.states());
+            disk.genesis(&entries)?;
         }
+        for index in 0..disk.size() {
+            let entry = disk.entry(index)?;
+            replay.entry(index, &entry);
+            recent.entry(&entry);
+            if let Some(finding) = replay.findings().first() {
+                return Err(MemberError::Log { finding: finding.clone() });
+            }
+            if let (Some(slot), Some(rejoin)) = (replay.take_closed(), rejoin.as_mut()) {
+                rejoin.block(slot, replay.last().time_ms);
+            }
+        }
+        let caught =
+            sync::catch_up(&self.peers, &self.policy, self.me, &mut disk, &mut replay, &mut recent, &mut rejoin)?;
+        let votes = disk.may_vote()?;
+        let far = caught.slots > 0 || !votes;
+        let floor = far.then(|| disk.voted_block(replay.slot(), FLOOR_BACK)).flatten().and_then(floor_of);
+        let (resume, executor) = resume(network, replay, recent, rejoin, &mut disk)?;
+        Ok(Recovered { disk, resume, executor, floor, votes })
     }
+}
+
+/// Where the engine starts when the log is ahead of it.
+fn floor_of(proof: FinalityProof) -> Option<Floor> {
+    let digest = crypto::ids::block_digest(proof.headers.first()?);
+    Some(Floor { digest, view: proof.view, parent_view: proof.parent_view, votes: proof.votes })
+}
+
+fn resume(
+    network: &NetworkFiles,
+    replay: Replay,
+    recent: Recent,
+    rejoin: Option<Rejoin>,
+    disk: &mut Disk,
+) -> Result<(Resume, Executor), MemberError> {
     let state = replay.end();
     let unopened = state.unopened.map(|units| Unopened {
         units: units.into_iter().map(|(hash, envelope)| (hash, Arc::new(envelope))).collect(),
@@ -327,6 +394,7 @@ fn recover(network: &NetworkFiles, disk: &mut Disk) -> Result<(Resume, Executor)
             .map(|(hash, p)| (hash, Placed { slot: p.slot, index: p.index, outcome: p.outcome }))
             .collect(),
         recent,
+        rejoin,
         share_message: saved.share_message,
         own_list: saved.own_list,
         cosigned_at: saved.cosigned_at,
@@ -361,13 +429,14 @@ fn start_engine(
     listen: SocketAddr,
     consensus: zeroize::Zeroizing<[u8; 32]>,
     driver: Handle,
+    (floor, votes): (Option<Floor>, bool),
 ) -> Result<EngineHandle, MemberError> {
     let genesis = &network.network.genesis;
     let mut peers = Vec::new();
     for address in &network.network.addresses {
         peers.push((address.member, config::listen("p2p", "", &address.p2p)?));
     }
-    let mut tcp = TcpConfig::devnet(listen, peers, node.data.join("engine"));
+    let mut tcp = TcpConfig::devnet(listen, peers, node.data.join(ENGINE));
     tcp.worker_threads = node.engine_threads;
     let timeouts = Timeouts::for_slot(genesis.params.slot_ms);
     let timings = Timings::for_slot(genesis.params.slot_ms);
@@ -382,6 +451,8 @@ fn start_engine(
         quotas: consensus::QUOTAS,
         open: engine::open,
         genesis: codec::encode(&Block::genesis(network.id)).into(),
+        floor,
+        votes,
         block_max: u32::try_from(limits::BLOCK_BYTES_MAX).unwrap_or(u32::MAX),
     };
     Ok(consensus::start_tcp(consensus, tcp, engine, move |_outbox| EngineApp::new(driver))?)

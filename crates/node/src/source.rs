@@ -1,10 +1,14 @@
 //! Where an audit reads from: a folder, or a member over HTTP.
 use crate::files::genesis_name;
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use tlog::tiles::Tile;
 use tokio::runtime::Handle;
@@ -43,19 +47,40 @@ pub(crate) enum SourceError {
 pub(crate) enum Source {
     /// A member's folder (with `log/`) or a mirror of what is served.
     Folder(PathBuf),
-    /// `http://host:port`, and the runtime that asks.
-    Http(String, Handle),
+    /// A member's address.
+    Http(Http),
 }
+
+/// `http://host:port`, its connections, and the runtime that asks.
+#[derive(Debug)]
+pub(crate) struct Http {
+    base: String,
+    client: Client<HttpConnector, Empty<bytes::Bytes>>,
+    runtime: Handle,
+}
+
+/// Until a connection stands.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// Until an answer is here: the largest is a bundle of 16 MiB.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 impl Source {
     pub(crate) fn open(text: &str) -> Result<Self, SourceError> {
         if text.starts_with("http://") {
-            return Ok(Self::Http(text.trim_end_matches('/').to_owned(), Handle::current()));
+            return Ok(Self::http(text));
         }
         if text.contains("://") {
             return Err(SourceError::Address(text.into()));
         }
         Ok(Self::folder(Path::new(text)))
+    }
+
+    /// An `http://` address. To be called inside a runtime; the answers are waited for on threads outside of it.
+    pub(crate) fn http(base: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_WITHIN));
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self::Http(Http { base: base.trim_end_matches('/').to_owned(), client, runtime: Handle::current() })
     }
 
     pub(crate) fn folder(path: &Path) -> Self {
@@ -64,28 +89,29 @@ impl Source {
 
     /// What is served under this path.
     pub(crate) fn get(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        self.bytes(path, limits::NETWORK_FILE_BYTES_MAX)
+        self.get_within(path, limits::NETWORK_FILE_BYTES_MAX)
     }
 
-    fn bytes(&self, path: &str, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
+    /// What is served under this path, of at most `max` bytes.
+    pub(crate) fn get_within(&self, path: &str, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
         match self {
             Self::Folder(folder) => {
                 let in_member = read(&folder.join("log").join(path), max)?;
                 if in_member.is_some() { Ok(in_member) } else { read(&folder.join(path), max) }
             }
-            Self::Http(base, handle) => handle.block_on(fetch(format!("{base}/{path}"), max)),
+            Self::Http(http) => http.runtime.block_on(fetch(&http.client, format!("{}/{path}", http.base), max)),
         }
     }
 
     /// A tile; a partial one may be cut from a wider one that has taken its place.
     pub(crate) fn tile(&self, tile: &Tile, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
-        let exact = self.bytes(&tile.to_string(), max)?;
-        if exact.is_some() || matches!(self, Self::Http(..)) {
+        let exact = self.get_within(&tile.to_string(), max)?;
+        if exact.is_some() || matches!(self, Self::Http(_)) {
             return Ok(exact);
         }
         for width in (tile.width().saturating_add(1))..=256 {
             let Some(wider) = Tile::new(tile.level(), tile.index(), width) else { continue };
-            if let Some(bytes) = self.bytes(&wider.to_string(), wider.bytes_max())? {
+            if let Some(bytes) = self.get_within(&wider.to_string(), wider.bytes_max())? {
                 return Ok(tile.cut(&bytes).ok().map(<[u8]>::to_vec));
             }
         }
@@ -113,7 +139,7 @@ impl Source {
                 return Ok(bytes);
             }
         }
-        self.bytes(served, max)
+        self.get_within(served, max)
     }
 }
 
@@ -131,16 +157,23 @@ fn read(path: &Path, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
     std::fs::read(path).map(Some).map_err(failed)
 }
 
-async fn fetch(url: String, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
+async fn fetch(
+    client: &Client<HttpConnector, Empty<bytes::Bytes>>,
+    url: String,
+    max: usize,
+) -> Result<Option<Vec<u8>>, SourceError> {
     let failed = |reason: String| SourceError::Http { url: url.clone(), reason };
     let uri = url.parse().map_err(|_uri| SourceError::Address(url.clone()))?;
-    let client: Client<_, Empty<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.get(uri).await.map_err(|error| failed(error.to_string()))?;
-    match answer.status().as_u16() {
-        200 => {}
-        404 => return Ok(None),
-        status => return Err(failed(format!("status {status}"))),
-    }
-    let body = Limited::new(answer.into_body(), max).collect().await;
-    body.map(|body| Some(body.to_bytes().to_vec())).map_err(|error| failed(error.to_string()))
+    let answer = async {
+        let answer = client.get(uri).await.map_err(|error| failed(error.to_string()))?;
+        match answer.status().as_u16() {
+            200 => {}
+            404 => return Ok(None),
+            status => return Err(failed(format!("status {status}"))),
+        }
+        let body = Limited::new(answer.into_body(), max).collect().await;
+        body.map(|body| Some(body.to_bytes().to_vec())).map_err(|error| failed(error.to_string()))
+    };
+    let within = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+    within.unwrap_or_else(|_late| Err(failed(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))))
 }

@@ -43,6 +43,10 @@ enum Parker {
 impl Sequencer {
     /// A client submits an envelope.
     pub(crate) fn submit(&mut self, now: Timestamp, ticket: Ticket, envelope: Box<Envelope>) {
+        if !self.may_list(self.list_from()) {
+            self.refuse(ticket, Reason::Busy, "this member has lost its disk and promises nothing yet: ask another");
+            return;
+        }
         let hash = ids::hash_envelope(&envelope);
         if let Some(flight) = self.flights.get_mut(&hash) {
             flight.tickets.push(ticket);

@@ -20,7 +20,7 @@ impl Sequencer {
     pub(crate) fn close_due(&self) -> Option<Timestamp> {
         // what was promised before a restart is on the list, or there is none yet
         let promised = self.flights.values().any(|f| f.stored && f.receipt.is_some());
-        if self.opened < self.fin.slot() || self.listed() || promised {
+        if self.opened < self.fin.slot() || self.listed() || promised || !self.may_list(self.current()) {
             return None;
         }
         let timings = &self.setup.timings;
@@ -64,7 +64,11 @@ impl Sequencer {
             self.out.push(refused(Reason::MalformedData, "list"));
             return;
         };
-        if list.slot < self.current() || list.slot > self.current().plus(2) {
+        if list.slot > self.current().plus(2) {
+            self.is_ahead(from, list.slot);
+            return;
+        }
+        if list.slot < self.current() {
             return;
         }
         let Some(member) = self.setup.members.get(usize::from(from.0)).filter(|_| list.member == from) else {

@@ -152,7 +152,7 @@ pub struct Commit {
     pub head: Head,
     /// Unix seconds of the cosignature.
     pub cosigned_at: u64,
-    /// codec(ShareMessage): sent next, and again after a crash.
+    /// codec(ShareMessage): sent next, and again after a crash. Empty when this member may not send one.
     pub share_message: Vec<u8>,
     /// codec(FinalityProof): served beside the log.
     pub finality: Vec<u8>,

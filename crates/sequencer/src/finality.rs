@@ -115,6 +115,9 @@ impl Sequencer {
         let close = self.tree.head();
         self.cosigned_at = now.0.checked_div(1_000).unwrap_or(0).max(self.cosigned_at);
         let left = derived.as_ref().map_or(0, |d| d.selection.candidates.len().saturating_sub(hashes.len()));
+        if let Some(rejoin) = self.rejoin.as_mut() {
+            rejoin.block(slot, block.header.time_ms);
+        }
         let items = self.release_shares(slot, digest, &token, held, close)?;
         let share_message = self.own_share.clone().unwrap_or_default();
         self.out.push(Effect::Persist(Record::Commit(Box::new(Commit {
@@ -125,7 +128,9 @@ impl Sequencer {
             share_message: share_message.clone(),
             finality: codec::encode(&proof),
         }))));
-        self.out.push(Effect::Send { channel: Channel::Shares, to: To::All, bytes: share_message });
+        if !share_message.is_empty() {
+            self.out.push(Effect::Send { channel: Channel::Shares, to: To::All, bytes: share_message });
+        }
         self.out.push(Effect::Ack(slot));
         let empty = block.lists.is_none();
         let phase = Phase::Final { units: hashes.len(), empty, size: close.size, left };
@@ -204,6 +209,10 @@ impl Sequencer {
         for held in held {
             shares.push(held.share.ok_or(Halt::Share)?);
             items.push(RevealItem { hash: held.hash, envelope: held.envelope, admitted: held.admitted });
+        }
+        if !self.may_share(slot) {
+            self.own_share = None;
+            return Ok(items);
         }
         let released = release::release(token, &self.secrets.beacon, shares).map_err(|_outside| Halt::Share)?;
         let (chunks, root) = reveal::chunks(&released.points);

@@ -48,6 +48,7 @@ mod lists;
 mod message;
 mod queries;
 mod recent;
+mod rejoin;
 mod release;
 mod reveal;
 mod section;
@@ -60,6 +61,7 @@ pub use effect::{
     RevealWork, Revealed, Ticket, To, Verdict,
 };
 pub use recent::Recent;
+pub use rejoin::Rejoin;
 pub use section::genesis as genesis_section;
 pub use sign::SignKeys;
 pub use state::{Halt, Placed, Refused, Resume, Secrets, Sequencer, Setup, Timings, Unopened};

@@ -4,9 +4,11 @@ use crypto::ids;
 use std::{collections::BTreeMap, sync::Arc};
 use types::{Entry, Envelope, G2Bytes, Hash, Kind, LeftHeadItem, Opening, SignedHeader, Slot, codec, limits};
 
+type Units = Vec<(Hash, Arc<Envelope>)>;
+
 #[derive(Debug, Default)]
 struct Parts {
-    units: Vec<(Hash, Arc<Envelope>)>,
+    units: Units,
     sig: Option<G2Bytes>,
     perm: Vec<u16>,
     /// In the order of L_h.
@@ -70,7 +72,7 @@ impl Recent {
     }
 
     /// Envelopes of every slot, ascending by hash, and its opening once it is whole.
-    pub(crate) fn slots(self) -> impl Iterator<Item = (Slot, Vec<(Hash, Arc<Envelope>)>, Option<OpeningSection>)> {
+    pub(crate) fn slots(self) -> impl Iterator<Item = (Slot, Units, Option<OpeningSection>)> {
         self.slots.into_iter().map(|(slot, mut parts)| {
             let opening = parts.opening(slot);
             (slot, core::mem::take(&mut parts.units), opening)

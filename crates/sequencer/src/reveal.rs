@@ -116,7 +116,11 @@ impl Sequencer {
         };
         let header = &message.header;
         let slot = header.slot;
-        if slot < self.fin.slot() || slot > self.fin.slot().plus(2) {
+        if slot > self.fin.slot().plus(2) {
+            self.is_ahead(from, slot);
+            return;
+        }
+        if slot < self.fin.slot() {
             return;
         }
         if let Some(first) = self.shares.get(&slot).and_then(|by| by.get(&from)) {

@@ -6,6 +6,7 @@ use crate::{
     effect::{AdmitItem, Effect, ItemRecord, RevealItem, Ticket},
     message::OpeningSection,
     recent::Recent,
+    rejoin::Rejoin,
     reveal::{self, Received},
     sign::SignKeys,
 };
@@ -215,6 +216,8 @@ pub struct Resume {
     pub placed: Vec<(Hash, Placed)>,
     /// For members that lag: after a crash of all, some may be a slot ahead of others.
     pub recent: Recent,
+    /// For a member that lost its disk.
+    pub rejoin: Option<Rejoin>,
     /// Own share message for `last`, as sent.
     pub share_message: Option<Vec<u8>>,
     /// Own last signed list: slot and bytes.
@@ -331,6 +334,9 @@ pub struct Sequencer {
     pub(crate) recent_openings: BTreeMap<Slot, OpeningSection>,
     pub(crate) included: BTreeMap<Hash, (Address, Nonce)>,
     pub(crate) placed: BTreeMap<Hash, Placed>,
+    pub(crate) rejoin: Option<Rejoin>,
+    /// The highest slot that each member has sent something for, where it is out of reach for messages.
+    pub(crate) ahead: BTreeMap<MemberId, Slot>,
     pub(crate) dropped: BTreeMap<Hash, (Slot, u16)>,
     pub(crate) left_heads: BTreeSet<Hash>,
     /// Signed header and hash of the ciphertext of envelopes that were listed and left, until they are long expired.
@@ -352,7 +358,9 @@ pub struct Sequencer {
 }
 
 /// Slots whose envelopes and openings are kept in memory for members that lag.
-pub const RECENT_SLOTS: u64 = 64;
+pub(crate) const RECENT_SLOTS: u64 = 64;
+/// Lag at which following block by block is given up, a few slots before peers forget what it needs.
+const BEHIND_SLOTS: u64 = 48;
 /// Slots whose units `status` answers for.
 pub(crate) const PLACED_SLOTS: u64 = 4_096;
 /// Bytes of envelopes that the pool holds at most.
@@ -393,6 +401,8 @@ impl Sequencer {
             recent_openings: BTreeMap::new(),
             included: resume.included,
             placed: resume.placed.into_iter().collect(),
+            rejoin: resume.rejoin,
+            ahead: BTreeMap::new(),
             dropped: BTreeMap::new(),
             left_heads: resume.left_heads,
             heads: resume.recent.take_heads(),
@@ -429,6 +439,22 @@ impl Sequencer {
         machine.resume_items(resume.items);
         machine.resume_list(resume.own_list);
         machine
+    }
+
+    /// The slot that f + 1 members are known to have passed, when it is so far ahead that they no longer serve what this
+    /// member needs to follow block by block: it has to catch up by their logs.
+    #[must_use]
+    pub fn behind(&self) -> Option<Slot> {
+        let mut ahead: Vec<Slot> = self.ahead.values().copied().collect();
+        ahead.sort_unstable_by(|a, b| b.cmp(a));
+        let passed = ahead.get(usize::from(self.setup.f)).copied()?;
+        (passed > self.fin.slot().plus(BEHIND_SLOTS)).then_some(passed)
+    }
+
+    /// Notes that a member speaks of a slot beyond those whose messages are kept.
+    pub(crate) fn is_ahead(&mut self, from: MemberId, slot: Slot) {
+        let last = self.ahead.entry(from).or_default();
+        *last = slot.max(*last);
     }
 
     /// The seed of the next batch check.

@@ -10,6 +10,7 @@ use crate::{Anchor, AnchorError, Checks, Finding};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
+    string::String,
     vec::Vec,
 };
 use auction_rules::Ledger;
@@ -223,8 +224,8 @@ impl Replay {
     pub(crate) fn head_size(&self) -> u64 {
         self.tree.size()
     }
-    /// The slot whose part A the last entry completed, once.
-    pub(crate) fn take_closed(&mut self) -> Option<Slot> {
+    /// The slot whose part A the last entry completed, once: now [`Replay::finality`] is about it.
+    pub fn take_closed(&mut self) -> Option<Slot> {
         self.closed.take()
     }
     /// What each check went over.
@@ -352,13 +353,34 @@ impl Replay {
         if !self.findings.is_empty() {
             return;
         }
+        match self.proves(proof) {
+            Ok(()) => self.finality = self.finality.saturating_add(1),
+            Err(error) => self.find(reason::Finding::FinalityInvalid, &error),
+        }
+    }
+
+    /// Whether headers and votes prove that the block of the CLOSE read last is final.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn proves(&self, proof: &FinalityProof) -> Result<(), String> {
         let set = self.section.hashes();
         let hashes = crypto::finality::SetHashes { set, bids: Vec::new(), bid_hashes: Vec::new() };
         match crypto::finality::verify(&self.anchor.committee, proof, &hashes) {
-            Ok(token) if token.digest() == self.last_digest => self.finality = self.finality.saturating_add(1),
-            Ok(_) => self.find(reason::Finding::FinalityInvalid, "proof of another block"),
-            Err(error) => self.find(reason::Finding::FinalityInvalid, &format!("{error}")),
+            Ok(token) if token.digest() == self.last_digest => Ok(()),
+            Ok(_) => Err("proof of another block".into()),
+            Err(error) => Err(format!("{error}")),
         }
+    }
+
+    /// Makes these checks on the entries that follow.
+    pub fn check(&mut self, checks: Checks) {
+        self.checks = checks;
+    }
+    /// Header of the CLOSE that was read last.
+    #[must_use]
+    pub fn last(&self) -> &BlockHeader {
+        &self.last
     }
 
     /// What was served as headers and votes is none.

@@ -104,6 +104,7 @@ impl Disk {
                 .map(|(hash, p)| (hash, Placed { slot: p.slot, index: p.index, outcome: p.outcome }))
                 .collect(),
             recent,
+            rejoin: None,
             share_message: self.share.clone(),
             own_list: self.list.clone(),
             cosigned_at: self.cosigned_at,

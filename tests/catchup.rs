@@ -1,0 +1,244 @@
+//! Goal: a member that was away, whose folder is an old copy, or that lost its disk comes back by what a quorum has
+//! signed, or is told what to do; and signs nothing twice.
+//! Method: one network of four processes; members are killed, their folders changed, and started again.
+mod common;
+
+use common::{Devnet, Person, base_port, lockstep, run};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+use tlog::tiles;
+use types::{Entry, FinalityProof, Kind, MemberId, codec, limits, reason::Reason};
+use wallet::{Refused, SubmitLimits, Submitter};
+
+/// A member as a process; killed when dropped.
+struct Node {
+    child: Child,
+    folder: PathBuf,
+    http: u16,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Node {
+    fn start(network: &Path, base_port: u16, member: u16) -> Self {
+        let folder = network.join(format!("member-{member}"));
+        let log = File::create(network.join(format!("stderr-{member}"))).unwrap();
+        let mut command = lockstep();
+        command.arg("node").arg("--network").arg(network.join("network.toml"));
+        command.arg("--config").arg(folder.join("node.toml"));
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        Self { child, folder, http: base_port + 3 * member + 2 }
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: lockstep\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// Last opened slot, 0 while it does not answer.
+    fn opened(&self) -> u64 {
+        let metrics = self.get("/metrics").unwrap_or_default();
+        let line = metrics.lines().find(|line| line.starts_with("lockstep_slot_opened{"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map_or(0, |slot| slot as u64)
+    }
+
+    fn wait_for(&mut self, slot: u64) -> u64 {
+        let start = Instant::now();
+        loop {
+            let opened = self.opened();
+            if opened >= slot {
+                return opened;
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{} ended: {}", self.folder.display(), self.stderr());
+            assert!(start.elapsed() < common::PATIENCE, "slot {opened} of {slot}: {}", self.stderr());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn stderr(&self) -> String {
+        let name = self.folder.file_name().unwrap().to_str().unwrap().replace("member-", "stderr-");
+        fs::read_to_string(self.folder.with_file_name(name)).unwrap()
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn terminate(mut self) -> ExitStatus {
+        let killed = std::process::Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(killed.success());
+        self.child.wait().unwrap()
+    }
+
+    /// Waits for an end that nobody asked for.
+    fn ended_by_itself(mut self) -> (ExitStatus, String) {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status, self.stderr());
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "still runs: {}", self.stderr());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// Deletes all that a member wrote, and leaves what it was given.
+fn lose(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap();
+        } else if matches!(name.as_str(), "state.redb" | "lock") {
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}
+
+fn bundles(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { bundles(&path, found) } else { found.push(path) }
+    }
+}
+
+/// Slots for which the log holds a list of this member.
+fn listed(folder: &Path, of: MemberId) -> BTreeSet<u64> {
+    let mut files = Vec::new();
+    bundles(&folder.join("log/tile/entries"), &mut files);
+    let mut slots = BTreeSet::new();
+    for file in files {
+        for entry in tiles::decode_bundle(&fs::read(file).unwrap()).unwrap() {
+            if let Kind::List { slot, member, .. } =
+                codec::decode::<Entry>(entry, limits::ENTRY_BYTES_MAX).unwrap().kind
+                && member == of
+            {
+                slots.insert(slot.0);
+            }
+        }
+    }
+    slots
+}
+
+fn voted(folder: &Path, slot: u64, member: MemberId) -> bool {
+    let bytes = fs::read(folder.join("finality").join(slot.to_string())).unwrap();
+    let proof: FinalityProof = codec::decode(&bytes, 1 << 20).unwrap();
+    proof.votes.iter().any(|vote| vote.member == member)
+}
+
+async fn submit(submitter: &Submitter, person: &mut Person, nonce: u64) {
+    let params = submitter.current().await.expect("members answer");
+    let leg = person.transfer(901, nonce);
+    let (_, envelope) = person.envelope(&params, nonce, vec![leg]);
+    submitter.submit(&envelope).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_were_away_or_lost_their_disk_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("net");
+    let port = base_port(4);
+    let (_, status) = Devnet::start(&folder, port, &["--slots", "6", "--slot-ms", "200", "--wallets", "4"]).finish();
+    assert!(status.success());
+    let start = |member| Node::start(&folder, port, member);
+    let mut nodes: Vec<Node> = (0..4).map(start).collect();
+    let first = nodes[0].wait_for(8);
+    for node in &mut nodes {
+        node.wait_for(first);
+    }
+
+    // away for more slots than peers keep in memory, with envelopes in them
+    nodes.pop().unwrap().kill();
+    let mut person = Person::read(&folder);
+    let submitter = Submitter::start(Person::read(&folder).view, SubmitLimits::default());
+    for nonce in 0..6 {
+        submit(&submitter, &mut person, nonce).await;
+    }
+    let far = nodes[0].wait_for(first + 75);
+    nodes.push(start(3));
+    let back = nodes[3].wait_for(far);
+    assert!(nodes[3].stderr().contains("sync"), "{}", nodes[3].stderr());
+    nodes[0].wait_for(back + 2);
+    nodes[3].wait_for(back + 2);
+
+    // an old copy of a folder has signed things that it does not know
+    let own = folder.join("member-2");
+    let old = dir.path().join("old");
+    nodes.remove(2).kill();
+    copy(&own, &old);
+    let mut again = start(2);
+    let now = again.wait_for(nodes[0].opened() + 3);
+    again.kill();
+    fs::remove_dir_all(&own).unwrap();
+    copy(&old, &own);
+    let (status, text) = start(2).ended_by_itself();
+    assert_eq!(status.code(), Some(70), "{text}");
+    assert!(text.contains("the folder is an old copy") && text.contains("delete everything else"), "{text}");
+
+    // does as it was told: nothing but the keys is left
+    lose(&own);
+    let mut lost = start(2);
+    let back = lost.wait_for(now + 2);
+    let refused = {
+        let params = submitter.current().await.unwrap();
+        let leg = person.transfer(901, 6);
+        let (hash, envelope) = person.envelope(&params, 6, vec![leg]);
+        let submission = submitter.submit(&envelope).await.unwrap();
+        let collected = submission.all().await;
+        assert!(collected.receipts.iter().all(|receipt| receipt.member != MemberId(2)), "{hash}");
+        let busy = |refused: &Refused| match refused {
+            Refused::Refusal(refusal) | Refused::Silent(Some(refusal)) => refusal.known() == Some(Reason::Busy),
+            _ => false,
+        };
+        collected.refused.iter().any(|(member, refused)| *member == MemberId(2) && busy(refused))
+    };
+    assert!(refused, "a member that lost its disk says that it promises nothing");
+    let last = lost.wait_for(back + 6);
+    nodes.push(lost);
+    let me = MemberId(2);
+    for node in nodes {
+        let status = node.terminate();
+        assert!(status.success());
+    }
+    let lists = listed(&folder.join("member-0"), me);
+    assert!(lists.range(..now).next_back().is_some(), "it listed before");
+    assert_eq!(lists.range(now + 2..).next(), None, "and not since it lost its disk");
+    assert!((now + 2..=last).all(|slot| !voted(&folder.join("member-0"), slot, me)), "nor voted");
+    let network = folder.join("network.toml");
+    for member in 0..4 {
+        let copy = folder.join(format!("member-{member}"));
+        let (status, out, err) = run(&["audit", copy.to_str().unwrap(), "--network", network.to_str().unwrap()]);
+        assert_eq!(status.code(), Some(0), "{out}{err}");
+    }
+}

@@ -5,7 +5,7 @@ use crate::{
     devnet,
     entropy::NoEntropy,
     files::{FilesError, NetworkFiles},
-    init, member, submit,
+    init, init_command, member, status, submit,
 };
 use clap::{Parser, Subcommand};
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
@@ -20,10 +20,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a network's files: keys from a real ceremony, a folder per member, a funded demo account.
+    Init(init_command::InitArgs),
     /// Run a whole network in this process: members, rollups, wallets; audit it at the end.
     Devnet(devnet::DevnetArgs),
     /// Run one member of a network.
     Node(NodeArgs),
+    /// Ask every member of a network how it is: heights, lag, checkpoints, missing cosigners.
+    Status(status::StatusArgs),
     /// Recompute a log from the genesis file and report what does not follow from the rules.
     Audit(audit::AuditArgs),
     /// Send a bundle to a running network and wait for its outcome.
@@ -90,11 +94,6 @@ impl From<NoEntropy> for Failure {
         Self::software(error.to_string())
     }
 }
-impl From<member::MemberError> for Failure {
-    fn from(error: member::MemberError) -> Self {
-        Self::software(error.to_string())
-    }
-}
 impl From<init::InitError> for Failure {
     fn from(error: init::InitError) -> Self {
         Self { code: 64, text: error.to_string() }
@@ -128,8 +127,10 @@ pub fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command {
+            Command::Init(args) => init_command::run(&args),
             Command::Devnet(args) => Box::pin(devnet::run(args)).await,
             Command::Node(args) => Box::pin(node(args)).await,
+            Command::Status(args) => Box::pin(status::run(args)).await,
             Command::Audit(args) => Box::pin(audit::run(args)).await,
             Command::Submit(args) => Box::pin(submit::run(args)).await,
         }
@@ -148,7 +149,9 @@ pub fn main() -> ExitCode {
 /// Starts the log on stderr; `filter` as in `RUST_LOG`.
 pub(crate) fn start_log(filter: &str) {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_default();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).try_init();
     if let Err(error) = log {
         note(format_args!("lockstep: log: {error}"));
     }

@@ -25,6 +25,10 @@ pub struct NodeConfig {
     pub engine_threads: usize,
     /// Bytes of a segment of the receipt WAL.
     pub wal_segment_bytes: u64,
+    /// With less free disk than this the member does not start, and gives no receipts while it runs.
+    pub min_free_bytes: u64,
+    /// With a clock that differs by more than this from those of more than f peers the member does not start; 0: it does.
+    pub clock_skew_max_ms: u64,
     /// Filter of the log on stderr, as in `RUST_LOG`.
     pub log: String,
 }
@@ -40,6 +44,8 @@ impl Default for NodeConfig {
             share_passphrase_file: PathBuf::new(),
             engine_threads: 2,
             wal_segment_bytes: 4 << 20,
+            min_free_bytes: 1 << 30,
+            clock_skew_max_ms: 5_000,
             log: "info".into(),
         }
     }

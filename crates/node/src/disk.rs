@@ -139,6 +139,10 @@ impl Disk {
         Ok(Self { _lock: lock, folder: folder.to_path_buf(), log, state, wal, live, replayed, opened })
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Number of entries that the log holds.
     pub(crate) fn size(&self) -> u64 {
         self.log.size()

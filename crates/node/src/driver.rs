@@ -7,6 +7,7 @@ use crate::{
     disk::{Disk, DiskError},
     engine,
     execute::Executions,
+    health::{Health, Noted},
     mailbox::{Class, Mailbox},
     metrics::MemberMetrics,
     pool::Pool,
@@ -158,6 +159,7 @@ pub(crate) struct Driver {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) observer: Option<std::sync::mpsc::Sender<Observed>>,
     pub(crate) metrics: MemberMetrics,
+    pub(crate) health: Arc<Health>,
     pub(crate) waiting: Waiting,
 }
 
@@ -203,6 +205,7 @@ impl Driver {
                 .map_or(WAIT_MAX, |at| Duration::from_millis(at.0.saturating_sub(clock::now().0)).min(WAIT_MAX));
             let messages = mailbox.take(wait, TURN_MAX);
             let now = clock::now();
+            self.health.beat(now);
             let mut effects = Vec::new();
             let mut stop = false;
             for message in messages {
@@ -260,6 +263,10 @@ impl Driver {
 
     fn client(&mut self, now: Timestamp, request: Request, reply: oneshot::Sender<Result<Answer, Refusal>>) -> Turn {
         let answer = match request {
+            Request::Submit { .. } if self.health.is_disk_low() => {
+                self.metrics.refused(Reason::Busy);
+                Err(Refusal::new(Reason::Busy, "disk nearly full"))
+            }
             Request::Submit { envelope, .. } => {
                 let ticket = self.handle.ticket();
                 self.waiting.submits.insert(ticket, reply);
@@ -352,7 +359,11 @@ impl Driver {
                 });
             }
             Effect::Execute { slot, time_ms, beacon, units } => self.executions.run(slot, time_ms, beacon, units),
-            Effect::Publish { slot, note } => self.timed("checkpoint", |disk| disk.publish(slot, &note))?,
+            Effect::Publish { slot, note } => {
+                self.timed("checkpoint", |disk| disk.publish(slot, &note))?;
+                self.metrics.published(slot);
+                self.health.published(clock::now(), slot);
+            }
             // nobody subscribed is no error
             Effect::Event(event) => drop(self.events.send(event)),
             Effect::Phase { slot, phase } => self.observe(slot, phase),
@@ -411,6 +422,14 @@ impl Driver {
         let (items, bytes) = self.machine.pending();
         self.metrics.mempool(items, bytes);
         self.metrics.heights(self.machine.last_final(), self.machine.opened(), self.machine.head().size);
+        let noted = Noted {
+            last_final: self.machine.last_final(),
+            opened: self.machine.opened(),
+            entries: self.machine.head().size,
+            pending: (items, bytes),
+            cosigners: self.machine.cosigners().clone(),
+        };
+        self.health.note(now, noted);
         if let Some(observer) = &self.observer {
             // a watcher that left is no error
             drop(observer.send(Observed { member, time: now, slot, phase }));

@@ -9,8 +9,15 @@
 //! | `/lockstep/v1/policy`, `?log=m<i>` | who must have signed a checkpoint |
 //! | `/lockstep/v1/finality/<slot>` | headers and votes that prove a block final, codec bytes |
 //! | `/lockstep/v1/head/<slot>` | the checkpoint that was published for a slot |
+//! | `/lockstep/v1/status` | how this member is: JSON, unsigned |
 //! | `/metrics`, `/healthz`, `/readyz` | Prometheus text, liveness, readiness |
-use crate::{disk::Served, files, metrics::Metrics};
+use crate::{
+    clock,
+    disk::Served,
+    files,
+    health::{Health, State as HealthState},
+    metrics::Metrics,
+};
 use axum::{
     Router,
     extract::{Path as UrlPath, Query, State},
@@ -25,7 +32,7 @@ use hyper_util::{
 };
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tlog::{checkpoint::Policy, tiles::Tile};
+use tlog::{checkpoint::Policy, note::Note, tiles::Tile};
 use tokio::{sync::Semaphore, task::JoinSet};
 use types::MemberId;
 
@@ -36,8 +43,8 @@ pub(crate) struct Shared {
     pub(crate) served: Served,
     pub(crate) policy: Policy,
     pub(crate) metrics: Metrics,
-    pub(crate) engine: Box<dyn Fn() -> String + Send + Sync>,
-    pub(crate) ready: Box<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) engine: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) health: Arc<Health>,
 }
 
 impl core::fmt::Debug for Shared {
@@ -78,7 +85,8 @@ pub(crate) async fn serve(
         .route("/lockstep/v1/finality/{slot}", get(finality))
         .route("/lockstep/v1/head/{slot}", get(head))
         .route("/metrics", get(prometheus))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/lockstep/v1/status", get(status))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .with_state(shared);
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -191,9 +199,26 @@ async fn prometheus(State(shared): App) -> Response {
 }
 
 async fn readyz(State(shared): App) -> Response {
-    if (shared.ready)() {
-        "ready\n".into_response()
+    let state = shared.health.state(clock::now());
+    let status = if state == HealthState::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, format!("{}\n", state.name())).into_response()
+}
+
+async fn healthz(State(shared): App) -> Response {
+    if shared.health.is_alive(clock::now()) {
+        "ok\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, "the driver hangs\n").into_response()
     }
+}
+
+async fn status(State(shared): App) -> Response {
+    let report = |s: &Shared| {
+        let size = s.served.checkpoint().and_then(|note| {
+            let note = Note::parse(&note).ok()?;
+            tlog::checkpoint::parse(note.text()).ok().map(|(_, head)| head.size)
+        });
+        serde_json::to_vec(&s.health.report(clock::now(), size)).ok()
+    };
+    answer(read(shared, report).await, "application/json", "no-store")
 }

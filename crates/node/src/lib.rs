@@ -16,10 +16,12 @@
 //! * `NODE-3` time and randomness are read in `clock` and `entropy` alone.
 #![forbid(unsafe_code)]
 
+mod advice;
 mod audit;
 mod cli;
 pub mod clock;
 pub mod config;
+mod demo;
 pub mod devnet;
 mod disk;
 mod driver;
@@ -27,13 +29,17 @@ mod engine;
 pub mod entropy;
 mod execute;
 pub mod files;
+mod health;
 mod http;
 pub mod init;
+mod init_command;
 mod mailbox;
 pub mod member;
 pub mod metrics;
 pub mod pool;
 mod source;
+mod start;
+mod status;
 pub mod submit;
 mod sync;
 

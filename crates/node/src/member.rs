@@ -8,9 +8,11 @@ use crate::{
     entropy::{NoEntropy, Source},
     execute::Executions,
     files::{self, FilesError, Identity, NetworkFiles},
+    health::Health,
     http, init,
     metrics::{MemberMetrics, Metrics},
     pool::Pool,
+    start,
     sync::{self, Peers, SyncError},
 };
 use consensus::{EngineConfig, EngineError, EngineHandle, Floor, TcpConfig, Timeouts};
@@ -25,15 +27,17 @@ use sequencer::{Placed, Recent, Rejoin, Resume, Secrets, Sequencer, Setup, SignK
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
 };
+
 use tlog::checkpoint::Policy;
 use tokio::sync::{broadcast, mpsc, watch};
-use types::{Block, FinalityProof, MemberId, codec, limits, wire::Event};
+use types::{Block, FinalityProof, Hash, MemberId, codec, limits, wire::Event};
 use verifier::{Anchor, AnchorError, Checks, Finding, Replay};
 
 /// Why a member does not start, or ended by itself.
@@ -49,9 +53,58 @@ pub enum MemberError {
     /// The config names a member that the network does not have.
     #[error("network.toml has no member {0}")]
     NoMember(u16),
+    /// The folder is another network's.
+    #[error("{path} belongs to network {found}, and {wanted} was to be started")]
+    WrongNetwork {
+        /// The member's folder, or what in it says so.
+        path: PathBuf,
+        /// Whose it is.
+        found: Hash,
+        /// What was asked for.
+        wanted: Hash,
+    },
+    /// The share file cannot be used.
+    #[error("{path}: {source}")]
+    Share {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: keygen::files::FileError,
+    },
     /// The share file is not this member's.
-    #[error("share file: not of this network, epoch and member")]
-    WrongShare,
+    #[error("{path}: the share of another member, epoch or key ceremony")]
+    WrongShare {
+        /// Which.
+        path: PathBuf,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {listen} ({key})")]
+    Port {
+        /// Key of node.toml.
+        key: &'static str,
+        /// Where.
+        listen: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Too little free disk.
+    #[error("{path}: {free} bytes of disk are free, less than min_free_bytes = {wanted}")]
+    DiskSpace {
+        /// Where.
+        path: PathBuf,
+        /// How many there are.
+        free: u64,
+        /// How many there must be.
+        wanted: u64,
+    },
+    /// The clock is far off.
+    #[error("the clock is {} ms {} what {peers} other members say", .ms.unsigned_abs(), if *.ms < 0 { "ahead of" } else { "behind" })]
+    Clock {
+        /// Their clock less ours.
+        ms: i64,
+        /// How many say so.
+        peers: usize,
+    },
     /// A share is no scalar.
     #[error("share file: {0}")]
     Scalar(#[from] crypto::keys::ScalarError),
@@ -65,7 +118,7 @@ pub enum MemberError {
     #[error("anchor: {0}")]
     Anchor(#[from] AnchorError),
     /// The log on disk is not a log of this network.
-    #[error("the log on disk breaks a rule at entry {index}: {finding}; restore it from another member's copy", finding = .finding.code, index = .finding.index)]
+    #[error("the log on disk breaks a rule at entry {index}: {finding}", finding = .finding.code, index = .finding.index)]
     Log {
         /// What the replay found.
         finding: Finding,
@@ -121,6 +174,8 @@ pub struct Member {
     driver: JoinHandle<Result<(), DriverError>>,
     engine: Arc<Mutex<Option<EngineHandle>>>,
     ingress: Server,
+    health: Arc<Health>,
+    look: tokio::task::AbortHandle,
     stop_http: watch::Sender<bool>,
     http: tokio::task::JoinHandle<()>,
     /// Where HTTP is served.
@@ -157,6 +212,7 @@ impl Member {
         let p2p_listen = config::listen("p2p_listen", &node.p2p_listen, &address.p2p)?;
         let quic_listen = config::listen("quic_listen", &node.quic_listen, &address.quic)?;
         let http_listen = config::listen("http_listen", &node.http_listen, &address.http)?;
+        start::belongs(&network, &node.data)?;
         let identity = Identity::read(&node.data)?;
         if identity.record(&record.name) != record {
             return Err(FilesError::WrongKeys { path: node.data.clone(), member: id.0 }.into());
@@ -165,6 +221,7 @@ impl Member {
         let secrets = Arc::new(secrets(&network, &node, id, Arc::clone(&keys))?);
         let policy = Policy::new(&network.network.genesis.origin, members, network.network.faults())?;
 
+        start::has_room(&node)?;
         let metrics = MemberMetrics::new(id);
         let recovery = Recovery {
             network: Arc::clone(&network),
@@ -172,12 +229,11 @@ impl Member {
             policy: policy.clone(),
             peers: Peers::new(id, &network.network.addresses),
         };
-        let (data, segment) = (node.data.clone(), node.wal_segment_bytes);
+        let disk = Disk::open(&node.data, node.wal_segment_bytes, clock::now())?;
+        start::ports([("p2p_listen", p2p_listen), ("http_listen", http_listen)], quic_listen)?;
+        start::clock_agrees(&network, &node).await?;
         // reads, recomputes and waits for peers: not on the runtime's threads
-        let recovered = tokio::task::spawn_blocking(move || {
-            let disk = Disk::open(&data, segment, clock::now())?;
-            recovery.recover(disk)
-        });
+        let recovered = tokio::task::spawn_blocking(move || recovery.recover(disk));
         let Recovered { disk, resume, executor, floor, votes } =
             recovered.await.map_err(|_panic| DriverError::Panicked)??;
         let setup = setup(&network, id, &policy)?;
@@ -187,6 +243,8 @@ impl Member {
             cosigner: SigningKey::from_seed(identity.cosigner.clone()),
         };
         let served = disk.served();
+        let health = Health::new(id, network.id, &network.network, node.min_free_bytes, clock::now());
+        let health = Arc::new(health);
         let machine = Sequencer::new(setup, secrets, signer, resume, clock::now());
 
         let handle = Handle::new(metrics.clone());
@@ -209,7 +267,8 @@ impl Member {
             handle: handle.clone(),
             events: events.clone(),
             observer: process.observer,
-            metrics,
+            metrics: metrics.clone(),
+            health: Arc::clone(&health),
             waiting: Waiting::default(),
         };
         let driver = driver.start()?;
@@ -217,15 +276,31 @@ impl Member {
         let shared = http::Shared {
             member: id,
             folder: node.data.clone(),
-            served: served.clone(),
+            served,
             policy,
             metrics: process.metrics,
             engine: engine_metrics(Arc::clone(&engine)),
-            ready: Box::new(move || served.checkpoint().is_some()),
+            health: Arc::clone(&health),
         };
+        let look = start::look(&network, &node, Arc::clone(&health), Arc::clone(&shared.engine), metrics);
+        let look = tokio::spawn(look.run()).abort_handle();
         let http = tokio::spawn(http::serve(http_listener, Arc::new(shared), stop_signal(stopped)));
         tracing::info!(member = %id, p2p = %p2p_listen, quic = %quic_listen, http = %http_listen, "member.start");
-        Ok(Self { id, handle, driver, engine, ingress, stop_http, http, http_listen, quic_listen, executor, events })
+        Ok(Self {
+            id,
+            handle,
+            driver,
+            engine,
+            ingress,
+            health,
+            look,
+            stop_http,
+            http,
+            http_listen,
+            quic_listen,
+            executor,
+            events,
+        })
     }
 
     /// Whether the member has ended by itself.
@@ -240,7 +315,9 @@ impl Member {
     /// # Errors
     /// Why a part had ended before.
     pub async fn stop(self) -> Result<(), MemberError> {
-        let Self { id, handle, driver, engine, ingress, stop_http, http, .. } = self;
+        let Self { id, handle, driver, engine, ingress, health, look, stop_http, http, .. } = self;
+        health.stop();
+        look.abort();
         ingress.shutdown().await;
         let engine = engine.lock().ok().and_then(|mut e| e.take());
         let joined = tokio::task::spawn_blocking(move || {
@@ -271,22 +348,23 @@ async fn stop_signal(mut stopped: watch::Receiver<bool>) {
     }
 }
 
-fn engine_metrics(engine: Arc<Mutex<Option<EngineHandle>>>) -> Box<dyn Fn() -> String + Send + Sync> {
-    Box::new(move || engine.lock().ok().and_then(|e| e.as_ref().map(EngineHandle::metrics)).unwrap_or_default())
+fn engine_metrics(engine: Arc<Mutex<Option<EngineHandle>>>) -> Arc<dyn Fn() -> String + Send + Sync> {
+    Arc::new(move || engine.lock().ok().and_then(|e| e.as_ref().map(EngineHandle::metrics)).unwrap_or_default())
 }
 
 fn secrets(network: &NetworkFiles, node: &NodeConfig, id: MemberId, keys: Arc<KeySet>) -> Result<Secrets, MemberError> {
     let passphrase = init::passphrase(&node.share_passphrase_file)?;
     let unlock = passphrase.as_ref().map_or(Unlock::InsecurePlaintext, |p| Unlock::Passphrase(p));
     let path = files::share_path(&node.data);
-    let share: ShareFile = keygen::files::read_share(&path, &network.id, unlock).map_err(FilesError::Share)?;
+    let share: ShareFile = keygen::files::read_share(&path, &network.id, unlock)
+        .map_err(|source| MemberError::Share { path: path.clone(), source })?;
     if share.index != id || share.keyset_hash != keygen::files::keyset_hash(&init::keyset_file(network)) {
-        return Err(MemberError::WrongShare);
+        return Err(MemberError::WrongShare { path });
     }
     let decrypt = DecryptionShareKey::from_le_bytes(share.decrypt)?;
     let beacon = BeaconShareKey::from_le_bytes(share.beacon)?;
     if keys.share_key(id) != Some(decrypt.public_g1()) {
-        return Err(MemberError::WrongShare);
+        return Err(MemberError::WrongShare { path });
     }
     Ok(Secrets { network: network.id, keys, decrypt, beacon })
 }
@@ -341,6 +419,9 @@ impl Recovery {
         }
         for index in 0..disk.size() {
             let entry = disk.entry(index)?;
+            if index == 0 {
+                start::begins_with(&entry, network, disk.folder())?;
+            }
             replay.entry(index, &entry);
             recent.entry(&entry);
             if let Some(finding) = replay.findings().first() {
@@ -455,7 +536,10 @@ fn start_engine(
         votes,
         block_max: u32::try_from(limits::BLOCK_BYTES_MAX).unwrap_or(u32::MAX),
     };
-    Ok(consensus::start_tcp(consensus, tcp, engine, move |_outbox| EngineApp::new(driver))?)
+    consensus::start_tcp(consensus, tcp, engine, move |_outbox| EngineApp::new(driver)).map_err(|error| match error {
+        EngineError::Listen(source) => MemberError::Port { key: "p2p_listen", listen, source },
+        other => other.into(),
+    })
 }
 
 /// Set by SIGTERM and Ctrl-C.

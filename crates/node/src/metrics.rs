@@ -79,6 +79,37 @@ impl MemberMetrics {
         gauge!("lockstep_log_entries", self.labels()).set(log_size as f64);
     }
 
+    /// Whether this member follows the chain and takes envelopes.
+    pub fn ready(&self, ready: bool) {
+        gauge!("lockstep_ready", self.labels()).set(if ready { 1.0 } else { 0.0 });
+    }
+
+    /// What is known of peers, clock and disk.
+    #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "gauges are floats")]
+    pub fn peers(&self, connected: usize, skew_ms: Option<i64>, free_bytes: Option<u64>) {
+        gauge!("lockstep_peers_connected", self.labels()).set(connected as f64);
+        if let Some(ms) = skew_ms {
+            gauge!("lockstep_clock_skew_ms", self.labels()).set(ms as f64);
+        }
+        if let Some(bytes) = free_bytes {
+            gauge!("lockstep_disk_free_bytes", self.labels()).set(bytes as f64);
+        }
+    }
+
+    /// The newest slot whose cosignature came from a member.
+    #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "gauges are floats")]
+    pub fn cosigner(&self, cosigner: MemberId, slot: Slot) {
+        let mut labels = self.labels();
+        labels.push(Label::new("cosigner", cosigner.to_string()));
+        gauge!("lockstep_cosigner_slot", labels).set(slot.0 as f64);
+    }
+
+    /// The slot of the newest published checkpoint.
+    #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "gauges are floats")]
+    pub fn published(&self, slot: Slot) {
+        gauge!("lockstep_slot_published", self.labels()).set(slot.0 as f64);
+    }
+
     /// Envelopes that wait.
     #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "gauges are floats")]
     pub fn mempool(&self, items: usize, bytes: usize) {

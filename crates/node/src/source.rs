@@ -51,11 +51,19 @@ pub(crate) enum Source {
     Http(Http),
 }
 
+type HttpClient = Client<HttpConnector, Empty<bytes::Bytes>>;
+
+fn client() -> HttpClient {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_WITHIN));
+    Client::builder(TokioExecutor::new()).build(connector)
+}
+
 /// `http://host:port`, its connections, and the runtime that asks.
 #[derive(Debug)]
 pub(crate) struct Http {
     base: String,
-    client: Client<HttpConnector, Empty<bytes::Bytes>>,
+    client: HttpClient,
     runtime: Handle,
 }
 
@@ -77,10 +85,7 @@ impl Source {
 
     /// An `http://` address. To be called inside a runtime; the answers are waited for on threads outside of it.
     pub(crate) fn http(base: &str) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_WITHIN));
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self::Http(Http { base: base.trim_end_matches('/').to_owned(), client, runtime: Handle::current() })
+        Self::Http(Http { base: base.trim_end_matches('/').to_owned(), client: client(), runtime: Handle::current() })
     }
 
     pub(crate) fn folder(path: &Path) -> Self {
@@ -99,7 +104,7 @@ impl Source {
                 let in_member = read(&folder.join("log").join(path), max)?;
                 if in_member.is_some() { Ok(in_member) } else { read(&folder.join(path), max) }
             }
-            Self::Http(http) => http.runtime.block_on(fetch(&http.client, format!("{}/{path}", http.base), max)),
+            Self::Http(http) => http.runtime.block_on(ask(&http.client, format!("{}/{path}", http.base), max)),
         }
     }
 
@@ -157,11 +162,12 @@ fn read(path: &Path, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
     std::fs::read(path).map(Some).map_err(failed)
 }
 
-async fn fetch(
-    client: &Client<HttpConnector, Empty<bytes::Bytes>>,
-    url: String,
-    max: usize,
-) -> Result<Option<Vec<u8>>, SourceError> {
+/// One answer of an address that is asked now and then.
+pub(crate) async fn fetch(url: String, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
+    ask(&client(), url, max).await
+}
+
+async fn ask(client: &HttpClient, url: String, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
     let failed = |reason: String| SourceError::Http { url: url.clone(), reason };
     let uri = url.parse().map_err(|_uri| SourceError::Address(url.clone()))?;
     let answer = async {

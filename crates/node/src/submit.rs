@@ -41,7 +41,7 @@ pub struct SubmitArgs {
     json: bool,
 }
 
-/// accounts.json: demo keys, funded in the genesis of a devnet. Never keys of value.
+/// accounts.json: demo keys, funded in the genesis that `devnet` and `init` write. Never keys of value.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accounts {

@@ -233,6 +233,7 @@ impl Sequencer {
         let sig = sign::share(&self.signer, &header);
         let received = Received { header: header.clone(), points: released.points };
         self.shares.entry(slot).or_default().insert(self.setup.me, received);
+        self.cosigners.insert(self.setup.me, slot);
         self.own_share = Some(codec::encode(&types::ShareMessage { header, sig, chunks }));
         Ok(items)
     }

@@ -1,5 +1,6 @@
 //! What a member answers about its state; nothing here changes it.
 use crate::state::Sequencer;
+use std::collections::BTreeMap;
 use types::{Address, Epoch, Hash, Head, MemberId, Slot, Timestamp, reason::Reason, wire};
 
 impl Sequencer {
@@ -32,6 +33,12 @@ impl Sequencer {
     #[must_use]
     pub fn pending(&self) -> (usize, usize) {
         (self.pool.len(), self.pool.bytes())
+    }
+
+    /// The newest slot for which a member's share message, with its cosignature, came; this member's own included.
+    #[must_use]
+    pub fn cosigners(&self) -> &BTreeMap<MemberId, Slot> {
+        &self.cosigners
     }
 
     /// Where an envelope is in its life.

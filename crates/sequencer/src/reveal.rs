@@ -145,6 +145,7 @@ impl Sequencer {
         match shares(&message) {
             Some(points) => {
                 self.shares.entry(slot).or_default().insert(from, Received { header: message.header, points });
+                self.cosigners.entry(from).and_modify(|newest| *newest = slot.max(*newest)).or_insert(slot);
             }
             None => {
                 self.refused_shares.insert((slot, from));

@@ -320,6 +320,8 @@ pub struct Sequencer {
     pub(crate) own_list: Option<(Slot, Vec<u8>)>,
     pub(crate) shares: BTreeMap<Slot, BTreeMap<MemberId, Received>>,
     pub(crate) own_share: Option<Vec<u8>>,
+    /// The newest slot of each member's share message, which carries its cosignature.
+    pub(crate) cosigners: BTreeMap<MemberId, Slot>,
     /// Members whose share message of a slot was refused: one attempt each.
     pub(crate) refused_shares: BTreeSet<(Slot, MemberId)>,
     pub(crate) fixed: Option<Fixed>,
@@ -388,6 +390,7 @@ impl Sequencer {
             own_list: None,
             shares: BTreeMap::new(),
             own_share: resume.share_message,
+            cosigners: BTreeMap::new(),
             refused_shares: BTreeSet::new(),
             fixed: None,
             published: Slot(0),

@@ -8,19 +8,15 @@ mod watch;
 use crate::{
     audit,
     cli::{Failure, note, print, start_log, threads},
-    clock,
     config::NodeConfig,
+    demo::{self, ACCOUNTS_FILE, Wanted},
     driver::Observed,
     entropy::Source,
     files::{self, NETWORK_FILE, NetworkFiles},
-    init::{self, Plan},
     member::{Member, Process, stop_requested},
     metrics::Metrics,
     pool::Pool,
-    submit::{Account, Accounts},
 };
-use crypto::eth::EthKey;
-use execution::demo::{LegTx, gas_class};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
@@ -33,10 +29,7 @@ use std::{
     time::Duration,
 };
 use types::{ChainId, Hash};
-use wallet::{
-    NetworkView, SubmitLimits, Submitter,
-    demo::{DemoWallet, demo_key},
-};
+use wallet::{NetworkView, SubmitLimits, Submitter, demo::DemoWallet};
 use wallets::{Job, Tally, UNDER_WAY_MAX};
 use watch::{Line, Watch, median};
 
@@ -91,8 +84,6 @@ struct Shape {
 }
 
 const SHAPE_FILE: &str = "devnet.json";
-const ACCOUNTS_FILE: &str = "accounts.json";
-const FIRST_CHAIN: u64 = 901;
 /// How long a slot may take before the devnet gives up.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
@@ -183,12 +174,7 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
 
 /// Makes the folder's network, or continues it.
 fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failure> {
-    if args.members < 4 || args.members % 3 != 1 {
-        return Err(init::InitError::Members(args.members).into());
-    }
-    if args.rollups == 0 || args.rollups > 16 {
-        return Err(Failure::usage("--rollups takes 1 to 16".into()));
-    }
+    demo::check(args.members, args.rollups)?;
     let file = args.dir.join(SHAPE_FILE);
     if args.fresh && file.exists() {
         std::fs::remove_dir_all(&args.dir).map_err(|e| Failure::software(format!("{}: {e}", args.dir.display())))?;
@@ -222,9 +208,7 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
         let network = NetworkFiles::read(&args.dir.join(NETWORK_FILE))?;
         return Ok((wanted, network));
     }
-    if args.dir.exists() && args.dir.read_dir().is_ok_and(|mut d| d.next().is_some()) {
-        return Err(Failure::usage(format!("{} is not empty and holds no devnet", args.dir.display())));
-    }
+    demo::check_empty(&args.dir, " and holds no devnet")?;
     let source = args.seed.map_or(Source::System, Source::Seed);
     let shape = Shape {
         members: args.members,
@@ -243,79 +227,30 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
     Ok((shape, network))
 }
 
-fn chains(shape: &Shape) -> Vec<ChainId> {
-    (FIRST_CHAIN..FIRST_CHAIN + shape.rollups).map(ChainId).collect()
-}
-
 fn make(shape: &Shape, source: Source, dir: &Path) -> Result<NetworkFiles, Failure> {
     let seed = shape.wallet_seed.0;
-    let wallets: Vec<_> =
-        (0..shape.wallets).map(|i| DemoWallet::new(&seed, i, &chains(shape), UNDER_WAY_MAX)).collect();
-    let (fee, sender) = demo_keys(&seed);
-    let plan = Plan {
-        origin: "lockstep.localhost/devnet".into(),
+    let chains = demo::chains(shape.rollups);
+    let wallets: Vec<_> = (0..shape.wallets).map(|i| DemoWallet::new(&seed, i, &chains, UNDER_WAY_MAX)).collect();
+    let wanted = Wanted {
         members: shape.members,
-        rollups: chains(shape),
+        rollups: shape.rollups,
         slot_ms: shape.slot_ms,
-        payers: wallets.iter().map(DemoWallet::fee_account).chain([fee.address()]).collect(),
-        senders: wallets.iter().map(DemoWallet::sender).chain([sender.address()]).collect(),
         base_port: shape.base_port,
-        timestamp: clock::now().0 / 1_000,
-        source,
+        name: "devnet",
+        wallet_seed: seed,
+        payers: wallets.iter().map(DemoWallet::fee_account).collect(),
+        senders: wallets.iter().map(DemoWallet::sender).collect(),
     };
-    let network = init::init(&plan, dir)?;
-    let accounts = Accounts {
-        warning: "demo keys of a devnet: everybody may know them".into(),
-        accounts: vec![Account {
-            name: "demo".into(),
-            fee_account: fee.address(),
-            fee_key: demo_secret(&seed, "fee"),
-            sender: sender.address(),
-            sender_key: demo_secret(&seed, "sender"),
-        }],
-    };
-    let text = serde_json::to_vec_pretty(&accounts).map_err(|e| Failure::software(e.to_string()))?;
-    files::write(&dir.join(ACCOUNTS_FILE), &text)?;
-    Ok(network)
-}
-
-/// The key for a person to play with, beside those of the wallets.
-fn demo_secret(seed: &[u8; 32], role: &str) -> Hash {
-    crypto::hash::sha256(&[b"lockstep demo person", seed, role.as_bytes()])
-}
-
-fn demo_keys(seed: &[u8; 32]) -> (EthKey, EthKey) {
-    let key = |role| {
-        EthKey::from_bytes(zeroize::Zeroizing::new(demo_secret(seed, role).0))
-            .unwrap_or_else(|_out_of_range| demo_key(seed, role, u32::MAX))
-    };
-    (key("fee"), key("sender"))
+    demo::make(&wanted, source, dir)
 }
 
 /// A command that works as printed: a signed transfer of the demo account on the first rollup.
 fn submit_line(dir: &Path, shape: &Shape, members: &[Member]) -> String {
-    let (_, sender) = demo_keys(&shape.wallet_seed.0);
-    let chain = ChainId(FIRST_CHAIN);
-    let nonce = members.first().map_or(0, |member| {
-        member.executor.lock().unwrap_or_else(PoisonError::into_inner).account(chain, &sender.address()).0
-    });
-    let tx = LegTx {
-        chain_id: chain,
-        nonce,
-        to: sender.address(),
-        value: 1,
-        gas_limit: 21_000,
-        data: Vec::new(),
-        max_fee_per_gas: 100_000_000_000,
-        max_priority_fee_per_gas: 1_000_000,
-    };
-    let leg = tx.leg(&sender.sign(&tx.digest()));
-    let gas = 1u64 << gas_class(tx.gas_limit);
-    format!(
-        "lockstep submit --network {} --gas {gas} --leg {chain}:0x{}",
-        dir.join(NETWORK_FILE).display(),
-        hex::encode(&leg.tx)
-    )
+    let (chain, sender) = demo::sender(&shape.wallet_seed.0);
+    let nonce = members
+        .first()
+        .map_or(0, |member| member.executor.lock().unwrap_or_else(PoisonError::into_inner).account(chain, &sender).0);
+    demo::submit_line(dir, &shape.wallet_seed.0, nonce)
 }
 
 /// What the wallets of a devnet share.
@@ -334,7 +269,7 @@ fn start_wallets(
     crew: &Crew,
     members: &[Member],
 ) -> Vec<tokio::task::JoinHandle<Result<(), crate::entropy::NoEntropy>>> {
-    let chains = chains(shape);
+    let chains = demo::chains(shape.rollups);
     let nonces = |wallet: &DemoWallet| -> Vec<(ChainId, u64)> {
         let Some(member) = members.first() else { return Vec::new() };
         let executor = member.executor.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,129 @@
+//! What `init` and `devnet` have in common: rollups from 901, a demo account, lines to copy that work as printed.
+use crate::{
+    cli::Failure,
+    clock,
+    entropy::Source,
+    files::{self, NETWORK_FILE, NetworkFiles},
+    init::{self, Plan},
+    submit::{Account, Accounts},
+};
+use crypto::eth::EthKey;
+use execution::demo::{LegTx, gas_class};
+use std::path::Path;
+use types::{Address, ChainId, Hash};
+use wallet::demo::demo_key;
+
+/// Name of the file with the demo account's keys.
+pub(crate) const ACCOUNTS_FILE: &str = "accounts.json";
+const FIRST_CHAIN: u64 = 901;
+
+/// What is asked of a network on this machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) members: u16,
+    pub(crate) rollups: u64,
+    pub(crate) slot_ms: u64,
+    pub(crate) base_port: u16,
+    /// Last part of the log's origin.
+    pub(crate) name: &'static str,
+    /// Of the demo account, and in a devnet of the wallets.
+    pub(crate) wallet_seed: [u8; 32],
+    /// Funded beside the demo account, on the ledger.
+    pub(crate) payers: Vec<Address>,
+    /// Funded beside the demo account, on every rollup.
+    pub(crate) senders: Vec<Address>,
+}
+
+/// Refuses counts that make no network.
+pub(crate) fn check(members: u16, rollups: u64) -> Result<(), Failure> {
+    if members < 4 || members % 3 != 1 {
+        return Err(init::InitError::Members(members).into());
+    }
+    if rollups == 0 || rollups > 16 {
+        return Err(Failure::usage("--rollups takes 1 to 16".into()));
+    }
+    Ok(())
+}
+
+/// Refuses a folder with anything in it.
+pub(crate) fn check_empty(dir: &Path, holds: &str) -> Result<(), Failure> {
+    let busy = dir.exists() && !dir.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+    if busy { Err(Failure::usage(format!("{} is not empty{holds}", dir.display()))) } else { Ok(()) }
+}
+
+/// Chain ids of the rollups.
+pub(crate) fn chains(rollups: u64) -> Vec<ChainId> {
+    (FIRST_CHAIN..FIRST_CHAIN + rollups).map(ChainId).collect()
+}
+
+/// Writes the network with its demo account into a folder; accounts.json comes last.
+pub(crate) fn make(wanted: &Wanted, source: Source, dir: &Path) -> Result<NetworkFiles, Failure> {
+    let seed = &wanted.wallet_seed;
+    let (fee, sender) = demo_keys(seed);
+    let plan = Plan {
+        origin: format!("lockstep.localhost/{}", wanted.name),
+        members: wanted.members,
+        rollups: chains(wanted.rollups),
+        slot_ms: wanted.slot_ms,
+        payers: wanted.payers.iter().copied().chain([fee.address()]).collect(),
+        senders: wanted.senders.iter().copied().chain([sender.address()]).collect(),
+        base_port: wanted.base_port,
+        timestamp: clock::now().0 / 1_000,
+        source,
+    };
+    let network = init::init(&plan, dir)?;
+    let accounts = Accounts {
+        warning: "demo keys: everybody may know them".into(),
+        accounts: vec![Account {
+            name: "demo".into(),
+            fee_account: fee.address(),
+            fee_key: demo_secret(seed, "fee"),
+            sender: sender.address(),
+            sender_key: demo_secret(seed, "sender"),
+        }],
+    };
+    let text = serde_json::to_vec_pretty(&accounts).map_err(|e| Failure::software(e.to_string()))?;
+    files::write(&dir.join(ACCOUNTS_FILE), &text)?;
+    Ok(network)
+}
+
+/// The key for a person to play with.
+fn demo_secret(seed: &[u8; 32], role: &str) -> Hash {
+    crypto::hash::sha256(&[b"lockstep demo person", seed, role.as_bytes()])
+}
+
+fn demo_keys(seed: &[u8; 32]) -> (EthKey, EthKey) {
+    let key = |role| {
+        EthKey::from_bytes(zeroize::Zeroizing::new(demo_secret(seed, role).0))
+            .unwrap_or_else(|_out_of_range| demo_key(seed, role, u32::MAX))
+    };
+    (key("fee"), key("sender"))
+}
+
+/// Who the transfer of [`submit_line`] comes from, and on which rollup.
+pub(crate) fn sender(seed: &[u8; 32]) -> (ChainId, Address) {
+    (ChainId(FIRST_CHAIN), demo_keys(seed).1.address())
+}
+
+/// A command that works as printed: a signed transfer of the demo account on the first rollup.
+pub(crate) fn submit_line(dir: &Path, seed: &[u8; 32], nonce: u64) -> String {
+    let (_, sender) = demo_keys(seed);
+    let chain = ChainId(FIRST_CHAIN);
+    let tx = LegTx {
+        chain_id: chain,
+        nonce,
+        to: sender.address(),
+        value: 1,
+        gas_limit: 21_000,
+        data: Vec::new(),
+        max_fee_per_gas: 100_000_000_000,
+        max_priority_fee_per_gas: 1_000_000,
+    };
+    let leg = tx.leg(&sender.sign(&tx.digest()));
+    let gas = 1u64 << gas_class(tx.gas_limit);
+    format!(
+        "lockstep submit --network {} --gas {gas} --leg {chain}:0x{}",
+        dir.join(NETWORK_FILE).display(),
+        hex::encode(&leg.tx)
+    )
+}

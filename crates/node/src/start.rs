@@ -1,0 +1,104 @@
+//! What is checked before a member starts: whose folder it is, room on the disk, free addresses, the clock.
+use crate::{
+    config::NodeConfig,
+    files::{self, FilesError, NETWORK_FILE, NetworkFiles},
+    health::{
+        Health, Look, disk,
+        peers::{self, Clock},
+    },
+    member::MemberError,
+    metrics::MemberMetrics,
+};
+use std::{
+    net::{SocketAddr, TcpListener, UdpSocket},
+    path::Path,
+    sync::Arc,
+};
+use types::{Entry, Hash, Kind, MemberId, codec, limits};
+
+/// The folder's own network.toml, if it has one, is of this network. Addresses may differ.
+pub(crate) fn belongs(network: &NetworkFiles, folder: &Path) -> Result<(), MemberError> {
+    let path = folder.join(NETWORK_FILE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let own = files::parse_network(&path, &files::read(&path, limits::NETWORK_FILE_BYTES_MAX)?)?;
+    same(network, folder, crypto::ids::network_id(&own.genesis))
+}
+
+/// The log's first entry names this network; whatever else it is, the replay judges.
+pub(crate) fn begins_with(entry: &[u8], network: &NetworkFiles, folder: &Path) -> Result<(), MemberError> {
+    match codec::decode::<Entry>(entry, limits::ENTRY_BYTES_MAX) {
+        Ok(Entry { kind: Kind::Epoch { network: found, .. }, .. }) => same(network, &folder.join("log"), found),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn same(network: &NetworkFiles, path: &Path, found: Hash) -> Result<(), MemberError> {
+    if found == network.id {
+        return Ok(());
+    }
+    Err(MemberError::WrongNetwork { path: path.to_path_buf(), found, wanted: network.id })
+}
+
+/// There is at least `min_free_bytes` of disk.
+pub(crate) fn has_room(node: &NodeConfig) -> Result<(), MemberError> {
+    let free = disk::free(&node.data).map_err(|source| FilesError::Io { path: node.data.clone(), source })?;
+    if free < node.min_free_bytes {
+        return Err(MemberError::DiskSpace { path: node.data.clone(), free, wanted: node.min_free_bytes });
+    }
+    Ok(())
+}
+
+/// Every address can be listened on: said before a log of hours is replayed, and with the key's name.
+pub(crate) fn ports(tcp: [(&'static str, SocketAddr); 2], udp: SocketAddr) -> Result<(), MemberError> {
+    for (key, listen) in tcp {
+        TcpListener::bind(listen).map_err(|source| MemberError::Port { key, listen, source })?;
+    }
+    let key = "quic_listen";
+    UdpSocket::bind(udp).map(drop).map_err(|source| MemberError::Port { key, listen: udp, source })
+}
+
+/// The other members, and where they serve HTTP.
+fn others(network: &NetworkFiles, me: MemberId) -> Vec<(MemberId, String)> {
+    let others = network.network.addresses.iter().filter(|address| address.member != me);
+    others.map(|address| (address.member, address.http.clone())).collect()
+}
+
+/// This clock is near those of the members that answer.
+pub(crate) async fn clock_agrees(network: &NetworkFiles, node: &NodeConfig) -> Result<(), MemberError> {
+    let heard = peers::ask_all(&others(network, MemberId(node.member)), &network.id).await;
+    let offsets: Vec<i64> = heard.iter().map(|(_, heard)| heard.clock_ms).collect();
+    match peers::judge(&offsets, usize::from(network.network.faults()), node.clock_skew_max_ms) {
+        Clock::Fine => Ok(()),
+        Clock::Off(ms) => {
+            tracing::warn!(
+                member = node.member,
+                ms,
+                "clock.off: other members' clocks differ by so much; set this one"
+            );
+            Ok(())
+        }
+        Clock::FarOff { ms, peers } => Err(MemberError::Clock { ms, peers }),
+    }
+}
+
+/// What the task that looks around needs.
+pub(crate) fn look(
+    network: &NetworkFiles,
+    node: &NodeConfig,
+    health: Arc<Health>,
+    engine: Arc<dyn Fn() -> String + Send + Sync>,
+    metrics: MemberMetrics,
+) -> Look {
+    let me = MemberId(node.member);
+    let keys = (0u16..).map(MemberId).zip(network.network.genesis.members.iter().map(|m| m.consensus));
+    Look {
+        health,
+        peers: others(network, me),
+        keys: keys.filter(|(id, _)| *id != me).collect(),
+        folder: node.data.clone(),
+        engine,
+        metrics,
+    }
+}

@@ -125,6 +125,20 @@ fn every_metric_is_explained() {
     }
 }
 
+#[test]
+fn every_metric_of_an_alert_exists() {
+    let page = read(&root().join("docs/src/operate.md"));
+    let source = read(&root().join("crates/node/src/metrics.rs"));
+    let alerts = page.split("### Alerts worth having").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let words = alerts.unwrap_or_default().split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let named: BTreeSet<&str> = words.filter(|word| word.starts_with("lockstep_")).collect();
+    assert!(named.len() > 5, "the alerts are not where this test looks");
+    for name in named {
+        let name = name.trim_end_matches("_bucket");
+        assert!(source.contains(&format!("\"{name}\"")), "docs/src/operate.md: no metric {name}");
+    }
+}
+
 // ---- reason codes and tags -------------------------------------------------------------------------------------
 
 #[derive(PartialEq, PartialOrd)]

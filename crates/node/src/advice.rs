@@ -101,13 +101,15 @@ fn advice(error: &MemberError) -> (u8, String) {
 }
 
 fn port(key: &str, source: &io::Error) -> (u8, String) {
-    let advice = match source.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("end what listens there (is this member running already?), or set {key} in node.toml")
-        }
-        io::ErrorKind::AddrNotAvailable => format!("this machine has no such address; set {key} in node.toml"),
-        io::ErrorKind::PermissionDenied => format!("ports below 1024 need a right; set {key} in node.toml"),
-        _ => format!("set {key} in node.toml"),
+    let kind = source.kind();
+    let advice = if kind == io::ErrorKind::AddrInUse {
+        format!("end what listens there (is this member running already?), or set {key} in node.toml")
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        format!("this machine has no such address; set {key} in node.toml")
+    } else if kind == io::ErrorKind::PermissionDenied {
+        format!("ports below 1024 need a right; set {key} in node.toml")
+    } else {
+        format!("set {key} in node.toml")
     };
     (OS, advice)
 }
@@ -135,6 +137,7 @@ fn files(error: &FilesError) -> (u8, String) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is wrong with a key file, it is damaged")]
 fn share(error: &FileError) -> (u8, String) {
     match error {
         FileError::Disk(error) => device(error),
@@ -150,6 +153,7 @@ fn share(error: &FileError) -> (u8, String) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else there is, an operator cannot cause it")]
 fn disk(error: &DiskError) -> (u8, String) {
     match error {
         DiskError::Locked(LockError::Busy(_)) => {
@@ -185,9 +189,12 @@ fn device(error: &durable::DiskError) -> (u8, String) {
     if error.is_full() {
         return (LATER, "the disk is full: free space and start again; nothing acknowledged is lost".into());
     }
-    match error.source.kind() {
-        io::ErrorKind::NotFound => (INPUT, "check the path".into()),
-        io::ErrorKind::PermissionDenied => (INPUT, "check who may read and write there".into()),
-        _ => (IO, DISK.into()),
+    let kind = error.source.kind();
+    if kind == io::ErrorKind::NotFound {
+        (INPUT, "check the path".into())
+    } else if kind == io::ErrorKind::PermissionDenied {
+        (INPUT, "check who may read and write there".into())
+    } else {
+        (IO, DISK.into())
     }
 }

@@ -162,9 +162,9 @@ async fn node(args: NodeArgs) -> Result<(), Failure> {
         print(format_args!("{}", NodeConfig::print_default().trim_end()));
         return Ok(());
     };
-    let config = NodeConfig::read(&config)?;
+    let config = NodeConfig::read(&config).map_err(member::MemberError::from)?;
     start_log(&config.log);
-    let network = Arc::new(NetworkFiles::read(&network)?);
+    let network = Arc::new(NetworkFiles::read(&network).map_err(member::MemberError::from)?);
     let process = member::Process {
         pool: crate::pool::Pool::start(threads()).map_err(|e| Failure::software(e.to_string()))?,
         metrics: crate::metrics::Metrics::install().map_err(|e| Failure::software(e.to_string()))?,

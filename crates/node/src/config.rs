@@ -92,7 +92,8 @@ impl NodeConfig {
         let mut config: Self = toml::from_str(&text)
             .map_err(|source| ConfigError::Toml { path: path.to_path_buf(), source: Box::new(source) })?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        config.data = folder.join(&config.data);
+        // without the "." of the default, which people would read in every message
+        config.data = folder.join(&config.data).components().collect();
         if !config.share_passphrase_file.as_os_str().is_empty() {
             config.share_passphrase_file = folder.join(&config.share_passphrase_file);
         }

@@ -536,9 +536,13 @@ fn start_engine(
         votes,
         block_max: u32::try_from(limits::BLOCK_BYTES_MAX).unwrap_or(u32::MAX),
     };
-    consensus::start_tcp(consensus, tcp, engine, move |_outbox| EngineApp::new(driver)).map_err(|error| match error {
-        EngineError::Listen(source) => MemberError::Port { key: "p2p_listen", listen, source },
-        other => other.into(),
+    let started = consensus::start_tcp(consensus, tcp, engine, move |_outbox| EngineApp::new(driver));
+    started.map_err(|error| {
+        if let EngineError::Listen(source) = error {
+            MemberError::Port { key: "p2p_listen", listen, source }
+        } else {
+            error.into()
+        }
     })
 }
 

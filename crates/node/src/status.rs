@@ -6,9 +6,9 @@ use crate::{
     cli::{Failure, print},
     files::NetworkFiles,
     health::{
-        LAG_SLOTS_MAX,
+        LAG_SLOTS_MAX, State,
         peers::{self, ASK_WITHIN},
-        report::Report,
+        report::{Names, Report},
         stall_ms,
     },
     member::stop_requested,
@@ -142,6 +142,7 @@ async fn look(network: &NetworkFiles, policy: &Policy) -> Found {
     let now = crate::clock::now().0 / 1_000;
     let rows = network.network.addresses.iter().map(|address| {
         let (report, note) = answers.remove(&address.member.0).unwrap_or_default();
+        let report = report.map(|report| clean(report, network));
         let name = network.network.genesis.members.get(usize::from(address.member.0)).map(|m| m.name.clone());
         let mut row = Row {
             member: address.member.0,
@@ -163,6 +164,25 @@ async fn look(network: &NetworkFiles, policy: &Policy) -> Found {
     });
     let rows = rows.collect();
     judge(network.id, network.network.faults(), network.network.genesis.params.slot_ms, rows)
+}
+
+/// Keeps of what a member sent only words that are ours: a terminal obeys what it is shown.
+fn clean(report: Report, network: &NetworkFiles) -> Report {
+    let known = |names: Vec<String>| -> Vec<String> {
+        let members = &network.network.genesis.members;
+        names.into_iter().filter(|name| members.iter().any(|m| m.name == *name)).take(members.len()).collect()
+    };
+    let plain = |text: String| -> String { text.chars().filter(char::is_ascii_graphic).take(80).collect() };
+    Report {
+        network: plain(report.network),
+        origin: plain(report.origin),
+        name: plain(report.name),
+        version: plain(report.version),
+        state: State::known(&report.state).into(),
+        cosigners: Names { present: known(report.cosigners.present), missing: known(report.cosigners.missing) },
+        peers: Names { present: known(report.peers.present), missing: known(report.peers.missing) },
+        ..report
+    }
 }
 
 /// Verifies a checkpoint: origin, a log key, 2f + 1 cosignatures.

@@ -132,6 +132,7 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
         out.say(&format!("metrics    http://{http}/metrics"));
         out.say(&format!("log        http://{http}/checkpoint, tiles under http://{http}/tile/"));
     }
+    out.say(&format!("status     lockstep status --network {}", args.dir.join(NETWORK_FILE).display()));
     out.say(&format!("submit     {}", submit_line(&args.dir, &shape, &members)));
     out.event(
         "started",

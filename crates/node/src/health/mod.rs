@@ -55,6 +55,13 @@ pub(crate) enum State {
 }
 
 impl State {
+    const ALL: [Self; 6] = [Self::Ready, Self::Starting, Self::Behind, Self::Stalled, Self::DiskLow, Self::Stopping];
+
+    /// A name that another member sent, as our own word for it.
+    pub(crate) fn known(name: &str) -> &'static str {
+        Self::ALL.iter().map(|state| state.name()).find(|known| *known == name).unwrap_or("unknown")
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Ready => "ready",

@@ -1,6 +1,54 @@
 // Goal: the verdict and the exit status are those of what was found, lies of f members included.
 use super::*;
-use crate::health::report::{MempoolReport, Names};
+use crate::health::report::MempoolReport;
+use crypto::ed25519::SigningKey;
+use types::{MemberId, MemberRecord};
+use zeroize::Zeroizing;
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(Zeroizing::new([seed; 32]))
+}
+
+fn policy() -> Policy {
+    let members: Vec<MemberRecord> = (0..4)
+        .map(|i| MemberRecord {
+            name: format!("m{i}"),
+            consensus: Hash::ZERO,
+            log: key(10 + i).public(),
+            cosigner: key(20 + i).public(),
+            receipt: Hash::ZERO,
+            tls: Hash::ZERO,
+        })
+        .collect();
+    Policy::new("a/b", &members, 1).unwrap()
+}
+
+/// A checkpoint with cosignatures of these members; `forged` has none of the others' keys but says so.
+fn note(policy: &Policy, cosigners: [u8; 3], forged: bool) -> Vec<u8> {
+    let head = Head { size: 7, root: Hash([7; 32]) };
+    let log = checkpoint::sign("a/b", &head, &key(10));
+    let stamps: Vec<_> = (0u64..)
+        .zip(cosigners)
+        .map(|(i, m)| {
+            let seed = if forged { 99 } else { 20 + m };
+            (MemberId(u16::from(m)), checkpoint::cosign("a/b", &head, 100 + i, &key(seed)))
+        })
+        .collect();
+    policy.checkpoint(&head, (MemberId(0), log), &stamps).unwrap().into_bytes()
+}
+
+#[test]
+fn a_checkpoint_counts_only_with_the_cosignatures_of_a_quorum() {
+    let policy = policy();
+    let good = published(&policy, &note(&policy, [0, 1, 3], false), 107).unwrap();
+    assert_eq!((good.size, good.age_s), (7, 5), "the newest of the cosignatures' times");
+    assert_eq!(good.cosigners, ["m0", "m1", "m3"]);
+    let forged = published(&policy, &note(&policy, [0, 1, 3], true), 107).unwrap_err();
+    assert!(forged.contains("cosignature of member 0"), "{forged}");
+    let other = Policy::new("a/c", &[], 0);
+    assert!(other.is_err(), "no committee, no policy");
+    assert!(published(&policy, b"not a note", 107).is_err());
+}
 
 fn report(member: u16, slot: u64) -> Report {
     Report {

@@ -203,7 +203,7 @@ async fn members_that_were_away_or_lost_their_disk_come_back() {
     fs::remove_dir_all(&own).unwrap();
     copy(&old, &own);
     let (status, text) = start(2).ended_by_itself();
-    assert_eq!(status.code(), Some(70), "{text}");
+    assert_eq!(status.code(), Some(65), "{text}");
     assert!(text.contains("the folder is an old copy") && text.contains("delete everything else"), "{text}");
 
     // does as it was told: nothing but the keys is left

@@ -414,7 +414,7 @@ fn fake_members(net: &Net, members: &[u16], ahead: u64) {
                 let names = json!({"present": [], "missing": []});
                 let body = json!({"network": network, "origin": "", "member": member, "name": "", "version": "",
                     "time_ms": now + ahead, "uptime_ms": 0, "state": "ready", "epoch": 0, "final_slot": 0,
-                    "final_age_ms": 0, "opened_slot": 0, "log_entries": 0, "checkpoint": null, "cosigners": names,
+                    "final_age_ms": 0, "opened_slot": 0, "log_entries": 0, "checkpoint": null, "cosigners": names, "cosigned": [],
                     "peers": names, "mempool": {"envelopes": 0, "bytes": 0}, "disk_free_bytes": null,
                     "clock_skew_ms": null})
                 .to_string();

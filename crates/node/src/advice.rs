@@ -4,6 +4,7 @@
 //! 65, 66, 77 and 78 stay until somebody has done something.
 use crate::{
     cli::Failure, config::ConfigError, disk::DiskError, driver::DriverError, files::FilesError, member::MemberError,
+    sync::SyncError,
 };
 use keygen::files::FileError;
 use std::{error::Error, io};
@@ -26,6 +27,8 @@ const CONFIG: u8 = 78;
 
 const DAMAGED: &str = "what this member has signed is not certain any more, so it signs nothing: keep the folder as it is, \
     look at the disk, and see \"Damaged or lost data\" in operate.md; never restore state.redb or engine/ from a backup";
+const OLD_COPY: &str = "keep network.toml, the genesis files, node.toml, identity.key and share.lks, delete everything else in the \
+    folder, and start again: the member comes back without signing anything twice";
 const DISK: &str = "look at the disk and its log (dmesg); start again when it is well: the member continues where its \
     disk says it was";
 const RESTORE: &str = "take the file from your backup of the key files, or from where `lockstep init` wrote it";
@@ -74,6 +77,10 @@ fn advice(error: &MemberError) -> (u8, String) {
         }
         MemberError::Disk(error) => disk(error),
         MemberError::Log { .. } => (DATA, DAMAGED.into()),
+        MemberError::Sync(SyncError::OldCopy(_)) => (DATA, OLD_COPY.into()),
+        MemberError::Sync(SyncError::Network(_)) => (DATA, "compare with other operators before anything else".into()),
+        MemberError::Sync(SyncError::Disk(error)) => disk(error),
+        MemberError::Sync(_) => (LATER, "start it again when more members are up".into()),
         MemberError::Entropy(_) => (OS, String::new()),
         MemberError::Engine(_) => (
             SOFTWARE,

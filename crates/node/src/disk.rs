@@ -179,6 +179,11 @@ impl Disk {
         self.log.tree()
     }
 
+    /// The last slot whose part A is durable.
+    pub(crate) fn slot(&self) -> Result<Slot, DiskError> {
+        Ok(self.state.lock()?.map_or(Slot(0), |lock| lock.slot))
+    }
+
     /// The last slot for which this member signed a list.
     pub(crate) fn last_list(&self) -> Result<Option<Slot>, DiskError> {
         Ok(self.state.last_list()?)

@@ -37,7 +37,7 @@ use std::{
 
 use tlog::checkpoint::Policy;
 use tokio::sync::{broadcast, mpsc, watch};
-use types::{Block, FinalityProof, Hash, MemberId, codec, limits, wire::Event};
+use types::{Block, FinalityProof, Hash, MemberId, Slot, codec, limits, wire::Event};
 use verifier::{Anchor, AnchorError, Checks, Finding, Replay};
 
 /// Why a member does not start, or ended by itself.
@@ -223,15 +223,17 @@ impl Member {
 
         start::has_room(&node)?;
         let metrics = MemberMetrics::new(id);
+        let heard = start::hear(&network, &node).await;
         let recovery = Recovery {
             network: Arc::clone(&network),
             me: id,
             policy: policy.clone(),
             peers: Peers::new(id, &network.network.addresses),
+            cosigned: start::cosigned(&heard, network.network.faults()),
         };
         let disk = Disk::open(&node.data, node.wal_segment_bytes, clock::now())?;
         start::ports([("p2p_listen", p2p_listen), ("http_listen", http_listen)], quic_listen)?;
-        start::clock_agrees(&network, &node).await?;
+        start::clock_agrees(&network, &node, &heard)?;
         // reads, recomputes and waits for peers: not on the runtime's threads
         let recovered = tokio::task::spawn_blocking(move || recovery.recover(disk));
         let Recovered { disk, resume, executor, floor, votes } =
@@ -392,6 +394,8 @@ struct Recovery {
     me: MemberId,
     policy: Policy,
     peers: Peers,
+    /// The last slot that this member has certainly cosigned.
+    cosigned: Slot,
 }
 
 /// Where a member starts.
@@ -412,6 +416,9 @@ impl Recovery {
         let mut recent = Recent::default();
         let mut replay = Replay::new(&anchor, Checks::TRUSTED)?;
         let mut rejoin = disk.rejoin()?;
+        if rejoin.is_none() && disk.slot()? < self.cosigned {
+            return Err(SyncError::OldCopy(self.cosigned).into());
+        }
         if disk.size() == 0 {
             let entries =
                 sequencer::genesis_section(&network.network, network.id, replay.ledger_root(), replay.states());

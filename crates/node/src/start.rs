@@ -3,7 +3,7 @@ use crate::{
     config::NodeConfig,
     files::{self, FilesError, NETWORK_FILE, NetworkFiles},
     health::{
-        Health, Look, disk,
+        Health, Heard, Look, disk,
         peers::{self, Clock},
     },
     member::MemberError,
@@ -14,7 +14,7 @@ use std::{
     path::Path,
     sync::Arc,
 };
-use types::{Entry, Hash, Kind, MemberId, codec, limits};
+use types::{Entry, Hash, Kind, MemberId, Slot, codec, limits};
 
 /// The folder's own network.toml, if it has one, is of this network. Addresses may differ.
 pub(crate) fn belongs(network: &NetworkFiles, folder: &Path) -> Result<(), MemberError> {
@@ -65,10 +65,22 @@ fn others(network: &NetworkFiles, me: MemberId) -> Vec<(MemberId, String)> {
     others.map(|address| (address.member, address.http.clone())).collect()
 }
 
+/// What the members that answer say.
+pub(crate) async fn hear(network: &NetworkFiles, node: &NodeConfig) -> Vec<Heard> {
+    let me = MemberId(node.member);
+    peers::ask_all(me, &others(network, me), &network.id).await.into_iter().map(|(_, heard)| heard).collect()
+}
+
+/// The last slot that this member is certain to have cosigned: more than f say so, one of them is honest.
+pub(crate) fn cosigned(heard: &[Heard], f: u16) -> Slot {
+    let mut slots: Vec<Slot> = heard.iter().map(|heard| heard.cosigned).collect();
+    slots.sort_unstable_by(|a, b| b.cmp(a));
+    slots.get(usize::from(f)).copied().unwrap_or(Slot(0))
+}
+
 /// This clock is near those of the members that answer.
-pub(crate) async fn clock_agrees(network: &NetworkFiles, node: &NodeConfig) -> Result<(), MemberError> {
-    let heard = peers::ask_all(&others(network, MemberId(node.member)), &network.id).await;
-    let offsets: Vec<i64> = heard.iter().map(|(_, heard)| heard.clock_ms).collect();
+pub(crate) fn clock_agrees(network: &NetworkFiles, node: &NodeConfig, heard: &[Heard]) -> Result<(), MemberError> {
+    let offsets: Vec<i64> = heard.iter().map(|heard| heard.clock_ms).collect();
     match peers::judge(&offsets, usize::from(network.network.faults()), node.clock_skew_max_ms) {
         Clock::Fine => Ok(()),
         Clock::Off(ms) => {

@@ -38,15 +38,14 @@ const CHECKPOINT_BYTES_MAX: usize = 1 << 16;
 #[non_exhaustive]
 pub enum SyncError {
     /// What 2f+1 members have signed does not follow from the rules.
-    #[error("the log that a quorum has signed breaks a rule at entry {}: {}; more than f members are wrong: stop and compare with other operators", .0.index, .0.code)]
+    #[error("the log that a quorum has signed breaks a rule at entry {}: {}; more than f members are wrong", .0.index, .0.code)]
     Network(Finding),
     /// Nobody serves a proof for a slot of the log that a quorum has signed.
-    #[error("no peer serves a proof that slot {0} is final: start again when more members are up")]
+    #[error("no peer serves a proof that slot {0} is final")]
     NoProof(Slot),
     /// This member has signed what its disk does not know.
     #[error(
-        "this member has signed what its folder does not know, last in slot {0}: the folder is an old copy, and a member that continues from it signs twice. \
-         Keep network.toml, the genesis files, node.toml, identity.key and share.lks, delete everything else in the folder, and start again"
+        "this member has signed what its folder does not know, in slot {0}: the folder is an old copy, and a member that continues from it signs twice"
     )]
     OldCopy(Slot),
     /// More than one start can hold.

@@ -79,6 +79,8 @@ impl State {
 pub(crate) struct Heard {
     pub(crate) at: Timestamp,
     pub(crate) final_slot: Slot,
+    /// The last slot that it has seen this member cosign.
+    pub(crate) cosigned: Slot,
     /// Its clock less ours, ms.
     pub(crate) clock_ms: i64,
 }
@@ -241,6 +243,7 @@ impl Health {
                 age_ms: inner.published.map(|(_, at)| now.0.saturating_sub(at.0)),
             }),
             cosigners: Names::split(all(), here),
+            cosigned: all().map(|(id, _)| inner.noted.cosigners.get(&id).map_or(0, |slot| slot.0)).collect(),
             peers: Names::split(all().filter(|(id, _)| *id != self.me), connected),
             mempool: MempoolReport { envelopes: inner.noted.pending.0, bytes: inner.noted.pending.1 },
             disk_free_bytes: inner.free,
@@ -305,7 +308,7 @@ impl Look {
             Ok(Err(error)) => tracing::warn!(%error, "disk.free"),
             Err(error) => tracing::warn!(%error, "disk.free"),
         }
-        let heard = peers::ask_all(&self.peers, &self.health.network).await;
+        let heard = peers::ask_all(self.health.me, &self.peers, &self.health.network).await;
         let text = (self.engine)();
         let connected = self.keys.iter().filter(|(_, key)| is_connected(&text, key)).map(|(id, _)| *id).collect();
         self.health.looked(clock::now(), heard, connected, &self.metrics);

@@ -23,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) log_entries: u64,
     pub(crate) checkpoint: Option<CheckpointReport>,
     pub(crate) cosigners: Names,
+    /// The last slot that each member has cosigned, by index, as this one has heard since it started.
+    pub(crate) cosigned: Vec<u64>,
     pub(crate) peers: Names,
     pub(crate) mempool: MempoolReport,
     pub(crate) disk_free_bytes: Option<u64>,

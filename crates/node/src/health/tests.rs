@@ -27,7 +27,7 @@ fn at(slot: u64) -> Noted {
 }
 
 fn says(member: u16, at: u64, slot: u64) -> (MemberId, Heard) {
-    (MemberId(member), Heard { at: Timestamp(at), final_slot: Slot(slot), clock_ms: 0 })
+    (MemberId(member), Heard { at: Timestamp(at), final_slot: Slot(slot), cosigned: Slot(0), clock_ms: 0 })
 }
 
 #[test]

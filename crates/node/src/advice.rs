@@ -27,8 +27,10 @@ const CONFIG: u8 = 78;
 
 const DAMAGED: &str = "what this member has signed is not certain any more, so it signs nothing: keep the folder as it is, \
     look at the disk, and see \"Damaged or lost data\" in operate.md; never restore state.redb or engine/ from a backup";
-const OLD_COPY: &str = "keep network.toml, the genesis files, node.toml, identity.key and share.lks, delete everything else in the \
+const OLD_COPY: &str = "ask two other operators whether they see this member ahead of it; if so, keep network.toml, the genesis files, node.toml, identity.key and share.lks, delete everything else in the \
     folder, and start again: the member comes back without signing anything twice";
+const LOST: &str = "start it again when more than f other members are up and agree with its clock within 5 s: it then comes back without \
+    signing anything twice; only a member that never ran has the file `new-member`, which `lockstep init` writes";
 const DISK: &str = "look at the disk and its log (dmesg); start again when it is well: the member continues where its \
     disk says it was";
 const RESTORE: &str = "take the file from your backup of the key files, or from where `lockstep init` wrote it";
@@ -75,8 +77,9 @@ fn advice(error: &MemberError) -> (u8, String) {
         MemberError::Policy(_) | MemberError::Anchor(_) => {
             (CONFIG, "take network.toml from another member's /lockstep/v1/network and compare".into())
         }
-        MemberError::Disk(error) => disk(error),
         MemberError::Log { .. } => (DATA, DAMAGED.into()),
+        MemberError::Disk(DiskError::Lost) => (LATER, LOST.into()),
+        MemberError::Disk(error) => disk(error),
         MemberError::Sync(SyncError::OldCopy(_)) => (DATA, OLD_COPY.into()),
         MemberError::Sync(SyncError::Network(_)) => (DATA, "compare with other operators before anything else".into()),
         MemberError::Sync(SyncError::Disk(error)) => disk(error),

@@ -171,8 +171,17 @@ async fn node(args: NodeArgs) -> Result<(), Failure> {
         observer: None,
     };
     let mut stop = std::pin::pin!(member::stop_requested());
+    let mut pause = std::time::Duration::ZERO;
     loop {
-        let member = member::Member::start(Arc::clone(&network), config.clone(), process.clone()).await?;
+        let begun = crate::clock::now();
+        let started = async {
+            tokio::time::sleep(pause).await;
+            member::Member::start(Arc::clone(&network), config.clone(), process.clone()).await
+        };
+        let member = tokio::select! {
+            result = &mut stop => return result.map_err(|e| Failure::software(e.to_string())),
+            started = started => started?,
+        };
         let asked = loop {
             tokio::select! {
                 result = &mut stop => {
@@ -185,12 +194,22 @@ async fn node(args: NodeArgs) -> Result<(), Failure> {
             }
         };
         match member.stop().await {
-            // starting again is what catches up by the log
-            Err(member::MemberError::Driver(crate::driver::DriverError::Behind(_))) if !asked => {}
+            // starting again is what catches up by the log; when it does not help, no sooner than ever later
+            Err(member::MemberError::Driver(crate::driver::DriverError::Behind(slot))) if !asked => {
+                let ran = crate::clock::now().0.saturating_sub(begun.0);
+                pause =
+                    if ran > AGAIN_MS { std::time::Duration::ZERO } else { (pause * 2).clamp(AGAIN_MIN, AGAIN_MAX) };
+                tracing::warn!(%slot, pause_ms = pause.as_millis(), "member.behind: starting again to catch up by the log");
+            }
             ended => return Ok(ended?),
         }
     }
 }
+
+/// A member that follows for this long has caught up, whatever happens then.
+const AGAIN_MS: u64 = 120_000;
+const AGAIN_MIN: std::time::Duration = std::time::Duration::from_secs(1);
+const AGAIN_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Threads for pure jobs: one per processor.
 pub(crate) fn threads() -> usize {

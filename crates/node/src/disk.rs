@@ -27,7 +27,7 @@ use store::{
     wal::{Wal, WalError},
 };
 use tlog::{Tree, tiles::Tile};
-use types::{Epoch, FinalityProof, Hash, Slot, Timestamp, codec};
+use types::{Epoch, FinalityProof, Hash, Slot, Timestamp, codec, limits};
 
 /// Why the disk cannot be used any more.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,9 @@ pub enum DiskError {
         /// Why.
         source: std::io::Error,
     },
+    /// The folder is that of no new member, and holds nothing that it signed.
+    #[error("this member's data are gone, so what it signed before is unknown")]
+    Lost,
     /// The WAL segment size is out of range.
     #[error("wal_segment_bytes is out of range")]
     SegmentSize,
@@ -89,6 +92,8 @@ pub(crate) struct Disk {
 
 /// The engine's folder: its votes are in it.
 pub(crate) const ENGINE: &str = "engine";
+/// An empty folder in it, gone with everything else that the engine has there.
+const HAS_VOTED: &str = "lockstep";
 /// Stands in a member's folder from its making to its first start.
 pub(crate) const NEW_MEMBER: &str = "new-member";
 /// When this member found that its disk was gone.
@@ -106,18 +111,22 @@ fn share_key(slot: Slot) -> &'static str {
 const ITEM_BYTES_MAX: usize = 80_000;
 
 impl Disk {
-    pub(crate) fn open(folder: &Path, wal_segment_bytes: u64, now: Timestamp) -> Result<Self, DiskError> {
+    /// `lost_at` is the time if it is certain: a folder that turns out to be lost is taken only then.
+    pub(crate) fn open(folder: &Path, wal_segment_bytes: u64, lost_at: Option<Timestamp>) -> Result<Self, DiskError> {
         let lock = durable::lock_dir(folder)?;
         let state = State::open(&folder.join("state.redb"))?;
         let locked = state.lock()?;
         let mark = folder.join(NEW_MEMBER);
         let known = locked.is_some() || state.value::<Timestamp>(LOST_AT)?.is_some();
-        if !known && !exists(&mark)? {
-            state.put(LOST_AT, &now)?;
+        if locked.is_some() {
+            durable::remove(&mark)?;
+        } else if !known && !exists(&mark)? {
+            state.put(LOST_AT, &lost_at.ok_or(DiskError::Lost)?)?;
             tracing::error!(folder = %folder.display(), "disk.lost: what this member signed before is unknown");
         }
         let voted = state.value::<bool>(VOTED)?.is_some() || state.value::<Timestamp>(LOST_AT)?.is_some();
-        if voted && !exists(&folder.join(ENGINE))? && state.value::<Epoch>(MUTE_IN)?.is_none() {
+        if voted && !exists(&folder.join(ENGINE).join(HAS_VOTED))? && state.value::<Epoch>(MUTE_IN)?.is_none() {
+            tracing::error!(folder = %folder.display(), "engine.lost: this member does not vote in this epoch any more");
             state.put(MUTE_IN, &Epoch(0))?;
         }
         let log = LogDir::open(folder, locked.as_ref())?;
@@ -196,17 +205,19 @@ impl Disk {
 
     /// Whether this member may vote; the engine starts now.
     pub(crate) fn may_vote(&self) -> Result<bool, DiskError> {
-        durable::create_dir(&self.folder.join(ENGINE))?;
+        durable::create_dir(&self.folder.join(ENGINE).join(HAS_VOTED))?;
         self.state.put(VOTED, &true)?;
         Ok(self.state.value::<Epoch>(MUTE_IN)?.is_none())
     }
 
-    /// The newest block that has votes of its own, up to `slot` and at most `back` slots before it.
+    /// The newest block with votes of its own that a proof up to `slot` and at most `back` slots before it shows.
     pub(crate) fn voted_block(&self, slot: Slot, back: u64) -> Option<FinalityProof> {
         let first = slot.0.saturating_sub(back).max(1);
-        (first..=slot.0).rev().find_map(|slot| {
-            let bytes = self.served().finality(Slot(slot))?;
-            codec::decode::<FinalityProof>(&bytes, FINALITY_BYTES_MAX).ok().filter(|proof| proof.headers.len() == 1)
+        let served = self.served();
+        (first..=slot.0).rev().find_map(|at| {
+            let bytes = served.finality(Slot(at))?;
+            let proof = codec::decode::<FinalityProof>(&bytes, limits::FINALITY_BYTES_MAX).ok()?;
+            (proof.headers.last()?.height <= slot).then_some(proof)
         })
     }
 
@@ -282,9 +293,6 @@ fn exists(path: &Path) -> Result<bool, DiskError> {
     path.try_exists().map_err(|source| DiskError::Look { path: path.to_path_buf(), source })
 }
 
-/// Longest proof of finality, bytes.
-const FINALITY_BYTES_MAX: usize = 1 << 20;
-
 fn finality_folder(folder: &Path) -> PathBuf {
     folder.join("finality")
 }
@@ -316,7 +324,7 @@ impl Served {
     }
 
     pub(crate) fn finality(&self, slot: Slot) -> Option<Vec<u8>> {
-        files::read(&finality_file(&self.folder, slot), FINALITY_BYTES_MAX).ok()
+        files::read(&finality_file(&self.folder, slot), limits::FINALITY_BYTES_MAX).ok()
     }
 
     /// The checkpoint that was published for a slot.

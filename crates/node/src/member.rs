@@ -13,7 +13,7 @@ use crate::{
     metrics::{MemberMetrics, Metrics},
     pool::Pool,
     start,
-    sync::{self, Peers, SyncError},
+    sync::{self, Own, Peers, Place, SyncError},
 };
 use consensus::{EngineConfig, EngineError, EngineHandle, Floor, TcpConfig, Timeouts};
 use crypto::{
@@ -231,9 +231,9 @@ impl Member {
             peers: Peers::new(id, &network.network.addresses),
             cosigned: start::cosigned(&heard, network.network.faults()),
         };
-        let disk = Disk::open(&node.data, node.wal_segment_bytes, clock::now())?;
-        start::ports([("p2p_listen", p2p_listen), ("http_listen", http_listen)], quic_listen)?;
         start::clock_agrees(&network, &node, &heard)?;
+        let disk = Disk::open(&node.data, node.wal_segment_bytes, start::certain_time(&network, &heard))?;
+        start::ports([("p2p_listen", p2p_listen), ("http_listen", http_listen)], quic_listen)?;
         // reads, recomputes and waits for peers: not on the runtime's threads
         let recovered = tokio::task::spawn_blocking(move || recovery.recover(disk));
         let Recovered { disk, resume, executor, floor, votes } =
@@ -410,15 +410,32 @@ struct Recovered {
 impl Recovery {
     /// The log is replayed from genesis and then extended by what a quorum has published; state.redb and the WAL say
     /// the rest.
-    fn recover(self, mut disk: Disk) -> Result<Recovered, MemberError> {
+    fn recover(self, disk: Disk) -> Result<Recovered, MemberError> {
+        let network = &self.network;
+        let mut own = self.read(disk)?;
+        let knows_more = own.disk.slot()? < self.cosigned;
+        if knows_more && own.rejoin.is_none_or(|rejoin| rejoin.from.is_some()) {
+            return Err(SyncError::OldCopy(format!("slot {}", self.cosigned)).into());
+        }
+        let place = Place { me: self.me, policy: &self.policy, params: &network.network.genesis.params };
+        let caught = sync::catch_up(&self.peers, &place, &mut own)?;
+        if caught.torn {
+            own = self.read(own.disk)?;
+        }
+        let Own { mut disk, replay, recent, rejoin } = own;
+        let votes = disk.may_vote()?;
+        let far = caught.slots > 0 || !votes;
+        let floor = far.then(|| disk.voted_block(replay.slot(), FLOOR_BACK)).flatten().and_then(floor_of);
+        let (resume, executor) = resume(network, replay, recent, rejoin, &mut disk)?;
+        Ok(Recovered { disk, resume, executor, floor, votes })
+    }
+
+    fn read(&self, mut disk: Disk) -> Result<Own, MemberError> {
         let network = &self.network;
         let anchor = Anchor::new(network.network.clone(), network.rollups.clone())?;
         let mut recent = Recent::default();
         let mut replay = Replay::new(&anchor, Checks::TRUSTED)?;
         let mut rejoin = disk.rejoin()?;
-        if rejoin.is_none() && disk.slot()? < self.cosigned {
-            return Err(SyncError::OldCopy(self.cosigned).into());
-        }
         if disk.size() == 0 {
             let entries =
                 sequencer::genesis_section(&network.network, network.id, replay.ledger_root(), replay.states());
@@ -438,19 +455,13 @@ impl Recovery {
                 rejoin.block(slot, replay.last().time_ms);
             }
         }
-        let caught =
-            sync::catch_up(&self.peers, &self.policy, self.me, &mut disk, &mut replay, &mut recent, &mut rejoin)?;
-        let votes = disk.may_vote()?;
-        let far = caught.slots > 0 || !votes;
-        let floor = far.then(|| disk.voted_block(replay.slot(), FLOOR_BACK)).flatten().and_then(floor_of);
-        let (resume, executor) = resume(network, replay, recent, rejoin, &mut disk)?;
-        Ok(Recovered { disk, resume, executor, floor, votes })
+        Ok(Own { disk, replay, recent, rejoin })
     }
 }
 
 /// Where the engine starts when the log is ahead of it.
 fn floor_of(proof: FinalityProof) -> Option<Floor> {
-    let digest = crypto::ids::block_digest(proof.headers.first()?);
+    let digest = crypto::ids::block_digest(proof.headers.last()?);
     Some(Floor { digest, view: proof.view, parent_view: proof.parent_view, votes: proof.votes })
 }
 

@@ -69,7 +69,10 @@ pub(crate) struct Http {
 
 /// Until a connection stands.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// Until an answer is here: the largest is a bundle of 16 MiB.
+/// Until a small answer is here.
+const SMALL_WITHIN: Duration = Duration::from_secs(3);
+const SMALL_BYTES: usize = 1 << 20;
+/// Until any other is here: the largest is a bundle of 16 MiB.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 impl Source {
@@ -124,7 +127,7 @@ impl Source {
     }
 
     pub(crate) fn finality(&self, slot: Slot) -> Result<Option<Vec<u8>>, SourceError> {
-        self.either(&format!("finality/{slot}"), &format!("lockstep/v1/finality/{slot}"), 1 << 20)
+        self.either(&format!("finality/{slot}"), &format!("lockstep/v1/finality/{slot}"), limits::FINALITY_BYTES_MAX)
     }
 
     pub(crate) fn network(&self) -> Result<Option<Vec<u8>>, SourceError> {
@@ -180,6 +183,7 @@ async fn ask(client: &HttpClient, url: String, max: usize) -> Result<Option<Vec<
         let body = Limited::new(answer.into_body(), max).collect().await;
         body.map(|body| Some(body.to_bytes().to_vec())).map_err(|error| failed(error.to_string()))
     };
-    let within = tokio::time::timeout(ANSWER_WITHIN, answer).await;
-    within.unwrap_or_else(|_late| Err(failed(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))))
+    let within = if max <= SMALL_BYTES { SMALL_WITHIN } else { ANSWER_WITHIN };
+    let answer = tokio::time::timeout(within, answer).await;
+    answer.unwrap_or_else(|_late| Err(failed(format!("no answer within {} s", within.as_secs()))))
 }

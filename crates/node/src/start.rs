@@ -1,5 +1,6 @@
 //! What is checked before a member starts: whose folder it is, room on the disk, free addresses, the clock.
 use crate::{
+    clock,
     config::NodeConfig,
     files::{self, FilesError, NETWORK_FILE, NetworkFiles},
     health::{
@@ -14,7 +15,10 @@ use std::{
     path::Path,
     sync::Arc,
 };
-use types::{Entry, Hash, Kind, MemberId, Slot, codec, limits};
+use types::{Entry, Hash, Kind, MemberId, Slot, Timestamp, codec, limits};
+
+/// How far from others' a clock may be that a loss is dated with: half of what `Rejoin` allows for.
+const CLOCKS_MS: u64 = 5_000;
 
 /// The folder's own network.toml, if it has one, is of this network. Addresses may differ.
 pub(crate) fn belongs(network: &NetworkFiles, folder: &Path) -> Result<(), MemberError> {
@@ -76,6 +80,12 @@ pub(crate) fn cosigned(heard: &[Heard], f: u16) -> Slot {
     let mut slots: Vec<Slot> = heard.iter().map(|heard| heard.cosigned).collect();
     slots.sort_unstable_by(|a, b| b.cmp(a));
     slots.get(usize::from(f)).copied().unwrap_or(Slot(0))
+}
+
+/// Now, if more than f members say so: what a member that lost its disk may sign hangs on it.
+pub(crate) fn certain_time(network: &NetworkFiles, heard: &[Heard]) -> Option<Timestamp> {
+    let near = heard.iter().filter(|heard| heard.clock_ms.unsigned_abs() <= CLOCKS_MS).count();
+    (near > usize::from(network.network.faults())).then(clock::now)
 }
 
 /// This clock is near those of the members that answer.

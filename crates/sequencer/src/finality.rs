@@ -47,6 +47,12 @@ impl Sequencer {
         if header.reveal.is_some_and(|reveal| reveal != self.reveal) {
             return Err(Halt::LogDiverged);
         }
+        let mine = |list: &types::MemberList| list.member == self.setup.me;
+        let listed = block.lists.as_ref().is_some_and(|set| set.members.iter().any(mine));
+        let known = self.own_list.as_ref().is_some_and(|(slot, _)| *slot >= header.height);
+        if listed && !known && self.may_list(header.height) {
+            return Err(Halt::OldCopy);
+        }
         let executed = self.unexecuted.values().all(|u| u.result.is_some());
         if block.lists.is_some() && !executed {
             return Ok(false);

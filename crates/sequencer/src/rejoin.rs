@@ -7,8 +7,9 @@
 use crate::state::Sequencer;
 use types::{Params, Slot, Timestamp};
 
-/// Clocks of members may differ by as much, milliseconds: the transport refuses more.
-const CLOCKS_MS: u64 = 5_000;
+/// Milliseconds by which a block may seem newer than the loss and be older: this member's clock may be 5 s behind, and
+/// the proposer's 5 s ahead of what 2f + 1 voters accept.
+const CLOCKS_MS: u64 = 10_000;
 
 /// What a member that lost its disk waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +69,10 @@ mod tests {
         let mut rejoin = Rejoin::new(Timestamp(100_000));
         rejoin.block(Slot(7), Timestamp(99_000));
         // a block of the same seconds may be one that was final before the loss, by a clock that is ahead
-        rejoin.block(Slot(8), Timestamp(105_000));
+        rejoin.block(Slot(8), Timestamp(110_000));
         assert!(!rejoin.shares(Slot(8)) && !rejoin.shares(Slot(1_000)) && !rejoin.lists(&params, Slot(1_000)));
-        rejoin.block(Slot(9), Timestamp(105_001));
-        rejoin.block(Slot(10), Timestamp(105_501));
+        rejoin.block(Slot(9), Timestamp(110_001));
+        rejoin.block(Slot(10), Timestamp(110_501));
         assert_eq!(rejoin.from, Some(Slot(9)));
         assert!(!rejoin.shares(Slot(8)) && rejoin.shares(Slot(9)));
         // an envelope taken at slot 9 may be valid for slot 9 + 1 + 10

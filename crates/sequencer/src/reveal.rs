@@ -134,7 +134,9 @@ impl Sequencer {
             && header.network == self.setup.network
             && self.member_of(from).is_some_and(|m| {
                 crypto::ed25519::verify(&m.receipt, sign::share_digest(header).as_bytes(), &message.sig)
-            });
+            })
+            // whoever can open a slot holds a quorum's word on the log that it was closed with, too
+            && self.setup.policy.verify_cosignature(from, &header.head, &header.cosig);
         if !signed {
             self.out.push(refused(Reason::WrongSignature));
             return;
@@ -169,7 +171,10 @@ impl Sequencer {
         let good: Vec<_> = by
             .iter()
             .filter(|(member, r)| {
-                r.header.digest == message.digest && r.points.len() == items.len() && !fixed.excluded.contains(member)
+                r.header.digest == message.digest
+                    && r.header.head == fixed.close
+                    && r.points.len() == items.len()
+                    && !fixed.excluded.contains(member)
             })
             .collect();
         let members: BTreeSet<MemberId> = good.iter().map(|(member, _)| **member).collect();

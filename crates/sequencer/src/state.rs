@@ -140,6 +140,11 @@ pub enum Halt {
     /// The order of a fixed set does not complete.
     #[error("order: {0}")]
     Order(ordering::OrderError),
+    /// A final block holds a list of this member's that it does not know: its disk is an old copy.
+    #[error(
+        "a final block holds a list of this member that it never signed as far as it knows: its folder is an old copy"
+    )]
+    OldCopy,
     /// A share is held for something outside the set.
     #[error("a held share is outside the fixed set")]
     Share,

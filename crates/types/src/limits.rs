@@ -24,6 +24,8 @@ pub const GAS_CLASS_MAX: u8 = 40;
 pub const SET_COUNT_MAX: u32 = 16_384;
 /// A block, bytes of its codec.
 pub const BLOCK_BYTES_MAX: usize = (4 << 20) - 64;
+/// Headers and votes that prove a block final.
+pub const FINALITY_BYTES_MAX: usize = 1 << 20;
 /// A list message, bytes.
 pub const LIST_BYTES_MAX: usize = 2 << 20;
 /// Leaves of one list.

@@ -24,6 +24,7 @@ pub(crate) struct Report {
     pub(crate) checkpoint: Option<CheckpointReport>,
     pub(crate) cosigners: Names,
     /// The last slot that each member has cosigned, by index, as this one has heard since it started.
+    #[serde(default)]
     pub(crate) cosigned: Vec<u64>,
     pub(crate) peers: Names,
     pub(crate) mempool: MempoolReport,

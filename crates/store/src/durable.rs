@@ -5,6 +5,7 @@
 //!
 //! Any error of this module means that what is on disk is unknown: the kernel may have dropped the pages that it
 //! could not write, and a second fsync would report success. Whoever gets one ends the process and signs nothing.
+use crate::fault;
 use std::{
     collections::BTreeSet,
     fmt,
@@ -89,7 +90,7 @@ impl<T> Context<T> for io::Result<T> {
 /// [`DiskError`].
 #[expect(clippy::disallowed_methods, reason = "the one place that syncs")]
 pub fn sync_data(file: &File, path: &Path) -> Result<(), DiskError> {
-    file.sync_data().context(Op::SyncFile, path)
+    fault::sync(Op::SyncFile, path, || file.sync_data()).context(Op::SyncFile, path)
 }
 
 /// Forces a file's bytes and metadata to disk (fsync).
@@ -98,7 +99,7 @@ pub fn sync_data(file: &File, path: &Path) -> Result<(), DiskError> {
 /// [`DiskError`].
 #[expect(clippy::disallowed_methods, reason = "the one place that syncs")]
 pub fn sync_file(file: &File, path: &Path) -> Result<(), DiskError> {
-    file.sync_all().context(Op::SyncFile, path)
+    fault::sync(Op::SyncFile, path, || file.sync_all()).context(Op::SyncFile, path)
 }
 
 /// Forces a directory's names to disk.
@@ -107,7 +108,7 @@ pub fn sync_file(file: &File, path: &Path) -> Result<(), DiskError> {
 /// [`DiskError`].
 #[expect(clippy::disallowed_methods, reason = "the one place that syncs")]
 pub fn sync_dir(dir: &Path) -> Result<(), DiskError> {
-    File::open(dir).and_then(|file| file.sync_all()).context(Op::SyncDir, dir)
+    fault::sync(Op::SyncDir, dir, || File::open(dir).and_then(|file| file.sync_all())).context(Op::SyncDir, dir)
 }
 
 /// Gives a file another name; durable only after [`sync_dir`].
@@ -116,7 +117,7 @@ pub fn sync_dir(dir: &Path) -> Result<(), DiskError> {
 /// [`DiskError`].
 #[expect(clippy::disallowed_methods, reason = "the one place that renames")]
 pub fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
-    fs::rename(from, to).context(Op::Rename, to)
+    fault::run(Op::Rename, to, || fs::rename(from, to)).context(Op::Rename, to)
 }
 
 /// The directory that a path stands in.
@@ -143,7 +144,7 @@ fn make_dirs(dir: &Path, grown: &mut BTreeSet<PathBuf>) -> Result<(), DiskError>
     if above != dir {
         make_dirs(above, grown)?;
     }
-    match fs::create_dir(dir) {
+    match fault::run(Op::CreateDir, dir, || fs::create_dir(dir)) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error).context(Op::CreateDir, dir),
         Ok(()) | Err(_) => {
             grown.insert(above.to_path_buf());
@@ -163,9 +164,28 @@ fn options(private: bool) -> OpenOptions {
     options
 }
 
+/// Opens a file to write it.
+pub(crate) fn open(options: &OpenOptions, path: &Path) -> Result<File, DiskError> {
+    fault::run(Op::Open, path, || options.open(path)).context(Op::Open, path)
+}
+
+/// Writes bytes by a call that takes all of them, or less when a fault is planned.
+pub(crate) fn write_bytes(
+    path: &Path,
+    bytes: &[u8],
+    write: impl FnOnce(&[u8]) -> io::Result<()>,
+) -> Result<(), DiskError> {
+    fault::write(path, bytes, write).context(Op::Write, path)
+}
+
+/// Sets a file's length.
+pub(crate) fn set_length(file: &File, path: &Path, length: u64) -> Result<(), DiskError> {
+    fault::run(Op::Write, path, || file.set_len(length)).context(Op::Write, path)
+}
+
 fn write_synced(path: &Path, bytes: &[u8], private: bool) -> Result<(), DiskError> {
-    let mut file = options(private).open(path).context(Op::Open, path)?;
-    file.write_all(bytes).context(Op::Write, path)?;
+    let mut file = open(&options(private), path)?;
+    write_bytes(path, bytes, |bytes| file.write_all(bytes))?;
     sync_file(&file, path)
 }
 
@@ -237,7 +257,7 @@ pub fn write_batch(scratch: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), D
 /// # Errors
 /// [`DiskError`].
 pub fn remove(path: &Path) -> Result<(), DiskError> {
-    match fs::remove_file(path) {
+    match fault::run(Op::Remove, path, || fs::remove_file(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context(Op::Remove, path),
         Ok(()) | Err(_) => Ok(()),
     }
@@ -305,7 +325,7 @@ pub enum LockError {
 pub fn lock_dir(dir: &Path) -> Result<DirLock, LockError> {
     create_dir(dir)?;
     let path = dir.join("lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).context(Op::Open, &path)?;
+    let file = open(OpenOptions::new().write(true).create(true).truncate(false), &path)?;
     match file.try_lock() {
         Ok(()) => Ok(DirLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(LockError::Busy(dir.to_path_buf())),

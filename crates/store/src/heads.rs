@@ -1,6 +1,9 @@
 //! `heads/<epoch>`: every published checkpoint of an epoch, one after the other. Record: length u32 LE, slot u64 LE,
 //! CRC32C u32 LE over slot and note, note. Kept for auditors; a torn record at the end is cut off.
-use crate::durable::{self, Context, DiskError, Op};
+use crate::{
+    durable::{self, Context, DiskError, Op},
+    fault::{self, Place as Step},
+};
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
@@ -56,8 +59,8 @@ impl Heads {
                 rest = rest.get(step..).unwrap_or_default();
             }
             if !rest.is_empty() {
-                let file = OpenOptions::new().write(true).open(&path).context(Op::Open, &path)?;
-                file.set_len(offset).context(Op::Write, &path)?;
+                let file = durable::open(OpenOptions::new().write(true), &path)?;
+                durable::set_length(&file, &path, offset)?;
                 durable::sync_file(&file, &path)?;
             }
             heads.ends.insert(epoch, offset);
@@ -72,14 +75,15 @@ impl Heads {
         }
         let path = self.dir.join(epoch.to_string());
         let is_new = !self.ends.contains_key(&epoch);
-        let mut file = OpenOptions::new().append(true).create(true).open(&path).context(Op::Open, &path)?;
+        let _step = fault::at(Step::Heads);
+        let mut file = durable::open(OpenOptions::new().append(true).create(true), &path)?;
         let slot_bytes = slot.0.to_le_bytes();
         let sum = crc32c::crc32c_append(crc32c::crc32c(&slot_bytes), note.as_bytes());
         let mut bytes = u32::try_from(note.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
         bytes.extend_from_slice(&slot_bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
         bytes.extend_from_slice(note.as_bytes());
-        file.write_all(&bytes).context(Op::Write, &path)?;
+        durable::write_bytes(&path, &bytes, |bytes| file.write_all(bytes))?;
         durable::sync_data(&file, &path)?;
         if is_new {
             durable::sync_dir(&self.dir)?;

@@ -19,6 +19,7 @@
 //!
 //! Deliberately absent: signatures (what a checkpoint says is checked against the tree, who signed it by the caller),
 //! slots' meaning, retries. Any error of a sync means that the process ends; writers that met one refuse to go on.
+//! Every durable operation passes [`fault`], where tests end the process and let the disk fail.
 //!
 //! Invariants that tests cite:
 //! * `STO-1` what a returned call has made durable is there after a crash at any later point, byte for byte.
@@ -32,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 pub mod durable;
+pub mod fault;
 mod heads;
 pub mod log;
 pub mod state;

@@ -13,6 +13,7 @@
 //! refuse to start, because what they give must have the locked root.
 use crate::{
     durable::{self, DiskError},
+    fault::{self, Place},
     heads::Heads,
     state::Lock,
 };
@@ -223,6 +224,7 @@ impl LogDir {
     /// # Errors
     /// [`LogError`]: all of them mean that this member must sign nothing.
     pub fn open(dir: &Path, lock: Option<&Lock>) -> Result<Self, LogError> {
+        let _step = fault::at(Place::Open);
         let (root, staging) = (dir.join("log"), dir.join("staging"));
         durable::create_dir(&root)?;
         durable::create_dir(&staging)?;
@@ -311,6 +313,7 @@ impl LogDir {
         let head = self.append(entries)?;
         let bytes = encode_staging(self.edge.tree().size(), &self.pending)?;
         let name = head.size.to_string();
+        let _step = fault::at(Place::Stage);
         self.failed = true;
         durable::write_plain(&self.staging.join(&name), &bytes)?;
         self.failed = false;
@@ -327,8 +330,12 @@ impl LogDir {
             return Err(LogError::Failed);
         }
         let old = self.edge.tree().size();
+        let _step = fault::at(Place::Apply);
         let Some(count) = staged.head.size.checked_sub(old).filter(|count| *count > 0) else {
-            return durable::remove(&self.staging.join(staged.name)).map_err(LogError::from);
+            self.failed = true;
+            durable::remove(&self.staging.join(staged.name))?;
+            self.failed = false;
+            return Ok(());
         };
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let entries = self.pending.get(..count).ok_or(LogError::OutOfRange)?;
@@ -394,6 +401,7 @@ impl LogDir {
         if head != applied && root_at(&inner.root, applied.size, head.size)? != head {
             return Err(LogError::NotOurs);
         }
+        let _step = fault::at(Place::Publish);
         self.failed = true;
         inner.heads().push(epoch, slot, note)?;
         if self.reader.published().is_none_or(|published| published.size < head.size) {

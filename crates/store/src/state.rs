@@ -2,10 +2,19 @@
 //! rests on a checksum that is not cryptographic, and some of the bytes here are a stranger's.
 //!
 //! The file is never restored from a backup: an old lock would let the member sign a second head at a size.
-use crate::durable::{self, DiskError};
-use redb::{Database, ReadableTable, TableDefinition};
+use crate::{
+    durable::{self, DiskError, Op},
+    fault::{self, Place},
+};
+use redb::{BackendError, Database, ReadableTable, StorageBackend, TableDefinition, backends::FileBackend};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{
+    fs::OpenOptions,
+    io,
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
 use types::{Head, Slot, codec};
 
 const SINGLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("single");
@@ -58,6 +67,16 @@ pub enum StateError {
     /// A value is too long.
     #[error("value of {0} bytes")]
     TooLong(usize),
+    /// An earlier write failed: nothing more is written.
+    #[error("state: an earlier write failed")]
+    Failed,
+}
+
+impl StateError {
+    /// Nothing was written, and the next write may be fine.
+    const fn is_refusal(&self) -> bool {
+        matches!(self, Self::LockBehind { .. } | Self::ListSigned(_) | Self::TooLong(_))
+    }
 }
 
 macro_rules! from_redb {
@@ -75,6 +94,53 @@ from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::
 #[derive(Debug)]
 pub struct State {
     db: Database,
+    failed: AtomicBool,
+}
+
+/// The database's file: its writes and syncs pass the fault points like all others.
+#[derive(Debug)]
+struct Backend {
+    file: FileBackend,
+    path: PathBuf,
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        fault::run(Op::Write, &self.path, || self.file.set_len(len))
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        fault::sync(Op::SyncFile, &self.path, || self.file.sync_data())
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        fault::write(&self.path, data, |data| self.file.write(offset, data))
+    }
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_range(start, end)
+    }
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_shared_range(start, end)
+    }
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.lock_range(start, end)
+    }
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.lock_shared_range(start, end)
+    }
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.unlock_range(start, end)
+    }
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.query_lock_range(start, end)
+    }
 }
 
 impl State {
@@ -83,16 +149,53 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub fn open(path: &Path) -> Result<Self, StateError> {
+        let _step = fault::at(Place::Open);
         let dir = path.parent().unwrap_or(Path::new("."));
         durable::create_dir(dir)?;
-        let state = Self { db: Database::create(path)? };
+        if !path.exists() {
+            // Under another name until it is whole: half a new database is none, and would never open.
+            let mut name = path.file_name().unwrap_or_default().to_os_string();
+            name.push(".new");
+            let new = path.with_file_name(name);
+            durable::remove(&new)?;
+            let made = Self::open_file(&new)?;
+            {
+                // What closing writes is not needed: everything is committed.
+                let _step = fault::at(Place::Other);
+                drop(made);
+            }
+            durable::rename(&new, path)?;
+            durable::sync_dir(dir)?;
+        }
+        Self::open_file(path)
+    }
+
+    fn open_file(path: &Path) -> Result<Self, StateError> {
+        let file = durable::open(OpenOptions::new().read(true).write(true).create(true).truncate(false), path)?;
+        let backend = Backend { file: FileBackend::new(file)?, path: path.to_path_buf() };
+        let state = Self { db: Database::builder().create_with_backend(backend)?, failed: AtomicBool::new(false) };
         // Both tables exist from here on, so that reads need no case for a table that is missing.
         state.write(|_single, _lists| Ok(()))?;
-        durable::sync_dir(dir)?;
         Ok(state)
     }
 
     fn write<T>(
+        &self,
+        change: impl FnOnce(
+            &mut redb::Table<'_, &'static str, &'static [u8]>,
+            &mut redb::Table<'_, u64, &'static [u8]>,
+        ) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(StateError::Failed);
+        }
+        let result = self.transaction(change);
+        let failed = result.as_ref().is_err_and(|error| !error.is_refusal());
+        self.failed.store(failed, Ordering::Release);
+        result
+    }
+
+    fn transaction<T>(
         &self,
         change: impl FnOnce(
             &mut redb::Table<'_, &'static str, &'static [u8]>,
@@ -130,6 +233,7 @@ impl State {
     /// # Errors
     /// [`StateError::LockBehind`] when it would go back; anything else is fatal.
     pub fn commit(&self, lock: &Lock) -> Result<(), StateError> {
+        let _step = fault::at(Place::Commit);
         self.write(|single, _lists| {
             let mut lock = lock.clone();
             if let Some(held) = read_lock(single)? {
@@ -168,6 +272,7 @@ impl State {
     /// [`StateError::ListSigned`] when another list for this slot, or any for a later one, is there: do not sign.
     pub fn put_list(&self, slot: Slot, bytes: &[u8]) -> Result<(), StateError> {
         check_length(bytes)?;
+        let _step = fault::at(Place::List);
         self.write(|_single, lists| {
             let last = lists.last()?.map(|(last, held)| (last.value(), held.value() == bytes));
             match last {

@@ -17,7 +17,10 @@
 //! record: `seq - place` of that record is above the bad one's number. The first is cut off, the second is damage, and
 //! the member refuses to start. Payloads are a stranger's bytes: the salt keeps records that he wrote into his
 //! envelope from looking like ours.
-use crate::durable::{self, Context, DiskError, Op};
+use crate::{
+    durable::{self, Context, DiskError, Op},
+    fault::{self, Place},
+};
 use std::{
     fs::{File, OpenOptions},
     io::{Seek, SeekFrom, Write},
@@ -191,6 +194,7 @@ impl Wal {
         if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment_bytes) {
             return Err(WalError::SegmentSize(segment_bytes));
         }
+        let _step = fault::at(Place::Open);
         let bytes_of_segment = usize::try_from(segment_bytes).unwrap_or(usize::MAX);
         durable::create_dir(dir)?;
         let salt = match durable::read(&dir.join(SALT), 16)? {
@@ -231,7 +235,7 @@ impl Wal {
         }
         let number = segments.last().map_or(first, |last| last.number);
         let path = segment_path(dir, number);
-        let file = OpenOptions::new().read(true).write(true).open(&path).context(Op::Open, &path)?;
+        let file = durable::open(OpenOptions::new().read(true).write(true), &path)?;
         let mut wal = Self {
             dir: dir.to_path_buf(),
             segment_bytes: bytes_of_segment,
@@ -264,7 +268,7 @@ impl Wal {
     fn write_at(&mut self, offset: usize, bytes: &[u8]) -> Result<(), DiskError> {
         let place = SeekFrom::Start(u64::try_from(offset).unwrap_or(u64::MAX));
         self.file.seek(place).context(Op::Write, &self.path)?;
-        self.file.write_all(bytes).context(Op::Write, &self.path)
+        durable::write_bytes(&self.path, bytes, |bytes| self.file.write_all(bytes))
     }
 
     /// Number of the next record.
@@ -289,6 +293,7 @@ impl Wal {
             }
         }
         let first = self.next;
+        let _step = fault::at(Place::WalAppend);
         self.failed = true;
         self.append_checked(batch)?;
         self.failed = false;
@@ -343,7 +348,7 @@ impl Wal {
         } else {
             create_segment(&self.dir, number, self.segment_bytes)?;
         }
-        self.file = OpenOptions::new().read(true).write(true).open(&path).context(Op::Open, &path)?;
+        self.file = durable::open(OpenOptions::new().read(true).write(true), &path)?;
         self.path = path;
         self.offset = 0;
         self.segments.push(Segment { number, end: self.next });
@@ -358,6 +363,8 @@ impl Wal {
         if self.failed {
             return Err(WalError::Failed);
         }
+        let _step = fault::at(Place::Prune);
+        self.failed = true;
         while self.segments.len() > 1 {
             let Some(first) = self.segments.first().filter(|first| first.end <= seq) else { break };
             let path = segment_path(&self.dir, first.number);
@@ -371,6 +378,7 @@ impl Wal {
             durable::sync_dir(&self.dir)?;
             self.segments.remove(0);
         }
+        self.failed = false;
         Ok(())
     }
 }

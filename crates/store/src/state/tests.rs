@@ -103,3 +103,43 @@ fn a_database_has_one_owner() {
     drop(state);
     State::open(&path).unwrap();
 }
+
+#[test]
+fn sto_3_a_garbled_database_is_refused_or_the_same() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("state.redb");
+    let state = State::open(&path).unwrap();
+    for slot in 1..=70 {
+        state.put_list(Slot(slot), &[u8::try_from(slot).unwrap(); 300]).unwrap();
+        state.put("share", &vec![u8::try_from(slot).unwrap(); 500]).unwrap();
+        state.commit(&lock(10 * slot, slot, 1)).unwrap();
+    }
+    drop(state);
+    let bytes = std::fs::read(&path).unwrap();
+    let (mut refused, mut same) = (0, 0);
+    let places: Vec<usize> =
+        (0..512).chain((512..bytes.len()).step_by(41)).filter(|place| bytes[*place] != 0 || place % 29 == 0).collect();
+    for place in places {
+        let bad_path = dir.path().join("bad.redb");
+        let mut bad = bytes.clone();
+        bad[place] ^= 0x11;
+        std::fs::write(&bad_path, bad).unwrap();
+        let told = |state: &State| -> Result<_, StateError> {
+            let lists: Result<Vec<_>, _> = (7..=70).map(|slot| state.list(Slot(slot))).collect();
+            Ok((state.lock()?, lists?, state.value::<Vec<u8>>("share")?, state.last_list()?))
+        };
+        match State::open(&bad_path).and_then(|state| told(&state)) {
+            Ok((found, lists, share, last)) => {
+                assert_eq!(found, Some(lock(700, 70, 1)), "at {place}");
+                assert_eq!((share, last), (Some(vec![70; 500]), Some(Slot(70))), "at {place}");
+                for (slot, list) in (7..).zip(lists) {
+                    assert_eq!(list, Some(vec![slot; 300]), "at {place}");
+                }
+                same += 1;
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    println!("{} bytes, {refused} refused, {same} the same", bytes.len());
+    assert!(refused > 0 && same > 0, "{refused} {same}");
+}

@@ -182,10 +182,10 @@ fn disk(error: &DiskError) -> (u8, String) {
             | LogError::AheadOfLock(_)
             | LogError::Checkpoint,
         )
-        | DiskError::State(StateError::Value(_) | StateError::LockBehind { .. })
-        | DiskError::Wal(WalError::Damaged { .. } | WalError::MissingSegment(_) | WalError::Salt) => {
-            (DATA, DAMAGED.into())
-        }
+        | DiskError::State(StateError::Damaged { .. } | StateError::Value(_) | StateError::LockBehind { .. })
+        | DiskError::Wal(
+            WalError::Damaged { .. } | WalError::MissingSegment(_) | WalError::Salt | WalError::Lost { .. },
+        ) => (DATA, DAMAGED.into()),
         DiskError::SegmentSize | DiskError::Wal(WalError::SegmentSize(_)) => {
             (CONFIG, "correct wal_segment_bytes in node.toml".into())
         }

@@ -22,6 +22,7 @@ use std::{
 };
 use store::{
     durable::{self, DirLock},
+    fault::{self, Place},
     log::{LogDir, LogError, LogReader},
     state::{Lock, State, StateError},
     wal::{Wal, WalError},
@@ -88,6 +89,10 @@ pub(crate) struct Disk {
     live: BTreeMap<Hash, u64>,
     replayed: Vec<ItemRecord>,
     opened: Slot,
+    /// The oldest record of the WAL that is still needed.
+    owed: u64,
+    /// The same as the lock says it: nothing from there on is given up.
+    owed_by_lock: u64,
 }
 
 /// The engine's folder: its votes are in it.
@@ -134,6 +139,8 @@ impl Disk {
         let mut salt = [0u8; 16];
         salt.iter_mut().zip(Source::System.draw("wal", 0)?.iter()).for_each(|(to, from)| *to = *from);
         let (wal, replay) = Wal::open(&folder.join("wal"), segment, salt)?;
+        let owed = locked.as_ref().map_or((1, 1), |lock| lock.owed);
+        wal.check_owed(&replay, owed)?;
         let mut live = BTreeMap::new();
         let mut replayed = Vec::new();
         for entry in replay.records {
@@ -145,7 +152,9 @@ impl Disk {
         }
         durable::create_dir(&finality_folder(folder))?;
         let opened = locked.map_or(Slot(0), |l| l.opened);
-        Ok(Self { _lock: lock, folder: folder.to_path_buf(), log, state, wal, live, replayed, opened })
+        let folder = folder.to_path_buf();
+        let (owed, _) = owed;
+        Ok(Self { _lock: lock, folder, log, state, wal, live, replayed, opened, owed, owed_by_lock: owed })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -224,7 +233,9 @@ impl Disk {
     fn append(&mut self, slot: Slot, time: u64, entries: &[Vec<u8>]) -> Result<(), DiskError> {
         let staged = self.log.stage(entries)?;
         let staging = staged.name().to_owned();
-        self.state.commit(&Lock { head: staged.head(), slot, time, opened: self.opened, staging })?;
+        let owed = (self.owed, self.wal.next_seq());
+        self.state.commit(&Lock { head: staged.head(), slot, time, opened: self.opened, staging, owed })?;
+        self.owed_by_lock = self.owed;
         Ok(self.log.apply(staged)?)
     }
 
@@ -259,14 +270,19 @@ impl Disk {
 
     pub(crate) fn opened(&mut self, slot: Slot, entries: &[Vec<u8>]) -> Result<(), DiskError> {
         self.log.append(entries)?;
+        fault::passed(Place::Opened);
         self.opened = slot;
         Ok(())
     }
 
     pub(crate) fn commit(&mut self, commit: &Commit) -> Result<(), DiskError> {
         // before the commit point: the block is delivered once, and its proof is what an auditor asks for
-        durable::write(&finality_file(&self.folder, commit.slot), &commit.finality)?;
+        {
+            let _step = fault::at(Place::Finality);
+            durable::write(&finality_file(&self.folder, commit.slot), &commit.finality)?;
+        }
         if !commit.share_message.is_empty() {
+            let _step = fault::at(Place::ShareMessage);
             self.state.put(share_key(commit.slot), &(commit.slot, commit.share_message.clone()))?;
         }
         self.append(commit.slot, commit.cosigned_at, &commit.entries)
@@ -276,11 +292,12 @@ impl Disk {
         Ok(self.log.publish(Epoch(0), slot, note)?)
     }
 
-    /// Lets go of WAL segments whose envelopes are all included, replaced or expired.
+    /// Lets go of WAL segments whose envelopes are all included, replaced or expired, once a lock has said so: a start
+    /// tells what was given up from what was lost.
     pub(crate) fn forget(&mut self, live: impl Fn(&Hash) -> bool) -> Result<(), DiskError> {
         self.live.retain(|hash, _| live(hash));
-        let keep_from = self.live.values().min().copied().unwrap_or_else(|| self.wal.next_seq());
-        Ok(self.wal.prune(keep_from)?)
+        self.owed = self.live.values().min().copied().unwrap_or_else(|| self.wal.next_seq()).max(self.owed);
+        Ok(self.wal.prune(self.owed_by_lock)?)
     }
 
     /// For readers in other threads.

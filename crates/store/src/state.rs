@@ -12,6 +12,7 @@ use std::{
     fs::OpenOptions,
     io,
     ops::Bound,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -38,6 +39,8 @@ pub struct Lock {
     pub opened: Slot,
     /// Name of the staging file that holds the entries up to `head`.
     pub staging: String,
+    /// Numbers of the WAL's records that must be there: from the oldest that is owed, to before this one.
+    pub owed: (u64, u64),
 }
 
 /// Why the state cannot be read or written.
@@ -50,6 +53,14 @@ pub enum StateError {
     /// The disk failed. Fatal.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The file is not what was written: refuse to start.
+    #[error("{} is damaged: {why}; it holds what was signed, and nothing can stand for it", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
     /// A value does not decode. Refuse to start.
     #[error("state: value of another format: {0}")]
     Value(#[from] codec::DecodeError),
@@ -173,7 +184,15 @@ impl State {
     fn open_file(path: &Path) -> Result<Self, StateError> {
         let file = durable::open(OpenOptions::new().read(true).write(true).create(true).truncate(false), path)?;
         let backend = Backend { file: FileBackend::new(file)?, path: path.to_path_buf() };
-        let state = Self { db: Database::builder().create_with_backend(backend)?, failed: AtomicBool::new(false) };
+        let damaged = |why: &str| StateError::Damaged { path: path.to_path_buf(), why: why.to_owned() };
+        // Damage that redb does not look for ends in a panic of its own.
+        let db = catch_unwind(AssertUnwindSafe(|| checked(backend))).map_err(|_panic| damaged("unreadable"))?;
+        let db = match db {
+            Err(StateError::Database(error)) if is_damage(&error) => return Err(damaged(&error.to_string())),
+            db => db?,
+        };
+        let Some(db) = db else { return Err(damaged("checksums do not hold")) };
+        let state = Self { db, failed: AtomicBool::new(false) };
         // Both tables exist from here on, so that reads need no case for a table that is missing.
         state.write(|_single, _lists| Ok(()))?;
         Ok(state)
@@ -328,6 +347,21 @@ impl State {
     pub fn value<T: Serialize + serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StateError> {
         let bytes = self.read_single(&user_key(key))?;
         bytes.map(|bytes| Ok(codec::decode(&bytes, VALUE_BYTES_MAX)?)).transpose()
+    }
+}
+
+/// The database with all its checksums looked at, which opening it does not; `None`: they do not hold.
+fn checked(backend: Backend) -> Result<Option<Database>, StateError> {
+    let mut db = Database::builder().create_with_backend(backend)?;
+    let is_whole = db.check_integrity()?;
+    Ok(is_whole.then_some(db))
+}
+
+fn is_damage(error: &redb::Error) -> bool {
+    match error {
+        redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) => true,
+        redb::Error::Io(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
+        _ => false,
     }
 }
 

@@ -65,9 +65,17 @@ pub enum WalError {
     /// A segment between two others is not there. Refuse to start.
     #[error("segment {0} is missing")]
     MissingSegment(u32),
-    /// The salt's file is not 16 bytes. Refuse to start.
+    /// The salt's file is not 16 bytes, or gone while there are records. Refuse to start.
     #[error("salt file damaged")]
     Salt,
+    /// Records that a commit has counted on are gone. Refuse to start.
+    #[error("records {} to before {} of the WAL are owed, {} to before {} are there", owed.0, owed.1, found.0, found.1)]
+    Lost {
+        /// Numbers that must be there.
+        owed: (u64, u64),
+        /// Numbers that are.
+        found: (u64, u64),
+    },
     /// A payload is empty or too long for a segment.
     #[error("payload of {0} bytes")]
     Payload(usize),
@@ -197,15 +205,23 @@ impl Wal {
         let _step = fault::at(Place::Open);
         let bytes_of_segment = usize::try_from(segment_bytes).unwrap_or(usize::MAX);
         durable::create_dir(dir)?;
+        let numbers: Vec<u32> =
+            durable::names(dir)?.iter().filter(|name| name.len() == 10).filter_map(|name| name.parse().ok()).collect();
         let salt = match durable::read(&dir.join(SALT), 16)? {
+            Some(_) if numbers.is_empty() => return Err(WalError::MissingSegment(1)),
             Some(salt) => salt.try_into().map_err(|_length| WalError::Salt)?,
             None => {
+                // The first segment comes before the salt, and records after it.
+                if numbers.is_empty() {
+                    create_segment(dir, 1, bytes_of_segment)?;
+                } else if !is_blank(dir, &numbers)? {
+                    return Err(WalError::Salt);
+                }
                 durable::write(&dir.join(SALT), &entropy)?;
                 entropy
             }
         };
-        let numbers: Vec<u32> =
-            durable::names(dir)?.iter().filter(|name| name.len() == 10).filter_map(|name| name.parse().ok()).collect();
+        let numbers = if numbers.is_empty() { vec![1] } else { numbers };
         for pair in numbers.windows(2) {
             if let [a, b] = pair
                 && a.saturating_add(1) != *b
@@ -229,10 +245,6 @@ impl Wal {
             durable::sync_dir(dir)?;
         }
         let next = next.unwrap_or(1);
-        if segments.is_empty() {
-            segments.push(Segment { number: first, end: 0 });
-            create_segment(dir, first, bytes_of_segment)?;
-        }
         let number = segments.last().map_or(first, |last| last.number);
         let path = segment_path(dir, number);
         let file = durable::open(OpenOptions::new().read(true).write(true), &path)?;
@@ -269,6 +281,16 @@ impl Wal {
         let place = SeekFrom::Start(u64::try_from(offset).unwrap_or(u64::MAX));
         self.file.seek(place).context(Op::Write, &self.path)?;
         durable::write_bytes(&self.path, bytes, |bytes| self.file.write_all(bytes))
+    }
+
+    /// Checks that the records that are owed were found.
+    ///
+    /// # Errors
+    /// [`WalError::Lost`]: do not start.
+    pub fn check_owed(&self, replay: &Replay, owed: (u64, u64)) -> Result<(), WalError> {
+        let found = (replay.records.first().map_or(self.next, |first| first.seq), self.next);
+        let is_whole = owed.1 <= found.1 && (owed.0 >= owed.1 || found.0 <= owed.0);
+        if is_whole { Ok(()) } else { Err(WalError::Lost { owed, found }) }
     }
 
     /// Number of the next record.
@@ -381,6 +403,18 @@ impl Wal {
         self.failed = false;
         Ok(())
     }
+}
+
+/// No segment has a byte that is not zero.
+fn is_blank(dir: &Path, numbers: &[u32]) -> Result<bool, DiskError> {
+    let most = usize::try_from(SEGMENT_BYTES_MAX).unwrap_or(usize::MAX);
+    for number in numbers {
+        let bytes = durable::read(&segment_path(dir, *number), most)?.unwrap_or_default();
+        if bytes.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn create_segment(dir: &Path, number: u32, bytes: usize) -> Result<(), DiskError> {

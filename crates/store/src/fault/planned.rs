@@ -121,7 +121,7 @@ enum Order {
     Act,
     ActThenEnd,
     /// Write a part, then end, or fail with an error.
-    Part(u8, Option<io::ErrorKind>),
+    Part(u8, Option<io::Error>),
     Fail(io::Error),
 }
 
@@ -129,9 +129,14 @@ fn ended() -> io::Error {
     io::Error::other("the process has ended")
 }
 
-/// EIO; the standard library has no name for it.
+/// EIO.
 fn failed_sync() -> io::Error {
     io::Error::from_raw_os_error(5)
+}
+
+/// ENOSPC.
+fn full() -> io::Error {
+    io::Error::from_raw_os_error(28)
 }
 
 impl Plan {
@@ -170,7 +175,7 @@ impl Plan {
             return Order::Fail(ended());
         }
         if progress.full && matches!(op, Some(Op::CreateDir | Op::Open | Op::Write)) {
-            return Order::Fail(io::ErrorKind::StorageFull.into());
+            return Order::Fail(full());
         }
         let is_here = self.place.is_none_or(|want| want == place) && self.op.is_none_or(|want| Some(want) == op);
         if !is_here || !self.fault.hits(op) {
@@ -191,8 +196,8 @@ impl Plan {
             Fault::KillAfter => Order::ActThenEnd,
             Fault::Torn(part) => Order::Part(part, None),
             Fault::SyncFails => Order::Fail(failed_sync()),
-            Fault::Full if op == Some(Op::Write) => Order::Part(128, Some(io::ErrorKind::StorageFull)),
-            Fault::Full => Order::Fail(io::ErrorKind::StorageFull.into()),
+            Fault::Full if op == Some(Op::Write) => Order::Part(128, Some(full())),
+            Fault::Full => Order::Fail(full()),
         }
     }
 
@@ -300,7 +305,7 @@ pub(crate) fn run<T>(op: Op, _path: &Path, act: impl FnOnce() -> io::Result<T>) 
             Order::Fail(error) => Err(error),
             Order::ActThenEnd => act().and_then(|_done| Err(plan.end(here, Some(op)))),
             // the length of a file is set as a whole, or not
-            Order::Part(_, error) => Err(error.map_or_else(|| plan.end(here, Some(op)), io::Error::from)),
+            Order::Part(_, error) => Err(error.unwrap_or_else(|| plan.end(here, Some(op)))),
         }
     })
 }
@@ -317,7 +322,7 @@ pub(crate) fn write(_path: &Path, bytes: &[u8], act: impl FnOnce(&[u8]) -> io::R
                 let length = (bytes.len() >> 8).saturating_mul(usize::from(part));
                 let rest = (bytes.len() & 255).saturating_mul(usize::from(part)) >> 8;
                 act(bytes.get(..length.saturating_add(rest)).unwrap_or(bytes))?;
-                Err(error.map_or_else(|| plan.end(here, Some(Op::Write)), io::Error::from))
+                Err(error.unwrap_or_else(|| plan.end(here, Some(Op::Write))))
             }
         }
     })

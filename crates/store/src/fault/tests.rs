@@ -144,7 +144,7 @@ impl Story {
         let more = entries(w.log.size(), 90);
         let staged = self.call(Asked::Log, |_| (), || w.log.stage(&more))?;
         let (head, staging) = (staged.head(), staged.name().to_owned());
-        let lock = Lock { head, slot, time: 1_000 + slot.0, opened: Slot(slot.0 - 1), staging };
+        let lock = Lock { head, slot, time: 1_000 + slot.0, opened: Slot(slot.0 - 1), staging, owed: (1, 1) };
         self.call(Asked::State, |t| t.lock = Some(lock.clone()), || w.state.commit(&lock))?;
         self.call(Asked::Log, |_| (), || w.log.apply(staged))?;
         w.log.append(&entries(w.log.size(), 7))?;

@@ -17,7 +17,7 @@ fn entries(from: u64, count: u64) -> Vec<Vec<u8>> {
 
 fn lock(slot: u64, staged: &Staged) -> Lock {
     let (head, staging) = (staged.head(), staged.name().to_string());
-    Lock { head, slot: Slot(slot), time: 1_000 + slot, opened: Slot(slot - 1), staging }
+    Lock { head, slot: Slot(slot), time: 1_000 + slot, opened: Slot(slot - 1), staging, owed: (1, 1) }
 }
 
 fn checkpoint_of(head: &Head) -> String {

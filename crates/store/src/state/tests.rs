@@ -10,6 +10,7 @@ fn lock(size: u64, slot: u64, root: u8) -> Lock {
         time: 1_795_211_490 + slot,
         opened: Slot(slot.saturating_sub(1)),
         staging: size.to_string(),
+        owed: (1, slot),
     }
 }
 
@@ -118,7 +119,9 @@ fn sto_3_a_garbled_database_is_refused_or_the_same() {
     let bytes = std::fs::read(&path).unwrap();
     let (mut refused, mut same) = (0, 0);
     let places: Vec<usize> =
-        (0..512).chain((512..bytes.len()).step_by(41)).filter(|place| bytes[*place] != 0 || place % 29 == 0).collect();
+        (0..320).chain((320..bytes.len()).step_by(97)).filter(|place| bytes[*place] != 0 || place % 29 == 0).collect();
+    // Nothing of this has to survive the machine.
+    let _quick = fault::Scope::new(fault::Plan::pretended(fault::Fault::Kill, 0));
     for place in places {
         let bad_path = dir.path().join("bad.redb");
         let mut bad = bytes.clone();
@@ -140,6 +143,5 @@ fn sto_3_a_garbled_database_is_refused_or_the_same() {
             Err(_) => refused += 1,
         }
     }
-    println!("{} bytes, {refused} refused, {same} the same", bytes.len());
-    assert!(refused > 0 && same > 0, "{refused} {same}");
+    assert!(refused > 50 && same > 50, "{refused} {same}");
 }

@@ -179,6 +179,37 @@ fn sto_3_damage_in_an_earlier_segment_is_refused() {
     let bad = copy(dir.path());
     fs::write(bad.path().join("salt"), [1, 2]).unwrap();
     assert!(matches!(open(bad.path()), Err(WalError::Salt)));
+    fs::remove_file(bad.path().join("salt")).unwrap();
+    assert!(matches!(open(bad.path()), Err(WalError::Salt)));
+    for number in 1..=5 {
+        fs::remove_file(segment_path(bad.path(), number)).ok();
+    }
+    fs::write(bad.path().join("salt"), SALT_BYTES).unwrap();
+    assert!(matches!(open(bad.path()), Err(WalError::MissingSegment(1))));
+}
+
+#[test]
+fn sto_3_records_that_are_owed_and_gone_are_missed() {
+    let (dir, all) = filled(&[&[2_000], &[2_000], &[2_000], &[2_000], &[50]]);
+    let check = |dir: &Path, owed: (u64, u64)| {
+        let (wal, replay) = Wal::open(dir, SEGMENT, SALT_BYTES).unwrap();
+        wal.check_owed(&replay, owed)
+    };
+    let end = all.len() as u64 + 1;
+    check(dir.path(), (1, end)).unwrap();
+    check(dir.path(), (3, end - 1)).unwrap();
+    assert!(matches!(check(dir.path(), (1, end + 1)), Err(WalError::Lost { .. })));
+    // The first segment, and the last: neighbours do not miss them.
+    let bad = copy(dir.path());
+    fs::remove_file(segment_path(bad.path(), 1)).unwrap();
+    assert!(matches!(check(bad.path(), (1, end)), Err(WalError::Lost { owed: (1, 6), found: (3, 6) })));
+    check(bad.path(), (3, end)).unwrap();
+    check(bad.path(), (end, end)).unwrap();
+    let bad = copy(dir.path());
+    let last = fs::read_dir(bad.path()).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let last = last.filter(|name| name.len() == 10).max().unwrap();
+    fs::remove_file(bad.path().join(last)).unwrap();
+    assert!(matches!(check(bad.path(), (1, end)), Err(WalError::Lost { .. })));
 }
 
 #[test]

@@ -1,0 +1,305 @@
+//! Goal: whatever ends members, at any moment and at every step of a slot's writes: no acknowledged envelope is lost,
+//! nothing is signed twice, all logs are one, and each audits clean; or a member refuses to start and says what to do.
+//!
+//! Method: a network of four as separate processes on real disks, wallets that never stop, and rounds that kill. 20
+//! rounds by default; `LOCKSTEP_ROUNDS=200 cargo test --test crash -- --nocapture` is the long form. A failure prints
+//! the seed; `LOCKSTEP_SEED=<seed>` repeats the plan of the rounds, not the moments.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where its helper fails")]
+#[path = "crash/check.rs"]
+mod check;
+#[expect(dead_code, reason = "each test program uses a part")]
+mod common;
+#[path = "crash/load.rs"]
+mod load;
+#[path = "crash/network.rs"]
+mod network;
+
+use load::Load;
+use network::{Cluster, MEMBERS, PATIENCE, copy, is_faulted, tail};
+use std::{fs, path::Path, sync::Arc, time::Duration};
+use store::fault::Place;
+use tokio::sync::Mutex;
+
+/// A network keeps two cores busy: one at a time.
+static TURN: Mutex<()> = Mutex::const_new(());
+const SLOT_MS: u64 = 300;
+const ACCOUNTS: u32 = 3;
+/// Rounds on one network: its log is replayed at every start.
+const ROUNDS_EACH: u64 = 25;
+
+#[expect(clippy::disallowed_methods, reason = "a switch of the test, no configuration")]
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Draws of a plan that can be repeated (splitmix64).
+struct Draws(u64);
+
+impl Draws {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+    fn index(&mut self, end: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(end).unwrap())).unwrap()
+    }
+}
+
+/// Waits until every member has gone `more` slots beyond the newest one that anybody has now.
+async fn progress(cluster: &mut Cluster, load: &Load, more: u64, what: &str) {
+    let mut goal = None;
+    let advance = async {
+        loop {
+            let finals = load.finals().await;
+            let newest = finals.iter().flatten().max().copied();
+            goal = goal.or(newest.map(|newest| newest + more));
+            if goal.is_some_and(|goal| finals.len() == MEMBERS && finals.iter().all(|f| f.is_some_and(|f| f >= goal))) {
+                break;
+            }
+            cluster.assert_all_run();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, advance).await.is_err() {
+        let said: Vec<String> = (0..MEMBERS).map(|i| format!("member {i}: {}", tail(&cluster.said(i)))).collect();
+        panic!("{what}: no progress to {goal:?}: {:?}\n{}", load.finals().await, said.join("\n"));
+    }
+}
+
+/// What a round does.
+#[derive(Debug)]
+enum Round {
+    KillOne(usize),
+    KillAll,
+    FaultOne(usize, String),
+    FaultAll(String),
+}
+
+/// Places by turns, so that a short run meets each; the operation of the place is drawn.
+fn plan(round: u64, draws: &mut Draws) -> Round {
+    let places: Vec<Place> = Place::ALL.into_iter().filter(|place| *place != Place::Other).collect();
+    let place = places[usize::try_from(round).unwrap() % places.len()];
+    let kind = ["kill", "kill-after", "torn"][if place == Place::Opened { 0 } else { draws.index(3) }];
+    let most = match place {
+        Place::Open => 20,
+        Place::Opened | Place::Prune => 2,
+        _ => 12,
+    };
+    let fault = format!("{kind}:{place}:{}", 1 + draws.below(most));
+    match draws.below(8) {
+        0 => Round::KillOne(draws.index(MEMBERS)),
+        1 => Round::KillAll,
+        2 | 3 => Round::FaultAll(fault),
+        _ => Round::FaultOne(draws.index(MEMBERS), fault),
+    }
+}
+
+/// Waits until the fault has ended the members; those that it does not reach in time are killed. How many it reached.
+async fn faulted(cluster: &mut Cluster, members: &[usize]) -> usize {
+    let mut reached = 0;
+    for _ in 0..160 {
+        for i in members {
+            if let Some(status) = cluster.ended(*i) {
+                assert!(is_faulted(status), "member {i} ended with {status}: {}", tail(&cluster.said(*i)));
+                reached += 1;
+            }
+        }
+        if members.iter().all(|i| !cluster.runs(*i)) {
+            break;
+        }
+        // Where 2f + 1 are gone, the others wait at a step that needs them.
+        if reached > 1 {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    cluster.kill(members);
+    reached
+}
+
+async fn rounds(count: u64, draws: &mut Draws, first: u64) -> check::Counts {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::make(dir.path(), SLOT_MS, ACCOUNTS);
+    cluster.start_all();
+    let load = Load::start(&cluster.view, ACCOUNTS);
+    progress(&mut cluster, &load, 2, "start").await;
+    for round in first..first + count {
+        let plan = plan(round, draws);
+        let what = format!("round {round}, {plan:?}");
+        let mut reached = None;
+        let moment = Duration::from_millis(draws.below(2 * SLOT_MS));
+        let members = match &plan {
+            Round::KillOne(i) | Round::FaultOne(i, _) => vec![*i],
+            Round::KillAll | Round::FaultAll(_) => (0..MEMBERS).collect(),
+        };
+        tokio::time::sleep(moment).await;
+        cluster.kill(&members);
+        if let Round::FaultOne(_, fault) | Round::FaultAll(fault) = &plan {
+            members.iter().for_each(|i| cluster.start(*i, Some(fault)));
+            reached = Some(faulted(&mut cluster, &members).await);
+        }
+        members.iter().for_each(|i| cluster.start(*i, None));
+        progress(&mut cluster, &load, 2, &what).await;
+        println!("{what}: reached {reached:?}, {} promised, slots {:?}", load.promised(), load.finals().await);
+    }
+    finish(cluster, load).await
+}
+
+/// Lets everything that was promised come to its end, stops all, and checks their folders.
+async fn finish(mut cluster: Cluster, load: Load) -> check::Counts {
+    progress(&mut cluster, &load, 3, "end").await;
+    let (submitter, promises) = (Arc::clone(&load.submitter), load.stop().await);
+    let settled = async {
+        for promise in promises.iter().rev().take(20) {
+            while !submitter.status(promise.item).await.iter().flatten().any(is_settled) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, settled).await.is_ok(), "promises without a fate");
+    drop(submitter);
+    cluster.terminate().await;
+    check::all(&cluster, &promises)
+}
+
+fn is_settled(status: &types::wire::Status) -> bool {
+    use types::wire::Status;
+    matches!(status, Status::Executed { .. } | Status::Dropped { .. })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_killed_at_any_moment_lose_nothing_and_sign_nothing_twice() {
+    let _turn = TURN.lock().await;
+    let seed = setting("LOCKSTEP_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    println!("LOCKSTEP_SEED={seed}");
+    let mut draws = Draws(seed);
+    let all = setting("LOCKSTEP_ROUNDS").unwrap_or(20);
+    let mut done = 0;
+    while done < all {
+        let count = (all - done).min(ROUNDS_EACH);
+        let counts = rounds(count, &mut draws, done).await;
+        done += count;
+        println!("{done} rounds: {counts:?}");
+        assert!(counts.entries > 100 && counts.slots > count, "{counts:?}");
+        assert!(counts.promises > 0 && counts.signatures > 0 && counts.excused < counts.promises, "{counts:?}");
+    }
+}
+
+/// A member whose disk refuses ends with a status that is not 0 and says why, the others go on, and it comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_disk_ends_one_member_and_costs_nothing() {
+    let _turn = TURN.lock().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::make(dir.path(), SLOT_MS, ACCOUNTS);
+    cluster.start_all();
+    let load = Load::start(&cluster.view, ACCOUNTS);
+    progress(&mut cluster, &load, 2, "start").await;
+    let (full, failed) = ("No space left", "os error 5");
+    let faults = [
+        ("enospc:wal-append:5", full),
+        ("eio:wal-append/sync_file:3", failed),
+        ("enospc:stage:4", full),
+        ("eio:commit/sync_file:3", failed),
+        ("enospc:commit:9", full),
+        ("eio:apply/sync_dir:2", failed),
+    ];
+    for (turn, (fault, why)) in faults.into_iter().enumerate() {
+        let member = turn % MEMBERS;
+        cluster.kill(&[member]);
+        cluster.start(member, Some(fault));
+        let status = cluster.wait_for_end(member).await;
+        let said = cluster.said(member);
+        assert!(status.code().is_some_and(|code| code > 1), "{fault}: {status}: {said}");
+        assert!(said.lines().any(|line| line.starts_with("lockstep: ") && line.contains(why)), "{fault}: {said}");
+        let before = load.finals().await.iter().flatten().max().copied().unwrap();
+        let advance = async {
+            while load.finals().await.iter().flatten().max().is_none_or(|slot| *slot < before + 2) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, advance).await.is_ok(), "{fault}: the others stand still");
+        cluster.start(member, None);
+        progress(&mut cluster, &load, 2, fault).await;
+    }
+    let counts = finish(cluster, load).await;
+    assert!(counts.promises > 0, "{counts:?}");
+}
+
+/// The one file of a folder whose name passes, newest name first.
+fn newest(folder: &Path, is: impl Fn(&str) -> bool) -> std::path::PathBuf {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let name = names.filter(|name| is(name)).max();
+    folder.join(name.unwrap_or_else(|| panic!("nothing in {}", folder.display())))
+}
+
+fn flip(path: &Path, place: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[place] ^= 0x21;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Whatever changes in a folder behind a member's back, it refuses to start and says what is wrong, or repairs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_folder_is_refused_by_name_and_the_whole_one_goes_on() {
+    let _turn = TURN.lock().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::make(dir.path(), SLOT_MS, ACCOUNTS);
+    cluster.start_all();
+    let load = Load::start(&cluster.view, ACCOUNTS);
+    progress(&mut cluster, &load, 6, "start").await;
+    // Committed, not in tiles: its staging file is needed.
+    cluster.kill(&[3]);
+    cluster.start(3, Some("kill:apply:2"));
+    assert!(is_faulted(cluster.wait_for_end(3).await));
+    cluster.kill(&[0, 1, 2]);
+    let (folder, whole) = (cluster.folder(3), dir.path().join("whole"));
+    copy(&folder, &whole);
+    let segment = |name: &str| name.len() == 10;
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage, &str); 7] = [
+        ("staging garbled", |at| flip(&newest(&at.join("staging"), |name| !name.ends_with(".tmp")), 40), ""),
+        ("staging gone", |at| fs::remove_dir_all(at.join("staging")).unwrap(), "staging file"),
+        ("state.redb garbled", |at| flip(&at.join("state.redb"), 3), "state.redb is damaged"),
+        ("state.redb cut", |at| fs::write(at.join("state.redb"), [7; 5_000]).unwrap(), "state.redb is damaged"),
+        ("state.redb gone", |at| fs::remove_file(at.join("state.redb")).unwrap(), ""),
+        ("a tile cut", |at| fs::write(newest(&at.join("log/tile/0/000.p"), |_| true), [1; 31]).unwrap(), "tile/0/000"),
+        ("salt gone", |at| fs::remove_file(at.join("wal/salt")).unwrap(), "salt"),
+    ];
+    for (what, damage, says) in damages {
+        damage(&folder);
+        refuses(&mut cluster, what, says).await;
+        fs::remove_dir_all(&folder).unwrap();
+        copy(&whole, &folder);
+    }
+    for (what, path) in [
+        ("the newest WAL segment gone", newest(&folder.join("wal"), segment)),
+        ("all of the WAL gone", folder.join("wal")),
+    ] {
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
+        refuses(&mut cluster, what, "are owed").await;
+        fs::remove_dir_all(&folder).unwrap();
+        copy(&whole, &folder);
+    }
+    cluster.start_all();
+    progress(&mut cluster, &load, 2, "whole again").await;
+    let counts = finish(cluster, load).await;
+    assert!(counts.promises > 0, "{counts:?}");
+}
+
+async fn refuses(cluster: &mut Cluster, what: &str, says: &str) {
+    cluster.start(3, None);
+    let status = cluster.wait_for_end(3).await;
+    let said = cluster.said(3);
+    assert!(status.code().is_some_and(|code| code > 1), "{what}: {status}: {said}");
+    let line = said.lines().find(|line| line.starts_with("lockstep: "));
+    assert!(line.is_some_and(|line| line.contains(says)), "{what}: {said}");
+    println!("{what}: {}", line.unwrap_or_default());
+}

@@ -1,0 +1,110 @@
+//! Wallets that never stop sending, and remember what was promised to them.
+use crate::network::account;
+use crypto::hash;
+use execution::demo::{LegTx, gas_class};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use types::{Address, Bundle, ChainId, Hash, Nonce, Policy, Slot};
+use wallet::{NetworkView, SealOptions, SubmitLimits, Submitter};
+use zeroize::Zeroizing;
+
+/// An envelope with receipts of f + 1 members.
+#[derive(Clone, Debug)]
+pub(crate) struct Promise {
+    pub(crate) item: Hash,
+    pub(crate) payer: Address,
+    pub(crate) nonce: Nonce,
+    pub(crate) expiry: Slot,
+}
+
+pub(crate) struct Load {
+    pub(crate) submitter: Arc<Submitter>,
+    promises: Arc<Mutex<Vec<Promise>>>,
+    stop: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    pub(crate) fn start(view: &NetworkView, accounts: u32) -> Self {
+        let limits = SubmitLimits { receipts_ms: 1_500, collect_ms: 4_000, retry_ms: 100, ..SubmitLimits::default() };
+        let submitter = Arc::new(Submitter::start(view.clone(), limits));
+        let (promises, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let tasks = (0..accounts)
+            .map(|i| tokio::spawn(send(i, Arc::clone(&submitter), Arc::clone(&promises), Arc::clone(&stop))))
+            .collect();
+        Self { submitter, promises, stop, tasks }
+    }
+
+    pub(crate) fn promised(&self) -> usize {
+        self.promises.lock().unwrap().len()
+    }
+
+    /// Last final slot of each member that answers.
+    pub(crate) async fn finals(&self) -> Vec<Option<u64>> {
+        let told = tokio::time::timeout(Duration::from_secs(2), self.submitter.params()).await.unwrap_or_default();
+        told.into_iter().map(|params| params.map(|params| params.opened.0.min(params.last_final.0))).collect()
+    }
+
+    pub(crate) async fn stop(self) -> Vec<Promise> {
+        self.stop.store(true, Ordering::Release);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        Arc::into_inner(self.promises).unwrap().into_inner().unwrap()
+    }
+}
+
+async fn send(i: u32, submitter: Arc<Submitter>, promises: Arc<Mutex<Vec<Promise>>>, stop: Arc<AtomicBool>) {
+    let (fee, sender) = account(i);
+    let mut draws = 0u64;
+    while !stop.load(Ordering::Acquire) {
+        draws += 1;
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        let Ok(Some(params)) = tokio::time::timeout(Duration::from_secs(1), submitter.current()).await else {
+            continue;
+        };
+        let known = tokio::time::timeout(Duration::from_secs(1), submitter.account(fee.address())).await;
+        let pending = known.unwrap_or_default().into_iter().flatten().map(|state| state.pending_nonce).max();
+        let Some(nonce) = pending.map(Nonce) else { continue };
+        let tx = LegTx {
+            chain_id: ChainId(901),
+            nonce: nonce.0,
+            to: sender.address(),
+            value: 1,
+            gas_limit: 21_000,
+            data: Vec::new(),
+            max_fee_per_gas: 100_000_000_000,
+            max_priority_fee_per_gas: 1_000_000,
+        };
+        let expiry = params.last_final.plus(150);
+        let time = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos().to_le_bytes();
+        let draw = |what: &[u8]| hash::sha256(&[what, &i.to_le_bytes(), &draws.to_le_bytes(), &time]).0;
+        let bundle = Bundle {
+            version: Bundle::VERSION,
+            policy: Policy::AtomicExec,
+            legs: vec![tx.leg(&sender.sign(&tx.digest()))],
+            deadline_slot: Slot(expiry.0 + 10),
+            salt: Hash(draw(b"salt")),
+        };
+        let gas_class = gas_class(100_000);
+        let max_fee = wallet::offer(&params, wallet::size_class(&bundle).unwrap(), gas_class).unwrap();
+        let options = SealOptions {
+            epoch: params.epoch,
+            expiry_slot: expiry,
+            gas_class,
+            max_fee,
+            after: Vec::new(),
+            consents: Vec::new(),
+        };
+        let entropy = Zeroizing::new(draw(b"seal"));
+        let (item, envelope) = wallet::seal_bundle(submitter.view(), &fee, nonce, &bundle, options, entropy).unwrap();
+        if submitter.submit(&envelope).await.is_ok() {
+            promises.lock().unwrap().push(Promise { item, payer: fee.address(), nonce, expiry });
+        }
+    }
+}

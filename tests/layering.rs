@@ -87,6 +87,8 @@ struct Package {
     ours: BTreeSet<String>,
     outside: BTreeSet<String>,
     features: BTreeSet<String>,
+    /// Normal and build dependencies that are asked for with `test-util`, and features of its own that bring it along.
+    test_util: Vec<String>,
 }
 
 fn text(value: &Value, key: &str) -> String {
@@ -104,15 +106,20 @@ fn packages() -> Vec<Package> {
     let list = metadata.get("packages").and_then(Value::as_array).expect("packages");
     list.iter()
         .map(|package| {
-            let (mut ours, mut outside) = (BTreeSet::new(), BTreeSet::new());
+            let (mut ours, mut outside, mut test_util) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
             for edge in package.get("dependencies").and_then(Value::as_array).expect("dependencies") {
                 if text(edge, "kind") == "dev" {
                     continue;
+                }
+                if names_test_util(edge.get("features")) {
+                    test_util.push(text(edge, "name"));
                 }
                 let inside = edge.get("path").is_some_and(|path| !path.is_null());
                 if inside { &mut ours } else { &mut outside }.insert(text(edge, "name"));
             }
             let features = package.get("features").and_then(Value::as_object).expect("features");
+            let implied = features.iter().filter(|(name, with)| *name != "test-util" && names_test_util(Some(with)));
+            test_util.extend(implied.map(|(name, _)| name.clone()));
             let manifest = PathBuf::from(text(package, "manifest_path"));
             Package {
                 name: text(package, "name"),
@@ -120,9 +127,16 @@ fn packages() -> Vec<Package> {
                 ours,
                 outside,
                 features: features.keys().filter(|name| *name != "default").cloned().collect(),
+                test_util,
             }
         })
         .collect()
+}
+
+/// A list of features that holds `test-util`, of any crate.
+fn names_test_util(features: Option<&Value>) -> bool {
+    let names = features.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    names.into_iter().any(|name| name.rsplit('/').next() == Some("test-util"))
 }
 
 fn table() -> BTreeMap<&'static str, &'static Row> {
@@ -170,6 +184,16 @@ fn violations(packages: &[Package]) -> Vec<String> {
 fn the_manifests_are_those_of_the_table() {
     let found = violations(&packages());
     assert!(found.is_empty(), "edges that the table of layout.md does not have:\n{}", found.join("\n"));
+}
+
+/// Fault points and what else is for tests: a build that is not of tests has none of it.
+#[test]
+fn only_tests_ask_for_test_util() {
+    for package in packages() {
+        assert!(package.test_util.is_empty(), "{} brings test-util by {:?}", package.name, package.test_util);
+    }
+    let planted = serde_json::json!(["native", "store/test-util"]);
+    assert!(names_test_util(Some(&planted)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 use crate::network::account;
 use crypto::hash;
 use execution::demo::{LegTx, gas_class};
+use ingress::Client;
 use std::{
     sync::{
         Arc, Mutex,
@@ -44,10 +45,22 @@ impl Load {
         self.promises.lock().unwrap().len()
     }
 
-    /// Last final slot of each member that answers.
-    pub(crate) async fn finals(&self) -> Vec<Option<u64>> {
-        let told = tokio::time::timeout(Duration::from_secs(2), self.submitter.params()).await.unwrap_or_default();
-        told.into_iter().map(|params| params.map(|params| params.opened.0.min(params.last_final.0))).collect()
+    /// Last slot that each member has opened; `None`: it does not answer.
+    pub(crate) async fn opened(&self) -> Vec<Option<u64>> {
+        let mut told = Vec::new();
+        for member in &self.submitter.view().members {
+            let (address, pin) = (member.quic.parse().unwrap(), member.pin);
+            told.push(tokio::spawn(async move {
+                let ask = async { Client::connect(address, pin).await?.params().await };
+                let params = tokio::time::timeout(Duration::from_millis(700), ask).await.ok()?.ok()?;
+                Some(params.opened.0)
+            }));
+        }
+        let mut slots = Vec::new();
+        for slot in told {
+            slots.push(slot.await.unwrap());
+        }
+        slots
     }
 
     pub(crate) async fn stop(self) -> Vec<Promise> {
@@ -64,7 +77,7 @@ async fn send(i: u32, submitter: Arc<Submitter>, promises: Arc<Mutex<Vec<Promise
     let mut draws = 0u64;
     while !stop.load(Ordering::Acquire) {
         draws += 1;
-        tokio::time::sleep(Duration::from_millis(40)).await;
+        tokio::time::sleep(Duration::from_millis(120)).await;
         let Ok(Some(params)) = tokio::time::timeout(Duration::from_secs(1), submitter.current()).await else {
             continue;
         };

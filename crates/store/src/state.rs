@@ -105,6 +105,7 @@ from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::
 #[derive(Debug)]
 pub struct State {
     db: Database,
+    path: PathBuf,
     failed: AtomicBool,
 }
 
@@ -189,10 +190,10 @@ impl State {
         let db = catch_unwind(AssertUnwindSafe(|| checked(backend))).map_err(|_panic| damaged("unreadable"))?;
         let db = match db {
             Err(StateError::Database(error)) if is_damage(&error) => return Err(damaged(&error.to_string())),
-            db => db?,
+            db => db.map_err(|error| device(error, path))?,
         };
         let Some(db) = db else { return Err(damaged("checksums do not hold")) };
-        let state = Self { db, failed: AtomicBool::new(false) };
+        let state = Self { db, path: path.to_path_buf(), failed: AtomicBool::new(false) };
         // Both tables exist from here on, so that reads need no case for a table that is missing.
         state.write(|_single, _lists| Ok(()))?;
         Ok(state)
@@ -208,7 +209,7 @@ impl State {
         if self.failed.load(Ordering::Acquire) {
             return Err(StateError::Failed);
         }
-        let result = self.transaction(change);
+        let result = self.transaction(change).map_err(|error| device(error, &self.path));
         let failed = result.as_ref().is_err_and(|error| !error.is_refusal());
         self.failed.store(failed, Ordering::Release);
         result
@@ -355,6 +356,17 @@ fn checked(backend: Backend) -> Result<Option<Database>, StateError> {
     let mut db = Database::builder().create_with_backend(backend)?;
     let is_whole = db.check_integrity()?;
     Ok(is_whole.then_some(db))
+}
+
+/// What the disk said is told as such.
+fn device(error: StateError, path: &Path) -> StateError {
+    match error {
+        StateError::Database(error) => match *error {
+            redb::Error::Io(source) => DiskError { op: Op::Write, path: path.to_path_buf(), source }.into(),
+            error => StateError::Database(Box::new(error)),
+        },
+        error => error,
+    }
 }
 
 fn is_damage(error: &redb::Error) -> bool {

@@ -353,6 +353,12 @@ fn a_full_disk_is_told_as_such() {
     let _scope = Scope::new(Plan::pretended(Fault::Full, 1));
     let error = durable::write(&dir.path().join("file"), b"bytes").unwrap_err();
     assert!(error.is_full(), "{error}");
+    let told = State::open(&dir.path().join("state.redb"));
+    assert!(matches!(&told, Err(StateError::Disk(error)) if error.is_full()), "{told:?}");
+    let dir = tempdir().unwrap();
+    let _scope = Scope::new(Plan::pretended(Fault::Full, 12));
+    let told = State::open(&dir.path().join("state.redb"));
+    assert!(matches!(&told, Err(StateError::Disk(error)) if error.is_full()), "{told:?}");
 }
 
 #[test]

@@ -268,6 +268,12 @@ async fn a_damaged_folder_is_refused_by_name_and_the_whole_one_goes_on() {
     cluster.start_all();
     let load = Load::start(&cluster.view, ACCOUNTS);
     progress(&mut cluster, &load, 6, "start").await;
+    let promised = async {
+        while load.promised() < 5 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, promised).await.is_ok(), "no receipts");
     // Committed, not in tiles: its staging file is needed.
     cluster.kill(&[3]);
     cluster.start(3, Some("kill:apply:2"));
@@ -318,5 +324,6 @@ async fn refuses(cluster: &mut Cluster, what: &str, says: &str) {
     assert!(status.code().is_some_and(|code| code > 1), "{what}: {status}: {said}");
     let line = said.lines().find(|line| line.starts_with("lockstep: "));
     assert!(line.is_some_and(|line| line.contains(says)), "{what}: {said}");
+    assert!(said.contains("  do: "), "{what}: {said}");
     println!("{what}: {}", line.unwrap_or_default());
 }

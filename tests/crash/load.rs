@@ -28,6 +28,7 @@ pub(crate) struct Load {
     promises: Arc<Mutex<Vec<Promise>>>,
     stop: Arc<AtomicBool>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    clients: Vec<Arc<tokio::sync::Mutex<Option<Client>>>>,
 }
 
 impl Load {
@@ -38,7 +39,8 @@ impl Load {
         let tasks = (0..accounts)
             .map(|i| tokio::spawn(send(i, Arc::clone(&submitter), Arc::clone(&promises), Arc::clone(&stop))))
             .collect();
-        Self { submitter, promises, stop, tasks }
+        let clients = view.members.iter().map(|_| Arc::default()).collect();
+        Self { submitter, promises, stop, tasks, clients }
     }
 
     pub(crate) fn promised(&self) -> usize {
@@ -48,12 +50,21 @@ impl Load {
     /// Last slot that each member has opened; `None`: it does not answer.
     pub(crate) async fn opened(&self) -> Vec<Option<u64>> {
         let mut told = Vec::new();
-        for member in &self.submitter.view().members {
-            let (address, pin) = (member.quic.parse().unwrap(), member.pin);
+        for (member, client) in self.submitter.view().members.iter().zip(&self.clients) {
+            let (address, pin, client) = (member.quic.parse().unwrap(), member.pin, Arc::clone(client));
             told.push(tokio::spawn(async move {
-                let ask = async { Client::connect(address, pin).await?.params().await };
-                let params = tokio::time::timeout(Duration::from_millis(700), ask).await.ok()?.ok()?;
-                Some(params.opened.0)
+                // One connection each, for as long as it lives: new ones count against wallets of the same address.
+                let mut client = client.lock().await;
+                let ask = async {
+                    let asked = match client.take() {
+                        Some(known) if !known.is_closed() => known,
+                        Some(_) | None => Client::connect(address, pin).await.ok()?,
+                    };
+                    let slot = asked.params().await.ok()?.opened.0;
+                    *client = Some(asked);
+                    Some(slot)
+                };
+                tokio::time::timeout(Duration::from_millis(700), ask).await.ok()?
             }));
         }
         let mut slots = Vec::new();
@@ -74,16 +85,19 @@ impl Load {
 
 async fn send(i: u32, submitter: Arc<Submitter>, promises: Arc<Mutex<Vec<Promise>>>, stop: Arc<AtomicBool>) {
     let (fee, sender) = account(i);
-    let mut draws = 0u64;
+    let (mut draws, mut next) = (0u64, None);
     while !stop.load(Ordering::Acquire) {
         draws += 1;
         tokio::time::sleep(Duration::from_millis(120)).await;
         let Ok(Some(params)) = tokio::time::timeout(Duration::from_secs(1), submitter.current()).await else {
             continue;
         };
-        let known = tokio::time::timeout(Duration::from_secs(1), submitter.account(fee.address())).await;
-        let pending = known.unwrap_or_default().into_iter().flatten().map(|state| state.pending_nonce).max();
-        let Some(nonce) = pending.map(Nonce) else { continue };
+        // Asked for at first and after a surprise: a member that was killed keeps everybody waiting for its answer.
+        if next.is_none() {
+            let known = tokio::time::timeout(Duration::from_secs(3), submitter.account(fee.address())).await;
+            next = known.unwrap_or_default().into_iter().flatten().map(|state| Nonce(state.pending_nonce)).max();
+        }
+        let Some(nonce) = next.take() else { continue };
         let tx = LegTx {
             chain_id: ChainId(901),
             nonce: nonce.0,
@@ -118,6 +132,7 @@ async fn send(i: u32, submitter: Arc<Submitter>, promises: Arc<Mutex<Vec<Promise
         let (item, envelope) = wallet::seal_bundle(submitter.view(), &fee, nonce, &bundle, options, entropy).unwrap();
         if submitter.submit(&envelope).await.is_ok() {
             promises.lock().unwrap().push(Promise { item, payer: fee.address(), nonce, expiry });
+            next = Some(Nonce(nonce.0 + 1));
         }
     }
 }

@@ -91,7 +91,7 @@ impl Member {
         self.slot = self.slot.next();
         let staged = self.log.stage(section).expect("staged");
         let (head, staging) = (staged.head(), staged.name().to_owned());
-        let lock = Lock { head, slot: self.slot, time: self.slot.0, opened: self.slot.prev(), staging };
+        let lock = Lock { head, slot: self.slot, time: self.slot.0, opened: self.slot.prev(), staging, owed: (1, 1) };
         self.state.commit(&lock).expect("locked");
         self.log.apply(staged).expect("tiles");
         head

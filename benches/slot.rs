@@ -145,7 +145,9 @@ impl Disk {
     fn append(&mut self, slot: Slot, time: u64, entries: &[Vec<u8>]) {
         let staged = self.log.stage(entries).expect("staged");
         let staging = staged.name().to_owned();
-        self.state.commit(&Lock { head: staged.head(), slot, time, opened: self.opened, staging }).expect("locked");
+        let owed = (1, self.wal.next_seq());
+        let lock = Lock { head: staged.head(), slot, time, opened: self.opened, staging, owed };
+        self.state.commit(&lock).expect("locked");
         self.log.apply(staged).expect("tiles");
     }
     fn items(&mut self, items: &[(Hash, ItemRecord)]) {

@@ -48,6 +48,11 @@ impl Draws {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what the long form shows while it runs")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
 /// Waits until every member has gone `more` slots beyond the newest one that anybody has now.
 async fn progress(cluster: &mut Cluster, load: &Load, more: u64, what: &str) {
     let mut goal = None;
@@ -155,7 +160,7 @@ async fn rounds(count: u64, draws: &mut Draws, first: u64) -> (check::Counts, [u
         }
         members.iter().for_each(|i| cluster.start(*i, None));
         progress(&mut cluster, &load, 2, &what).await;
-        println!("{what}: ended {reached:?}, {} promised, slots {:?}", load.promised(), load.opened().await);
+        say(&format!("{what}: ended {reached:?}, {} promised, slots {:?}", load.promised(), load.opened().await));
     }
     (finish(cluster, load).await, [planned, met])
 }
@@ -325,5 +330,5 @@ async fn refuses(cluster: &mut Cluster, what: &str, says: &str) {
     let line = said.lines().find(|line| line.starts_with("lockstep: "));
     assert!(line.is_some_and(|line| line.contains(says)), "{what}: {said}");
     assert!(said.contains("  do: "), "{what}: {said}");
-    println!("{what}: {}", line.unwrap_or_default());
+    say(&format!("{what}: {}", line.unwrap_or_default()));
 }

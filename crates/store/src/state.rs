@@ -360,21 +360,18 @@ fn checked(backend: Backend) -> Result<Option<Database>, StateError> {
 
 /// What the disk said is told as such.
 fn device(error: StateError, path: &Path) -> StateError {
-    match error {
-        StateError::Database(error) => match *error {
-            redb::Error::Io(source) => DiskError { op: Op::Write, path: path.to_path_buf(), source }.into(),
-            error => StateError::Database(Box::new(error)),
-        },
-        error => error,
+    let StateError::Database(error) = error else { return error };
+    if let redb::Error::Io(source) = *error {
+        return DiskError { op: Op::Write, path: path.to_path_buf(), source }.into();
     }
+    StateError::Database(error)
 }
 
 fn is_damage(error: &redb::Error) -> bool {
-    match error {
-        redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) => true,
-        redb::Error::Io(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
-        _ => false,
+    if let redb::Error::Io(error) = error {
+        return matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
     }
+    matches!(error, redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_))
 }
 
 /// Keys of callers never meet ours.

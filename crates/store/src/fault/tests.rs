@@ -110,7 +110,7 @@ impl Story {
 
     /// A slot as a member does it (log.md section 10).
     fn slot(&mut self, dir: &Path, w: &mut Writers, slot: Slot) -> Result<(), Failed> {
-        let byte = u8::try_from(slot.0).unwrap();
+        let byte = u8::try_from(slot.0)?;
         for batch in [vec![vec![byte; 1_500], vec![byte + 100; 30]], vec![vec![byte + 50; 1_200]]] {
             self.call(Asked::Wal, |told| told.receipts.extend(batch.clone()), || w.wal.append(&batch))?;
         }

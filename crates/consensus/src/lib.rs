@@ -16,6 +16,8 @@
 //! Types to know: [`SlotApp`], [`EngineBlock`], [`FinalBlock`], [`Outbox`], [`EngineConfig`]; entry points:
 //! [`validator`], generic over runtime and network, and [`start_tcp`], which runs it on its own thread over TCP.
 //!
+//! Feature `test-util` adds `testing`: the same engine on the deterministic runtime and simulated network.
+//!
 //! Deliberately absent: what a block means, close times, shares, evidence; retries of our own messages (a send to an
 //! absent peer is lost, the protocol above repeats it); QUIC; more than one epoch (`EngineConfig::epoch` is 0, leaders
 //! come from one seed, the committee does not change).
@@ -42,6 +44,8 @@ mod floor;
 mod outbox;
 mod tap;
 mod tcp;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod validator;
 
 pub use app::{Ack, At, Channel, FinalBlock, SeenVote, SlotApp, Verdict, VoteKind};

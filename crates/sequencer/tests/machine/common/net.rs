@@ -30,7 +30,7 @@ pub(crate) const SLOT_MS: u64 = 500;
 pub(crate) const WALLETS: usize = 20;
 /// Wallets with money on the ledger.
 pub(crate) const PAYERS: usize = 300;
-const SEED: [u8; 32] = [0x5e; 32];
+pub(crate) const SEED: [u8; 32] = [0x5e; 32];
 
 /// A network: its genesis, its members' keys.
 pub(crate) struct Net {

@@ -1,0 +1,109 @@
+//! Members that do not follow the rules: an honest machine and engine behind hooks that bend what they say and hear.
+//! Each signs with its own keys only.
+use crate::{
+    book::signed_vote,
+    common::net::{Net, id},
+};
+use bytes::Bytes;
+use consensus::{At, Channel};
+use std::sync::Arc;
+use types::MemberId;
+
+mod early_empty;
+mod early_shares;
+mod equivocating_leader;
+mod forged_cut;
+mod item_spammer;
+mod list_equivocator;
+mod nuller;
+mod share_withholder;
+mod slow_fetcher;
+mod vote_conflicter;
+mod wrong_shares;
+
+/// What is sent instead: to whom, and what.
+pub(crate) type Sent = Vec<(Vec<MemberId>, Bytes)>;
+
+/// Everything passes unless a hook says otherwise.
+pub(crate) trait Adversary: Send + Sync {
+    /// On its way out, on any channel of the engine.
+    fn wire(&self, _: &'static Net, _channel: u64, to: &[MemberId], bytes: Bytes) -> Sent {
+        vec![(to.to_vec(), bytes)]
+    }
+    /// Whether a message of another member reaches the machine.
+    fn hears(&self, _: Channel, _from: MemberId, _: &[u8]) -> bool {
+        true
+    }
+    /// Instead of asking the machine for a block.
+    fn builds(&self, _: &'static Net, _parent: &[u8], _: At) -> Option<Vec<u8>> {
+        None
+    }
+    /// The machine's block, before it is proposed.
+    fn built(&self, _: &'static Net, _block: &[u8]) {}
+    /// What to send to all at the sight of a proposal.
+    fn checks(&self, _: &'static Net, _block: &[u8]) -> Vec<(Channel, Vec<u8>)> {
+        Vec::new()
+    }
+}
+
+/// A kind of fault, and what must come of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) name: &'static str,
+    pub(crate) make: fn(usize) -> Arc<dyn Adversary>,
+    /// Honest members that see it say who it was: by a message, or by two votes.
+    pub(crate) shows: Shows,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    Nowhere,
+    InMessages,
+    InVotes,
+}
+
+pub(crate) const FAULTS: [Fault; 11] = [
+    Fault { name: "equivocating leader", make: |me| Arc::new(equivocating_leader::new(me)), shows: Shows::InVotes },
+    Fault { name: "vote conflicter", make: |me| Arc::new(vote_conflicter::VoteConflicter { me }), shows: Shows::InVotes },
+    Fault { name: "nuller", make: |me| Arc::new(nuller::Nuller { me }), shows: Shows::InVotes },
+    Fault { name: "list equivocator", make: |me| Arc::new(list_equivocator::ListEquivocator { me }), shows: Shows::Nowhere },
+    Fault { name: "forged cut", make: |me| Arc::new(forged_cut::ForgedCut { me }), shows: Shows::InMessages },
+    Fault { name: "share withholder", make: |_| Arc::new(share_withholder::ShareWithholder), shows: Shows::Nowhere },
+    Fault { name: "wrong shares", make: |me| Arc::new(wrong_shares::WrongShares { me }), shows: Shows::InMessages },
+    Fault { name: "early shares", make: |me| Arc::new(early_shares::EarlyShares { me }), shows: Shows::InMessages },
+    Fault { name: "early empty block", make: |me| Arc::new(early_empty::EarlyEmpty { me }), shows: Shows::Nowhere },
+    Fault { name: "slow fetcher", make: |_| Arc::new(slow_fetcher::SlowFetcher::default()), shows: Shows::Nowhere },
+    Fault { name: "item spammer", make: |_| Arc::new(item_spammer::ItemSpammer::default()), shows: Shows::InMessages },
+];
+
+// ---- votes as simplex sends them: tag | msg | signer | signature ----
+
+pub(crate) const VOTES: u64 = 0;
+pub(crate) const BLOCKS: u64 = 4;
+
+pub(crate) const NOTARIZE: u8 = 0;
+pub(crate) const NULLIFY: u8 = 1;
+pub(crate) const FINALIZE: u8 = 2;
+
+/// Signer, below 128 one byte, and signature.
+const TAIL: usize = 65;
+
+/// Tag and signed message of an own vote.
+pub(crate) fn read_vote(net: &Net, me: usize, bytes: &[u8]) -> (u8, Vec<u8>) {
+    let (tag, msg) = (bytes[0], bytes[1..bytes.len() - TAIL].to_vec());
+    assert_eq!(sign_vote(net, me, tag, &msg), bytes, "a vote is what this makes it");
+    (tag, msg)
+}
+
+pub(crate) fn sign_vote(net: &Net, me: usize, tag: u8, msg: &[u8]) -> Bytes {
+    let suffix = ["_NOTARIZE", "_NULLIFY", "_FINALIZE"][usize::from(tag)];
+    let sig = net.voters.keys[me].sign(&signed_vote(net, suffix, msg));
+    let signer = u8::try_from(id(me).0).unwrap();
+    [&[tag], msg, &[signer], sig.as_bytes()].concat().into()
+}
+
+/// `epoch | view` of a message.
+pub(crate) fn round(msg: &[u8]) -> &[u8] {
+    let ends = msg.iter().enumerate().filter(|(_, byte)| **byte < 0x80).map(|(at, _)| at + 1);
+    &msg[..ends.take(2).last().unwrap()]
+}

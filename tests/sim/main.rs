@@ -1,0 +1,121 @@
+//! Whole networks of production parts on a deterministic runtime.
+//!
+//! Goal: engine.md section 11. Method: engine, machine, executor and keys are those of a node; runtime and network are
+//! simulated and seeded; disks are data. `book` holds every rule against every member as it acts, `world` what must hold
+//! in the end, and an auditor with every check reads one honest log of every run.
+//!
+//! `LOCKSTEP_SEEDS=0..1000 cargo test --release --test sim -- --nocapture` runs many seeds of every scenario,
+//! `LOCKSTEP_SEED=0x..` one. A seed that fails goes into `seeds.txt` by hand and is run ever after.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test program: what is not as it should be ends it"
+)]
+
+mod adversaries;
+mod app;
+mod book;
+#[expect(dead_code, reason = "the sequencer's own tests use more of it")]
+mod common;
+mod member;
+mod places;
+mod scenarios;
+mod seeds;
+mod world;
+
+use adversaries::FAULTS;
+
+fn fault(name: &'static str, short: &[(u64, u16)]) {
+    let fault = *FAULTS.iter().find(|fault| fault.name == name).unwrap();
+    seeds::check(name, short, |seed, n| scenarios::faulty(seed, n, fault));
+}
+
+#[test]
+fn a_healthy_network_agrees() {
+    seeds::check("healthy", &[(1, 4), (2, 7), (3, 13)], scenarios::healthy);
+}
+
+#[test]
+fn five_regions_with_losses_agree() {
+    seeds::check("wan", &[(1, 4)], scenarios::wan);
+}
+
+#[test]
+fn a_partition_heals() {
+    seeds::check("partition", &[(1, 4), (2, 7)], scenarios::partition);
+}
+
+#[test]
+fn members_come_back() {
+    seeds::check("crashes", &[(1, 4), (2, 7)], scenarios::crashes);
+}
+
+#[test]
+fn a_slow_member_stays() {
+    seeds::check("slow member", &[(1, 4)], scenarios::slow_member);
+}
+
+#[test]
+fn an_equivocating_leader_is_harmless() {
+    fault("equivocating leader", &[(1, 4), (2, 7)]);
+}
+
+#[test]
+fn a_vote_conflicter_is_harmless() {
+    fault("vote conflicter", &[(1, 4)]);
+}
+
+#[test]
+fn a_nuller_is_harmless() {
+    fault("nuller", &[(1, 4)]);
+}
+
+#[test]
+fn a_list_equivocator_is_harmless() {
+    fault("list equivocator", &[(1, 4), (2, 7)]);
+}
+
+#[test]
+fn a_forged_cut_is_harmless() {
+    fault("forged cut", &[(1, 4)]);
+}
+
+#[test]
+fn a_share_withholder_is_harmless() {
+    fault("share withholder", &[(1, 4)]);
+}
+
+#[test]
+fn wrong_shares_are_harmless() {
+    fault("wrong shares", &[(1, 4), (2, 7)]);
+}
+
+#[test]
+fn early_shares_open_nothing_early() {
+    fault("early shares", &[(1, 4), (2, 7)]);
+}
+
+#[test]
+fn an_early_empty_block_is_harmless() {
+    fault("early empty block", &[(1, 4)]);
+}
+
+#[test]
+fn a_slow_fetcher_is_harmless() {
+    fault("slow fetcher", &[(1, 4)]);
+}
+
+#[test]
+fn an_item_spammer_is_harmless() {
+    fault("item spammer", &[(1, 4)]);
+}
+
+#[test]
+fn all_at_once_is_harmless() {
+    seeds::check("chaos", &[(1, 4), (2, 7)], scenarios::chaos);
+}

@@ -1,0 +1,140 @@
+//! What happens to a network.
+use crate::{
+    adversaries::{Adversary, FAULTS, Fault, Shows},
+    places::Place,
+    world::{Plan, Report, Rng, simulate},
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+fn lan(n: u16) -> Plan {
+    Plan { n, place: Place::Lan, loss_percent: 0 }
+}
+
+pub(crate) fn healthy(seed: u64, n: u16) -> Report {
+    simulate(seed, lan(n), Vec::new(), async |w| {
+        w.traffic(5_000).await;
+        // ten slots would fit; each costs a few hops more than half a second
+        assert!(w.opened(0) >= 6, "m0 opened {}", w.opened(0));
+        assert_eq!(w.book().accusations, []);
+    })
+}
+
+/// Five regions, two messages of a hundred lost.
+pub(crate) fn wan(seed: u64, n: u16) -> Report {
+    wan_for(seed, n, 20_000)
+}
+
+pub(crate) fn wan_for(seed: u64, n: u16, ms: u64) -> Report {
+    let plan = Plan { n, place: Place::Wan, loss_percent: 2 };
+    simulate(seed, plan, Vec::new(), async |w| {
+        w.traffic(ms).await;
+        assert_eq!(w.book().accusations, []);
+    })
+}
+
+/// Half of the members do not hear the other half: nothing becomes final, and goes on soon after.
+pub(crate) fn partition(seed: u64, n: u16) -> Report {
+    simulate(seed, lan(n), Vec::new(), async |w| {
+        w.traffic(2_000).await;
+        let side = w.rng.some(usize::from(n) / 2, usize::from(n));
+        w.partition(&side).await;
+        // what was under way may still become final
+        w.traffic(1_000).await;
+        let before = w.finals();
+        let split = 3_000 + w.rng.below(9_000);
+        w.traffic(split).await;
+        assert_eq!(w.finals(), before, "no progress without a quorum");
+        w.heal().await;
+        w.go_on(1, 4 * w.leader_ms()).await;
+        w.traffic(1_000).await;
+    })
+}
+
+/// A member crashes between two effects, twice; later all do.
+pub(crate) fn crashes(seed: u64, n: u16) -> Report {
+    simulate(seed, lan(n), Vec::new(), async |w| {
+        let victim = w.rng.pick(usize::from(n));
+        for _ in 0..2 {
+            w.traffic(1_000).await;
+            w.crash(victim);
+            let down = w.rng.below(2_000);
+            w.traffic(down).await;
+            let effects = 10 + w.rng.below(120);
+            w.start_for(victim, Some(effects));
+            w.until(20_000, "the planned crash", |w| w.book().members[victim].down).await;
+            w.crash(victim);
+            let down = w.rng.below(1_500);
+            w.pass(down).await;
+            w.start(victim);
+        }
+        w.go_on(1, 4 * w.leader_ms()).await;
+        for member in 0..usize::from(n) {
+            w.crash(member);
+            let gap = w.rng.below(300);
+            w.pass(gap).await;
+        }
+        for member in 0..usize::from(n) {
+            w.start(member);
+            let gap = w.rng.below(100);
+            w.pass(gap).await;
+        }
+        w.go_on(1, 4 * w.leader_ms()).await;
+        w.traffic(1_000).await;
+    })
+}
+
+/// One member computes ten times slower and hears little at a time.
+pub(crate) fn slow_member(seed: u64, n: u16) -> Report {
+    simulate(seed, lan(n), Vec::new(), async |w| {
+        let slow = w.rng.pick(usize::from(n));
+        w.crash(slow);
+        w.nodes[slow].cost = (10_000, 3_000);
+        w.bandwidth(slow, 200_000).await;
+        w.start(slow);
+        w.traffic(5_000).await;
+        w.go_on(1, 4 * w.leader_ms()).await;
+    })
+}
+
+/// As many members of one fault as there may be; one honest member crashes meanwhile if it need not be counted on.
+pub(crate) fn faulty(seed: u64, n: u16, fault: Fault) -> Report {
+    let count = usize::from((n - 1) / 3);
+    let bad = Rng(seed ^ 0xbad).some(count, usize::from(n));
+    let made: Vec<(usize, Arc<dyn Adversary>)> = bad.iter().map(|member| (*member, (fault.make)(*member))).collect();
+    simulate(seed, lan(n), made, async |w| {
+        w.traffic(6_000).await;
+        w.go_on(2, 8 * w.leader_ms()).await;
+        let book = w.book();
+        let (accused, twice) = (book.accused(), &book.voted_twice);
+        assert!(accused.is_subset(&bad) && twice.is_subset(&bad));
+        let shown = match fault.shows {
+            Shows::Nowhere => return,
+            Shows::InMessages => &accused,
+            Shows::InVotes => twice,
+        };
+        assert!(!shown.is_empty(), "{}: nobody is named", fault.name);
+    })
+}
+
+/// Everything at once: as many faulty members as there may be, each of another kind, losses, a partition, a crash.
+pub(crate) fn chaos(seed: u64, n: u16) -> Report {
+    let mut rng = Rng(seed ^ 0xc4a0);
+    let bad = rng.some(usize::from((n - 1) / 3), usize::from(n));
+    let made: Vec<_> = bad.iter().map(|member| (*member, (FAULTS[rng.pick(FAULTS.len())].make)(*member))).collect();
+    let plan = Plan { n, place: Place::Lan, loss_percent: rng.below(4) };
+    simulate(seed, plan, made, async |w| {
+        w.traffic(2_500).await;
+        let side: BTreeSet<usize> = w.rng.some(usize::from(n) / 2, usize::from(n));
+        w.partition(&side).await;
+        let split = 1_000 + w.rng.below(5_000);
+        w.traffic(split).await;
+        w.heal().await;
+        w.go_on(1, 8 * w.leader_ms()).await;
+        let honest = w.honest();
+        let victim = honest[w.rng.pick(honest.len())];
+        let down = w.rng.below(3_000);
+        w.restart(victim, down).await;
+        w.traffic(1_000).await;
+        w.go_on(1, 8 * w.leader_ms()).await;
+    })
+}

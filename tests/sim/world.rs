@@ -1,0 +1,406 @@
+//! A network in one run: members, links, clients, and what must hold in the end.
+use crate::{
+    adversaries::Adversary,
+    app::{Handle, Message},
+    book::Book,
+    common::{
+        disk::Disk,
+        net::{Inside, Net, Order, id},
+    },
+    member::{self, Node},
+    places::Place,
+};
+use consensus::{
+    Timeouts,
+    testing::{self, Clock as _, Context, Network, Spawner as _, Supervisor as _},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    time::{Duration, UNIX_EPOCH},
+};
+use types::{Envelope, Hash, Params, Slot, codec};
+use verifier::{Checks, Replay};
+
+/// splitmix64.
+pub(crate) struct Rng(pub(crate) u64);
+
+impl Rng {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    /// Below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+    pub(crate) fn pick(&mut self, end: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(end).unwrap())).unwrap()
+    }
+    /// So many different numbers below `end`.
+    pub(crate) fn some(&mut self, count: usize, end: usize) -> BTreeSet<usize> {
+        let mut picked = BTreeSet::new();
+        while picked.len() < count.min(end) {
+            picked.insert(self.pick(end));
+        }
+        picked
+    }
+}
+
+/// The network of n members, made once.
+pub(crate) fn net(n: u16, slot_ms: u64) -> &'static Net {
+    static NETS: OnceLock<Mutex<BTreeMap<(u16, u64), &'static Net>>> = OnceLock::new();
+    let mut nets = NETS.get_or_init(Mutex::default).lock().unwrap();
+    nets.entry((n, slot_ms)).or_insert_with(|| Box::leak(Box::new(Net::new(n, Params::default_for(slot_ms)))))
+}
+
+type Sealed = BTreeMap<(Hash, usize, u64, bool), (Hash, Envelope)>;
+
+static SEALED: Mutex<Sealed> = Mutex::new(BTreeMap::new());
+
+/// A wallet's envelope, sealed once: no seed enters it. The dearer one replaces the other.
+pub(crate) fn envelope(net: &Net, wallet: usize, nonce: u64, dearer: bool) -> (Hash, Envelope) {
+    let mut sealed = SEALED.lock().unwrap();
+    let made = sealed.entry((net.id, wallet, nonce, dearer)).or_insert_with(|| {
+        let inside = match wallet % 8 {
+            0 => Inside::Undecryptable,
+            1..=3 => Inside::Transfer,
+            _ => Inside::Junk,
+        };
+        let mut order = Order::new(wallet, nonce, inside);
+        order.tip += if dearer { 900_000 } else { 0 };
+        net.envelope(&order)
+    });
+    made.clone()
+}
+
+/// The envelope of a hash.
+pub(crate) fn sealed(net: &Net, hash: &Hash) -> Option<Envelope> {
+    let sealed = SEALED.lock().unwrap();
+    let mut all = sealed.iter().filter(|((of, ..), _)| *of == net.id).map(|(_, made)| made);
+    all.find(|(made, _)| made == hash).map(|(_, envelope)| envelope.clone())
+}
+
+/// What a run starts from.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) n: u16,
+    pub(crate) place: Place,
+    pub(crate) loss_percent: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) ctx: Context,
+    pub(crate) rng: Rng,
+    pub(crate) net: &'static Net,
+    pub(crate) plan: Plan,
+    pub(crate) nodes: Vec<Node>,
+    lives: Vec<Option<(testing::Handle<()>, Handle)>>,
+    pub(crate) book: Arc<Mutex<Book>>,
+    network: Arc<Network>,
+    linked: BTreeSet<(usize, usize)>,
+    /// What clients sent: by wallet and nonce.
+    sent: BTreeMap<(usize, u64), Vec<Hash>>,
+    /// The next nonce of a wallet.
+    nonces: BTreeMap<usize, u64>,
+    wallets: usize,
+}
+
+/// Seconds at the start.
+const START: Duration = Duration::from_secs(1_800_000_000);
+/// Longest run, simulated.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// What is left of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// The runtime's digest of all that happened.
+    pub(crate) state: String,
+    /// Root of the honest log.
+    pub(crate) root: Hash,
+    pub(crate) slots: u64,
+    pub(crate) units: usize,
+    pub(crate) empty: usize,
+    /// By member and slot: close to opened, ms.
+    pub(crate) opening_ms: Vec<(usize, u64)>,
+}
+
+/// Runs a scenario under a seed.
+pub(crate) fn simulate(
+    seed: u64,
+    plan: Plan,
+    bad: Vec<(usize, Arc<dyn Adversary>)>,
+    scenario: impl AsyncFnOnce(&mut World),
+) -> Report {
+    let (state, mut report) = testing::run(seed, UNIX_EPOCH + START, LIMIT, async |ctx| {
+        let mut world = World::new(ctx, seed, plan, bad).await;
+        scenario(&mut world).await;
+        world.finish().await
+    });
+    report.state = state;
+    report
+}
+
+impl World {
+    async fn new(ctx: Context, seed: u64, plan: Plan, bad: Vec<(usize, Arc<dyn Adversary>)>) -> Self {
+        let net = net(plan.n, plan.place.slot_ms());
+        let keys: Vec<Hash> = net.network.genesis.members.iter().map(|m| m.consensus).collect();
+        let network = Arc::new(Network::new(&ctx, &keys).await);
+        let faulty = bad.iter().map(|(member, _)| *member).collect();
+        let book = Arc::new(Mutex::new(Book::new(net, faulty)));
+        let mut bad: BTreeMap<usize, Arc<dyn Adversary>> = bad.into_iter().collect();
+        let mut rng = Rng(seed ^ 0x51b1);
+        let nodes = net.members().map(|me| Node {
+            net,
+            me,
+            network: Arc::clone(&network),
+            disk: Arc::new(Mutex::new(Disk::new(net))),
+            book: Arc::clone(&book),
+            adversary: bad.remove(&me),
+            timings: plan.place.timings(),
+            skew: rng.below(15),
+            cost: (1_000, 300),
+        });
+        let nodes: Vec<Node> = nodes.collect();
+        let lives = nodes.iter().map(|_| None).collect();
+        let mut world = Self {
+            ctx,
+            rng,
+            net,
+            plan,
+            nodes,
+            lives,
+            book,
+            network,
+            linked: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            nonces: BTreeMap::new(),
+            wallets: 0,
+        };
+        world.heal().await;
+        for member in net.members() {
+            world.start(member);
+        }
+        world
+    }
+
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap()
+    }
+    pub(crate) fn honest(&self) -> Vec<usize> {
+        let book = self.book();
+        self.net.members().filter(|member| book.is_honest(*member)).collect()
+    }
+
+    // ---- the network ---------------------------------------------------------------------------------------------
+
+    async fn link_if(&mut self, linked: impl Fn(usize, usize) -> bool) {
+        for from in self.net.members() {
+            for to in self.net.members().filter(|to| *to != from) {
+                let pair = (from, to);
+                if linked(from, to) && self.linked.insert(pair) {
+                    let link = self.plan.place.link(from, to, self.plan.loss_percent);
+                    self.network.link(id(from), id(to), Some(link)).await;
+                } else if !linked(from, to) && self.linked.remove(&pair) {
+                    self.network.link(id(from), id(to), None).await;
+                }
+            }
+        }
+    }
+    /// Only members of the same side hear each other.
+    pub(crate) async fn partition(&mut self, side: &BTreeSet<usize>) {
+        self.link_if(|from, to| side.contains(&from) == side.contains(&to)).await;
+    }
+    pub(crate) async fn heal(&mut self) {
+        self.link_if(|_, _| true).await;
+    }
+    pub(crate) async fn bandwidth(&self, member: usize, bytes_per_s: usize) {
+        self.network.bandwidth(id(member), Some(bytes_per_s)).await;
+    }
+
+    // ---- members -------------------------------------------------------------------------------------------------
+
+    pub(crate) fn start(&mut self, member: usize) {
+        self.start_for(member, None);
+    }
+    /// Starts a member whose power goes after so many effects.
+    pub(crate) fn start_for(&mut self, member: usize, crash_in: Option<u64>) {
+        assert!(self.lives[member].is_none());
+        self.book().members[member].down = false;
+        let (node, draw, (handle, inbox)) = (self.nodes[member].clone(), self.rng.next(), Handle::new());
+        let ctx = self.ctx.child("member").with_attribute("member", member);
+        let own = handle.clone();
+        let task = ctx.spawn(move |ctx| member::run(ctx, node, draw, crash_in, (own, inbox)));
+        self.lives[member] = Some((task, handle));
+    }
+    pub(crate) fn crash(&mut self, member: usize) {
+        let (task, _) = self.lives[member].take().unwrap();
+        task.abort();
+        let keep_staged = self.rng.below(2) == 0;
+        self.nodes[member].disk.lock().unwrap().crash(keep_staged);
+    }
+    /// Down for so long.
+    pub(crate) async fn restart(&mut self, member: usize, down_ms: u64) {
+        self.crash(member);
+        self.pass(down_ms).await;
+        self.start(member);
+    }
+
+    // ---- time ----------------------------------------------------------------------------------------------------
+
+    pub(crate) async fn pass(&self, ms: u64) {
+        self.ctx.sleep(Duration::from_millis(ms)).await;
+    }
+    pub(crate) fn leader_ms(&self) -> u64 {
+        Timeouts::for_slot(self.plan.place.slot_ms()).leader_ms
+    }
+
+    pub(crate) async fn until(&self, ms: u64, what: &str, done: impl Fn(&Self) -> bool) {
+        let mut left = ms;
+        while !done(self) {
+            assert!(left > 0, "{what} within {ms} ms: {}", self.story());
+            let nap = left.min(20);
+            self.pass(nap).await;
+            left -= nap;
+        }
+    }
+
+    pub(crate) fn opened(&self, member: usize) -> u64 {
+        self.book().members[member].opened.last_key_value().map_or(0, |(slot, _)| slot.0)
+    }
+
+    /// The last final slot of each member.
+    pub(crate) fn finals(&self) -> Vec<Slot> {
+        self.nodes.iter().map(|node| node.disk.lock().unwrap().slot).collect()
+    }
+
+    /// Every honest running member has opened so many more slots than anybody had.
+    pub(crate) async fn go_on(&self, slots: u64, within_ms: u64) {
+        let honest = self.honest();
+        let top = honest.iter().map(|member| self.opened(*member)).max().unwrap();
+        self.until(within_ms, "openings go on", |w| {
+            honest.iter().filter(|m| w.lives[**m].is_some()).all(|member| w.opened(*member) >= top + slots)
+        })
+        .await;
+    }
+
+    fn story(&self) -> String {
+        let mut out = String::new();
+        for member in self.net.members() {
+            let slot = self.nodes[member].disk.lock().unwrap().slot;
+            let up = self.lives[member].is_some();
+            out += &format!("\n  m{member} up {up} final {slot} opened {}", self.opened(member));
+        }
+        let book = self.book();
+        out += &format!("\n  accused {:?}", book.accusations.iter().rev().take(5).collect::<Vec<_>>());
+        out += &format!("\n  refused {:?}", book.members.iter().map(|m| m.refused.last()).collect::<Vec<_>>());
+        out += &format!("\n  refusals {:?}", book.refusals.iter().rev().take(3).collect::<Vec<_>>());
+        out
+    }
+
+    // ---- clients -------------------------------------------------------------------------------------------------
+
+    /// A client sends the next envelope of a wallet, to a quorum or to a few members, now and then a dearer one after it.
+    pub(crate) fn submit(&mut self) {
+        let wallet = self.wallets % 60;
+        self.wallets += 1;
+        let nonce = *self.nonces.get(&wallet).unwrap_or(&0);
+        self.nonces.insert(wallet, nonce + 1);
+        let count = if self.rng.below(3) == 0 { 1 + self.rng.pick(2) } else { self.net.quorum() };
+        let to = self.rng.some(count, self.net.n);
+        self.send(wallet, nonce, false, &to);
+        if self.rng.below(7) == 0 {
+            self.send(wallet, nonce, true, &to);
+        }
+    }
+
+    fn send(&mut self, wallet: usize, nonce: u64, dearer: bool, to: &BTreeSet<usize>) {
+        let (hash, envelope) = envelope(self.net, wallet, nonce, dearer);
+        self.sent.entry((wallet, nonce)).or_default().push(hash);
+        for member in to {
+            if let Some((_, handle)) = &self.lives[*member] {
+                let envelope = Box::new(envelope.clone());
+                handle.send(Message::Submit { ticket: handle.ticket(), hash, envelope });
+            }
+        }
+    }
+
+    /// Clients submit throughout.
+    pub(crate) async fn traffic(&mut self, ms: u64) {
+        let mut left = ms;
+        while left > 0 {
+            self.submit();
+            let nap = left.min(100 + self.rng.below(2 * self.net.params().slot_ms / 3));
+            self.pass(nap).await;
+            left -= nap;
+        }
+    }
+
+    // ---- the end -------------------------------------------------------------------------------------------------
+
+    /// Acknowledged by 2f + 1, or by somebody honest, and neither in a set nor replaced by what is in one.
+    fn broken_promises(&self) -> Vec<Hash> {
+        let book = self.book();
+        let last = book.log.len();
+        assert!(last > 0);
+        let kept = |hash: &Hash| {
+            book.included.contains_key(hash)
+                || self.sent.values().any(|all| all.contains(hash) && all.iter().any(|h| book.included.contains_key(h)))
+        };
+        book.receipts.keys().filter(|hash| !kept(hash)).copied().collect()
+    }
+
+    /// The network is whole again: nothing promised is missing, and an auditor finds nothing.
+    async fn finish(&mut self) -> Report {
+        self.heal().await;
+        for member in self.net.members() {
+            if self.book().members[member].down {
+                self.crash(member);
+            }
+            if self.lives[member].is_none() {
+                self.start(member);
+            }
+        }
+        let limit = 40 * self.net.params().slot_ms;
+        self.until(limit, "what was promised is in a set", |w| w.broken_promises().is_empty()).await;
+        self.go_on(1, 8 * self.leader_ms()).await;
+        for (by, peer) in self.network.blocked().await {
+            let honest = self.honest();
+            assert!(
+                !honest.contains(&usize::from(by.0)) || !honest.contains(&usize::from(peer.0)),
+                "m{by}, which is honest, blocks m{peer}, which is, too"
+            );
+        }
+        let honest = self.honest();
+        let audited = honest[self.rng.pick(honest.len())];
+        let (slots, root) = self.audit(audited);
+        let book = self.book();
+        let mut opening_ms = Vec::new();
+        for member in honest {
+            let seen = &book.members[member];
+            let opened = seen.opened.iter();
+            opening_ms.extend(opened.filter_map(|(slot, at)| Some((member, at.checked_sub(*seen.closed.get(slot)?)?))));
+        }
+        let (units, empty) = (book.included.len(), book.empty);
+        Report { state: String::new(), root, slots, units, empty, opening_ms }
+    }
+
+    /// The independent verifier reads one member's log and its proofs of finality.
+    fn audit(&self, member: usize) -> (u64, Hash) {
+        let disk = self.nodes[member].disk.lock().unwrap();
+        let mut replay = Replay::new(&self.net.anchor, Checks::ALL).unwrap();
+        let ends: BTreeMap<u64, Slot> = disk.commits.iter().map(|(slot, (head, _))| (head.size, *slot)).collect();
+        for (index, entry) in (0u64..).zip(&disk.entries) {
+            replay.entry(index, entry);
+            if let Some(slot) = ends.get(&(index + 1)) {
+                replay.finality(&codec::decode(&disk.commits[slot].1, 1 << 20).unwrap());
+            }
+        }
+        assert_eq!(replay.findings(), [], "the log of m{member}");
+        assert_eq!(replay.slots(), disk.slot.0);
+        (disk.slot.0, disk.commits[&disk.slot].0.root)
+    }
+}

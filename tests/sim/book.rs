@@ -58,6 +58,10 @@ pub(crate) struct Book {
     /// Who voted twice in a view, as far as all members together saw.
     pub(crate) voted_twice: BTreeSet<usize>,
     pub(crate) empty: usize,
+    /// Whose share messages arrived at honest members.
+    pub(crate) shares_heard: BTreeSet<usize>,
+    /// Who asked honest members for envelopes.
+    pub(crate) asked: BTreeSet<usize>,
 }
 
 impl Book {
@@ -77,6 +81,8 @@ impl Book {
             votes: BTreeMap::new(),
             voted_twice: BTreeSet::new(),
             empty: 0,
+            shares_heard: BTreeSet::new(),
+            asked: BTreeSet::new(),
         }
     }
 
@@ -95,6 +101,21 @@ impl Book {
             let digest = crypto::ids::block_digest(header);
             let first = self.digests.entry(header.height.0).or_insert(digest);
             assert_eq!(*first, digest, "m{member}: a second final block of height {}", header.height);
+        }
+    }
+
+    /// A message of another member arrives.
+    pub(crate) fn heard(&mut self, at: usize, channel: Channel, from: MemberId, bytes: &[u8]) {
+        if !self.is_honest(at) {
+            return;
+        }
+        let from = usize::from(from.0);
+        match channel {
+            Channel::Shares => drop(self.shares_heard.insert(from)),
+            Channel::Fetch if matches!(codec::decode(bytes, 1 << 22), Ok(wire::Fetch::GetItems(_))) => {
+                self.asked.insert(from);
+            }
+            Channel::Fetch | Channel::Items | Channel::Lists => {}
         }
     }
 

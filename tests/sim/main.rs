@@ -42,12 +42,27 @@ fn a_healthy_network_agrees() {
 
 #[test]
 fn five_regions_with_losses_agree() {
-    seeds::check("wan", &[(1, 4)], scenarios::wan);
+    seeds::check("wan", &[(2, 4)], scenarios::wan);
 }
 
 #[test]
 fn a_partition_heals() {
     seeds::check("partition", &[(1, 4), (2, 7)], scenarios::partition);
+}
+
+#[test]
+fn timeouts_at_the_edge_do_not_end_the_chain() {
+    seeds::check("edge", &[(1, 4)], scenarios::edge);
+}
+
+#[test]
+fn close_to_opened_by_region() {
+    // n = 16 and 64 take long: only when seeds are asked for
+    let sizes: &[u16] = if seeds::wanted().is_some() { &[4, 16, 64] } else { &[4] };
+    for n in sizes {
+        let ms = if *n > 16 { 12_000 } else { 30_000 };
+        places::print_medians(*n, &scenarios::wan_for(1, *n, ms));
+    }
 }
 
 #[test]

@@ -196,7 +196,10 @@ impl Life {
                 self.submits.insert(ticket, hash);
                 Input::Submit { ticket, envelope }
             }
-            Message::Peer { channel, from, bytes } => Input::Message { channel, from, bytes },
+            Message::Peer { channel, from, bytes } => {
+                lock(&self.node.book).heard(self.node.me, channel, from, &bytes);
+                Input::Message { channel, from, bytes }
+            }
             Message::Build { ticket, parent, at, reply } => {
                 self.builds.insert(ticket, reply);
                 Input::Build { ticket, parent, at }

@@ -1,4 +1,5 @@
 //! Where members are, and how far from each other.
+use crate::world::Report;
 use consensus::testing::Link;
 use sequencer::Timings;
 use std::time::Duration;
@@ -26,6 +27,18 @@ const ROUND_TRIPS: [[u64; 5]; 5] = [
 
 pub(crate) fn region(member: usize) -> usize {
     member % REGIONS.len()
+}
+
+/// A row for docs/src/engine.md: median from own close to own opening, ms.
+pub(crate) fn print_medians(n: u16, report: &Report) {
+    let mut row = format!("| {n} |");
+    for here in 0..REGIONS.len() {
+        let of_region = report.opening_ms.iter().filter(|(member, _)| region(*member) == here);
+        let mut times: Vec<u64> = of_region.map(|(_, ms)| *ms).collect();
+        times.sort_unstable();
+        row += &times.get(times.len() / 2).map_or(" - |".to_owned(), |median| format!(" {median} |"));
+    }
+    println!("close to opened, n, {}: {row} {} slots, {} empty", REGIONS.join(", "), report.slots, report.empty);
 }
 
 impl Place {

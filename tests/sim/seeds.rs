@@ -43,15 +43,19 @@ fn known(scenario: &str) -> impl Iterator<Item = (u64, u16)> {
     })
 }
 
-/// Runs a scenario under the seeds that were asked for, or under a short list; each twice: same seed, same bytes.
+/// Runs a scenario under the seeds that were asked for, or under a short list. What was asked for and the first of the
+/// short list is run twice: same seed, same bytes.
 pub(crate) fn check(scenario: &str, short: &[(u64, u16)], run: impl Fn(u64, u16) -> Report) {
     let asked = wanted().map(|seeds| seeds.into_iter().map(|seed| (seed, size(seed))).collect::<Vec<_>>());
-    let all: Vec<(u64, u16)> = known(scenario).chain(asked.unwrap_or_else(|| short.to_vec())).collect();
+    let long = asked.is_some();
+    let all: Vec<(u64, u16)> = asked.unwrap_or_else(|| short.to_vec()).into_iter().chain(known(scenario)).collect();
     let (mut failed, mut slots, mut units, mut empty) = (Vec::new(), 0, 0, 0);
-    for (seed, n) in &all {
+    for (at, (seed, n)) in all.iter().enumerate() {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let report = run(*seed, *n);
-            assert_eq!(report, run(*seed, *n), "the same seed gives another run");
+            if long || at == 0 {
+                assert_eq!(report, run(*seed, *n), "the same seed gives another run");
+            }
             report
         }));
         match outcome {

@@ -12,7 +12,7 @@ use crate::{
 };
 use consensus::{
     Timeouts,
-    testing::{self, Clock as _, Context, Network, Spawner as _, Supervisor as _},
+    testing::{self, Clock as _, Context, Link, Network, Spawner as _, Supervisor as _},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -216,6 +216,20 @@ impl World {
     }
     pub(crate) async fn heal(&mut self) {
         self.link_if(|_, _| true).await;
+    }
+    /// Every link gets its own latency out of a range, or the place's again.
+    pub(crate) async fn weather(&mut self, range_ms: Option<(u64, u64)>) {
+        for (from, to) in core::mem::take(&mut self.linked) {
+            self.network.link(id(from), id(to), None).await;
+            let Some((least, most)) = range_ms else { continue };
+            let latency = Duration::from_millis(least + self.rng.below(most - least));
+            let link = Link { latency, jitter: latency / 8, loss_percent: self.plan.loss_percent };
+            self.network.link(id(from), id(to), Some(link)).await;
+            self.linked.insert((from, to));
+        }
+        if range_ms.is_none() {
+            self.heal().await;
+        }
     }
     pub(crate) async fn bandwidth(&self, member: usize, bytes_per_s: usize) {
         self.network.bandwidth(id(member), Some(bytes_per_s)).await;

@@ -6,8 +6,9 @@ use crate::{
 };
 use bytes::Bytes;
 use consensus::{At, Channel};
+use sequencer::Refused;
 use std::sync::Arc;
-use types::MemberId;
+use types::{MemberId, reason::Reason};
 
 mod early_empty;
 mod early_shares;
@@ -51,29 +52,37 @@ pub(crate) trait Adversary: Send + Sync {
 pub(crate) struct Fault {
     pub(crate) name: &'static str,
     pub(crate) make: fn(usize) -> Arc<dyn Adversary>,
-    /// Honest members that see it say who it was: by a message, or by two votes.
+    /// Where honest members see it, so that the fault is known to have happened.
     pub(crate) shows: Shows,
 }
 
+/// What a fault leaves at honest members.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shows {
-    Nowhere,
-    InMessages,
-    InVotes,
+    /// A message is refused that names the member: what it was, and why.
+    As(&'static str, Reason),
+    /// Two votes of one view.
+    TwoVotes,
+    /// A block is refused.
+    Refused(Refused),
+    /// No share message of it arrives.
+    NoShares,
+    /// It asks for what was relayed to all.
+    Asking,
 }
 
 pub(crate) const FAULTS: [Fault; 11] = [
-    Fault { name: "equivocating leader", make: |me| Arc::new(equivocating_leader::new(me)), shows: Shows::InVotes },
-    Fault { name: "vote conflicter", make: |me| Arc::new(vote_conflicter::VoteConflicter { me }), shows: Shows::InVotes },
-    Fault { name: "nuller", make: |me| Arc::new(nuller::Nuller { me }), shows: Shows::InVotes },
-    Fault { name: "list equivocator", make: |me| Arc::new(list_equivocator::ListEquivocator { me }), shows: Shows::Nowhere },
-    Fault { name: "forged cut", make: |me| Arc::new(forged_cut::ForgedCut { me }), shows: Shows::InMessages },
-    Fault { name: "share withholder", make: |_| Arc::new(share_withholder::ShareWithholder), shows: Shows::Nowhere },
-    Fault { name: "wrong shares", make: |me| Arc::new(wrong_shares::WrongShares { me }), shows: Shows::InMessages },
-    Fault { name: "early shares", make: |me| Arc::new(early_shares::EarlyShares { me }), shows: Shows::InMessages },
-    Fault { name: "early empty block", make: |me| Arc::new(early_empty::EarlyEmpty { me }), shows: Shows::Nowhere },
-    Fault { name: "slow fetcher", make: |_| Arc::new(slow_fetcher::SlowFetcher::default()), shows: Shows::Nowhere },
-    Fault { name: "item spammer", make: |_| Arc::new(item_spammer::ItemSpammer::default()), shows: Shows::InMessages },
+    Fault { name: "equivocating leader", make: |me| Arc::new(equivocating_leader::new(me)), shows: Shows::TwoVotes },
+    Fault { name: "vote conflicter", make: |me| Arc::new(vote_conflicter::VoteConflicter { me }), shows: Shows::TwoVotes },
+    Fault { name: "nuller", make: |me| Arc::new(nuller::Nuller { me }), shows: Shows::TwoVotes },
+    Fault { name: "list equivocator", make: |me| Arc::new(list_equivocator::ListEquivocator { me }), shows: Shows::As("list", Reason::Equivocation) },
+    Fault { name: "forged cut", make: |me| Arc::new(forged_cut::ForgedCut { me }), shows: Shows::As("list", Reason::WrongSignature) },
+    Fault { name: "share withholder", make: |_| Arc::new(share_withholder::ShareWithholder), shows: Shows::NoShares },
+    Fault { name: "wrong shares", make: |me| Arc::new(wrong_shares::WrongShares { me }), shows: Shows::As("share", Reason::BadCiphertext) },
+    Fault { name: "early shares", make: |me| Arc::new(early_shares::EarlyShares { me }), shows: Shows::As("share", Reason::Equivocation) },
+    Fault { name: "early empty block", make: |me| Arc::new(early_empty::EarlyEmpty { me }), shows: Shows::Refused(Refused::EmptyLate) },
+    Fault { name: "slow fetcher", make: |_| Arc::new(slow_fetcher::SlowFetcher::default()), shows: Shows::Asking },
+    Fault { name: "item spammer", make: |_| Arc::new(item_spammer::ItemSpammer::default()), shows: Shows::As("envelope", Reason::BadCiphertext) },
 ];
 
 // ---- votes as simplex sends them: tag | msg | signer | signature ----

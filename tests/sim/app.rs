@@ -1,12 +1,16 @@
 //! Between the engine and the member's task, as `node::engine` does it.
 use crate::{adversaries::Adversary, common::net::Net};
 use bytes::Bytes;
+use consensus::testing::{Clock as _, Context};
 use consensus::{Ack, At, BlockHead, Channel, EngineBlock, FinalBlock, Outbox, SeenVote, SlotApp, To, Verdict};
 use futures::channel::{mpsc, oneshot};
 use sequencer::{JobResult, Ticket};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 use types::{Envelope, FinalityProof, Hash, MemberId, Slot, SlotResult, reason::Reason};
 
@@ -50,6 +54,9 @@ pub(crate) struct App {
     pub(crate) outbox: Outbox,
     pub(crate) net: &'static Net,
     pub(crate) adversary: Option<Arc<dyn Adversary>>,
+    pub(crate) clock: Arc<Context>,
+    /// How long it looks at a proposal first, ms.
+    pub(crate) look: u64,
 }
 
 pub(crate) fn open(bytes: &[u8]) -> Result<BlockHead, Reason> {
@@ -89,6 +96,9 @@ impl SlotApp for App {
     async fn check(&self, block: EngineBlock, parent: EngineBlock, place: At) -> Verdict {
         for (channel, bytes) in self.adversary.iter().flat_map(|a| a.checks(self.net, &block.bytes)) {
             self.outbox.send(channel, To::All, bytes.into());
+        }
+        if self.look > 0 {
+            self.clock.sleep(Duration::from_millis(self.look)).await;
         }
         let (reply, answer) = oneshot::channel();
         let ticket = self.handle.ticket();

@@ -57,7 +57,8 @@ pub(crate) struct Book {
     votes: BTreeMap<VoteKey, BTreeSet<Vec<u8>>>,
     /// Who voted twice in a view, as far as all members together saw.
     pub(crate) voted_twice: BTreeSet<usize>,
-    pub(crate) empty: usize,
+    /// Slots with empty blocks.
+    pub(crate) empty: BTreeSet<Slot>,
     /// Whose share messages arrived at honest members.
     pub(crate) shares_heard: BTreeSet<usize>,
     /// Who asked honest members for envelopes.
@@ -80,7 +81,7 @@ impl Book {
             included: BTreeMap::new(),
             votes: BTreeMap::new(),
             voted_twice: BTreeSet::new(),
-            empty: 0,
+            empty: BTreeSet::new(),
             shares_heard: BTreeSet::new(),
             asked: BTreeSet::new(),
         }
@@ -139,7 +140,9 @@ impl Book {
                     Phase::Closed { .. } => drop(seen.closed.insert(*slot, now)),
                     Phase::Final { empty, .. } => {
                         seen.fixed.insert(*slot, now);
-                        self.empty += usize::from(*empty);
+                        if *empty {
+                            self.empty.insert(*slot);
+                        }
                     }
                     Phase::Opened { .. } => drop(seen.opened.insert(*slot, now)),
                     Phase::Executed { .. } => {}

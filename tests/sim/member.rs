@@ -38,6 +38,9 @@ pub(crate) struct Node {
     pub(crate) book: Arc<Mutex<Book>>,
     pub(crate) adversary: Option<Arc<dyn Adversary>>,
     pub(crate) timings: Timings,
+    pub(crate) timeouts: Timeouts,
+    /// How long it looks at a proposal before it asks the machine, ms.
+    pub(crate) look: u64,
     /// How far its clock is ahead, ms.
     pub(crate) skew: u64,
     /// Simulated time of a job: once, and for each unit in it, us.
@@ -116,7 +119,7 @@ async fn start_engine(ctx: &Context, node: &Node, handle: Handle) -> (Outbox, co
         members: net.network.genesis.members.iter().map(|m| m.consensus).collect(),
         leader_seed: crypto::hash::tagged(types::tag::LEADERS, &[net.id.as_bytes(), &0u64.to_le_bytes(), &[0; 32]]),
         prefix: format!("m{}-", node.me),
-        timeouts: Timeouts::for_slot(net.params().slot_ms),
+        timeouts: node.timeouts,
         quotas: QUOTAS,
         open,
         genesis: codec::encode(&Block::genesis(net.id)).into(),
@@ -124,7 +127,8 @@ async fn start_engine(ctx: &Context, node: &Node, handle: Handle) -> (Outbox, co
     };
     let adversary = node.adversary.clone();
     let wire = adversary.clone().map(|bad| -> Wire { Arc::new(move |ch, to, bytes| bad.wire(net, ch, to, bytes)) });
-    let make_app = move |outbox| App { handle, outbox, net, adversary };
+    let (clock, look) = (Arc::new(ctx.child("clock")), node.look);
+    let make_app = move |outbox| App { handle, outbox, net, adversary, clock, look };
     let engine = ctx.child("engine");
     let running = node.network.start(engine, id(node.me), secret(net, node.me), cfg, wire, make_app).await;
     (running.outbox(), running)

@@ -2,9 +2,14 @@
 use crate::{
     adversaries::{Adversary, FAULTS, Fault, Shows},
     places::Place,
-    world::{Plan, Report, Rng, simulate},
+    world::{Plan, Report, Rng, World, simulate},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use consensus::Timeouts;
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 fn lan(n: u16) -> Plan {
     Plan { n, place: Place::Lan, loss_percent: 0 }
@@ -12,9 +17,10 @@ fn lan(n: u16) -> Plan {
 
 pub(crate) fn healthy(seed: u64, n: u16) -> Report {
     simulate(seed, lan(n), Vec::new(), async |w| {
-        w.traffic(5_000).await;
-        // ten slots would fit; each costs a few hops more than half a second
-        assert!(w.opened(0) >= 6, "m0 opened {}", w.opened(0));
+        let ms = if n > 7 { 2_500 } else { 5_000 };
+        w.traffic(ms).await;
+        // each slot costs a few hops more than half a second
+        assert!(w.opened(0) >= ms / 800, "m0 opened {}", w.opened(0));
         assert_eq!(w.book().accusations, []);
     })
 }
@@ -50,17 +56,48 @@ pub(crate) fn partition(seed: u64, n: u16) -> Report {
     })
 }
 
-/// Messages take so long that timeouts end as votes arrive; then the network is good. Without empty blocks a notarized
-/// block that nobody can finalize would end the chain.
+/// Every notarization comes just after f + 1 members have given the view up: blocks are certified and nobody can
+/// finalize them. Then the network is good.
+async fn stranded(w: &mut World, fill_after: u64) {
+    let f = w.net.f;
+    let hasty = Timeouts { leader_ms: 100, certification_ms: 150, retry_ms: 400, ..Timeouts::for_slot(500) };
+    w.traffic(1_000).await;
+    w.again(|node| {
+        node.timings.fill_after = fill_after;
+        // f never vote, one votes at once, the others vote late
+        node.look = if node.me < f { 1 << 40 } else if node.me > f { 300 } else { 0 };
+        if node.me <= f {
+            node.timeouts = hasty;
+        }
+    });
+    w.traffic(6_000).await;
+    w.again(|node| {
+        node.look = 0;
+        node.timeouts = Timeouts::for_slot(500);
+    });
+}
+
 pub(crate) fn edge(seed: u64, n: u16) -> Report {
     simulate(seed, lan(n), Vec::new(), async |w| {
-        w.traffic(1_000).await;
-        w.weather(Some((180, 420))).await;
-        w.traffic(12_000).await;
-        w.weather(None).await;
+        stranded(w, 250).await;
         w.go_on(2, 4 * w.leader_ms()).await;
         assert_eq!(w.book().accusations, []);
+        assert!(!w.book().empty.is_empty(), "no block was stranded");
     })
+}
+
+/// Without empty blocks the same ends the chain, which shows that [`edge`] would.
+pub(crate) fn edge_without_empty_blocks(seed: u64, n: u16) {
+    let halted = || {
+        simulate(seed, lan(n), Vec::new(), async |w| {
+            stranded(w, 1 << 40).await;
+            let before = w.finals();
+            w.pass(20_000).await;
+            assert_ne!(w.finals(), before, "halted");
+        })
+    };
+    let why = catch_unwind(AssertUnwindSafe(halted)).expect_err("a chain without empty blocks goes on");
+    assert!(why.downcast_ref::<String>().is_some_and(|why| why.contains("halted")));
 }
 
 /// A member crashes between two effects, twice; later all do.

@@ -12,7 +12,7 @@ use crate::{
 };
 use consensus::{
     Timeouts,
-    testing::{self, Clock as _, Context, Link, Network, Spawner as _, Supervisor as _},
+    testing::{self, Clock as _, Context, Network, Spawner as _, Supervisor as _},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -161,6 +161,8 @@ impl World {
             book: Arc::clone(&book),
             adversary: bad.remove(&me),
             timings: plan.place.timings(),
+            timeouts: Timeouts::for_slot(plan.place.slot_ms()),
+            look: 0,
             skew: rng.below(15),
             cost: (1_000, 300),
         });
@@ -217,20 +219,6 @@ impl World {
     pub(crate) async fn heal(&mut self) {
         self.link_if(|_, _| true).await;
     }
-    /// Every link gets its own latency out of a range, or the place's again.
-    pub(crate) async fn weather(&mut self, range_ms: Option<(u64, u64)>) {
-        for (from, to) in core::mem::take(&mut self.linked) {
-            self.network.link(id(from), id(to), None).await;
-            let Some((least, most)) = range_ms else { continue };
-            let latency = Duration::from_millis(least + self.rng.below(most - least));
-            let link = Link { latency, jitter: latency / 8, loss_percent: self.plan.loss_percent };
-            self.network.link(id(from), id(to), Some(link)).await;
-            self.linked.insert((from, to));
-        }
-        if range_ms.is_none() {
-            self.heal().await;
-        }
-    }
     pub(crate) async fn bandwidth(&self, member: usize, bytes_per_s: usize) {
         self.network.bandwidth(id(member), Some(bytes_per_s)).await;
     }
@@ -255,6 +243,16 @@ impl World {
         task.abort();
         let keep_staged = self.rng.below(2) == 0;
         self.nodes[member].disk.lock().unwrap().crash(keep_staged);
+    }
+    /// All members are started again, otherwise than before.
+    pub(crate) fn again(&mut self, change: impl Fn(&mut Node)) {
+        for member in self.net.members() {
+            self.crash(member);
+            change(&mut self.nodes[member]);
+        }
+        for member in self.net.members() {
+            self.start(member);
+        }
     }
     /// Down for so long.
     pub(crate) async fn restart(&mut self, member: usize, down_ms: u64) {
@@ -355,11 +353,10 @@ impl World {
 
     // ---- the end -------------------------------------------------------------------------------------------------
 
-    /// Acknowledged by 2f + 1, or by somebody honest, and neither in a set nor replaced by what is in one.
+    /// Acknowledged by somebody honest, and neither in a set nor replaced by what is in one. More than is promised: that
+    /// takes 2f + 1 receipts, and an envelope here does not expire.
     fn broken_promises(&self) -> Vec<Hash> {
         let book = self.book();
-        let last = book.log.len();
-        assert!(last > 0);
         let kept = |hash: &Hash| {
             book.included.contains_key(hash)
                 || self.sent.values().any(|all| all.contains(hash) && all.iter().any(|h| book.included.contains_key(h)))
@@ -398,7 +395,7 @@ impl World {
             let opened = seen.opened.iter();
             opening_ms.extend(opened.filter_map(|(slot, at)| Some((member, at.checked_sub(*seen.closed.get(slot)?)?))));
         }
-        let (units, empty) = (book.included.len(), book.empty);
+        let (units, empty) = (book.included.len(), book.empty.len());
         Report { state: String::new(), root, slots, units, empty, opening_ms }
     }
 

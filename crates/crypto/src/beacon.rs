@@ -111,6 +111,14 @@ fn blame(keys: &KeySet, points: &BTreeMap<MemberId, G2Affine>, message: &Message
     points.iter().filter(|(member, share)| !good(member, share)).map(|(member, _)| *member).collect()
 }
 
+/// Whether this is the member's share over the message.
+#[must_use]
+pub fn share_holds(keys: &KeySet, member: MemberId, message: &Message, share: &G2Bytes) -> bool {
+    let point = G2Affine::uncompress(&share.0);
+    let pair = keys.beacon_share_point(member).zip(point);
+    pair.is_some_and(|(key, share)| signed_by(&key, &message.point(), &share))
+}
+
 fn signed_by(key: &G1Affine, hashed: &G2, signature: &G2Affine) -> bool {
     let equal = |hashed: &G2Affine| pairings_equal(&G1Affine::generator().point(), signature, &key.point(), hashed);
     signature.in_group() && hashed.affine().is_some_and(|hashed| equal(&hashed))

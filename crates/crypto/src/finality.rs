@@ -164,6 +164,24 @@ pub enum FinalityError {
 /// [`FinalityError`], which says what is missing. Whoever gave the proof is at fault, except for `Committee`, which is
 /// the caller's configuration.
 pub fn verify(committee: &Committee, proof: &FinalityProof, hashes: &SetHashes) -> Result<OrderFixed, FinalityError> {
+    let first = proof.headers.first().ok_or(FinalityError::Empty)?;
+    let digest = is_final(committee, proof)?;
+    check_hashes(first, hashes)?;
+    Ok(OrderFixed {
+        network: committee.network,
+        epoch: committee.epoch,
+        slot: first.height,
+        digest,
+        set: hashes.set.clone(),
+        bids: hashes.bid_hashes.clone(),
+    })
+}
+
+/// Checks that the first header of the proof is final, whatever stands behind its roots, and gives its digest.
+///
+/// # Errors
+/// As [`verify`].
+pub fn is_final(committee: &Committee, proof: &FinalityProof) -> Result<Hash, FinalityError> {
     let quorum = committee.quorum().ok_or(FinalityError::Committee)?;
     let (first, link) = proof.headers.split_first().ok_or(FinalityError::Empty)?;
     in_committee(committee, first)?;
@@ -177,15 +195,7 @@ pub fn verify(committee: &Committee, proof: &FinalityProof, hashes: &SetHashes) 
         (parent, certified) = (header, block_digest(header));
     }
     check_votes(committee, quorum, proof, &certified)?;
-    check_hashes(first, hashes)?;
-    Ok(OrderFixed {
-        network: committee.network,
-        epoch: committee.epoch,
-        slot: first.height,
-        digest,
-        set: hashes.set.clone(),
-        bids: hashes.bid_hashes.clone(),
-    })
+    Ok(digest)
 }
 
 fn in_committee(committee: &Committee, header: &BlockHeader) -> Result<(), FinalityError> {

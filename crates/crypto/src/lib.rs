@@ -60,6 +60,7 @@ pub mod dealer;
 pub mod ed25519;
 pub mod eip712;
 pub mod eth;
+pub mod evidence;
 mod ffi;
 pub mod finality;
 pub mod hash;

@@ -20,7 +20,7 @@ mod share;
 
 pub use admit::{AdmitError, Admitted, Item, admit};
 pub use audit::{OpeningError, check_openings};
-pub use reveal::{Reveal, RevealError, reveal};
+pub use reveal::{Reveal, RevealError, bad_share, reveal, share_holds};
 pub use share::{HeldShare, HeldShares, NotFixed, PointError, SharePoint};
 
 use crate::{

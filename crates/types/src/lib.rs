@@ -42,6 +42,7 @@ mod bytes;
 pub mod codec;
 mod entry;
 mod envelope;
+mod evidence;
 mod exec;
 mod genesis;
 mod ids;
@@ -61,8 +62,9 @@ pub use entry::{
     Account, ENTRY_TAG, ENTRY_VERSION, Entry, Kind, LeftHeadItem, LeftItem, MemberRecord, Opening, Record,
 };
 pub use envelope::{Envelope, EnvelopeHeader, SignedHeader, SizeClass};
+pub use evidence::{Evidence, ShareFault, SignedShare, Vote, Voted};
 pub use exec::{ChainExec, SlotResult, StepChain, StepRecord, UnitLeaf};
 pub use genesis::{Balance, Fork, Genesis, KeySetParts, MemberAddress, Network, Params, Pricing, RollupSpec};
 pub use ids::{Amount, ChainId, Epoch, Head, MemberId, Nonce, Slot, Timestamp};
 pub use receipt::{Receipt, ReceiptError, ReceiptKind};
-pub use share::{Evidence, ShareChunk, ShareForm, ShareHeader, ShareMessage, ShareMode};
+pub use share::{ShareChunk, ShareForm, ShareHeader, ShareMessage, ShareMode};

@@ -46,6 +46,8 @@ pub const LEFT_ITEMS_MAX: usize = 1_300;
 pub const OPENED_ITEMS_MAX: usize = 3_000;
 /// Total size of the heads of one LEFTHEAD entry, bytes.
 pub const LEFT_HEAD_BYTES_MAX: usize = 60_000;
+/// A piece of evidence, bytes of its codec: what still fits an entry.
+pub const EVIDENCE_BYTES_MAX: usize = 60_000;
 /// Rollups of a network.
 pub const ROLLUPS_MAX: usize = 128;
 /// The genesis file, bytes.

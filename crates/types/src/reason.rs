@@ -335,6 +335,8 @@ codes! {
         TailDouble = 58 "tail-double",
         /// Headers and votes given beside the log that do not prove the block final.
         FinalityInvalid = 59 "finality-invalid",
+        /// Two share messages of one member for one slot.
+        ShareEquivocation = 60 "share-equivocation",
     }
 }
 

@@ -87,19 +87,3 @@ pub struct ShareMessage {
     /// The shares, in order.
     pub chunks: Vec<ShareChunk>,
 }
-
-/// Evidence that stands in a FAULT entry; each verifies alone against EPOCH.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Evidence {
-    /// Two lists of one member for one slot.
-    ListDouble {
-        /// The slot's lists.
-        a: crate::ListText,
-        /// Signature over `a`.
-        a_sig: Signature,
-        /// Another text for the same slot.
-        b: crate::ListText,
-        /// Signature over `b`.
-        b_sig: Signature,
-    },
-}

@@ -281,3 +281,30 @@ fn blame(
     };
     quorum.iter().filter(|(member, points)| !honest(*member, points)).map(|(member, _)| *member).collect()
 }
+
+/// Whether this is the member's share of a ciphertext: e(share, G^) = e(U, PK2_j). `None`: U is no point of the group, or
+/// the member does not exist, so there is no right share.
+#[must_use]
+pub fn share_holds(keys: &KeySet, member: MemberId, ciphertext: &[u8], share: &G1Bytes) -> Option<bool> {
+    let u = G1Affine::uncompress(ciphertext.first_chunk()?).filter(G1Affine::in_group)?;
+    let key = keys.share_key_g2_point(member)?;
+    let share = G1Affine::uncompress(&share.0).filter(G1Affine::in_group);
+    let generator = G2Affine::generator();
+    Some(share.is_some_and(|share| pairings_equal(&share.point(), &generator, &u.point(), &key)))
+}
+
+/// The first item of which a member sent a bad share, both in the order of the items; `None`: all are right.
+#[must_use]
+pub fn bad_share<'a>(
+    keys: &KeySet,
+    member: MemberId,
+    items: impl Iterator<Item = &'a Admitted>,
+    points: &[SharePoint],
+    seed: &[u8; 32],
+) -> Option<usize> {
+    let key = keys.share_key_g2_point(member)?;
+    let pairs: Vec<(G1Affine, G1Affine)> = items.zip(points).map(|(item, share)| (*item.u(), share.0)).collect();
+    // the batch is sound within the group only
+    let outside = pairs.iter().position(|(_, share)| !share.in_group());
+    outside.or_else(|| same_secret(&key, &pairs, seed).iter().position(|holds| !holds))
+}

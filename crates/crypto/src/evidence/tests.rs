@@ -1,0 +1,430 @@
+// Goal: evidence proves what its culprit did, and nothing proves anything against an honest member. Method: each kind with
+// real keys; every byte of every piece changed; all that an honest member signs in some slots and views, in all pairs.
+#![expect(clippy::disallowed_methods, reason = "the tokens here are made from real votes")]
+use super::*;
+use crate::{
+    dealer::{Deal, Voters, deal},
+    ed25519::SigningKey,
+    tdh2::{HeldShares, Item, Padded, SharePoint, admit, envelope_aad, pad, seal},
+    vectors,
+};
+use serde_json::json;
+use std::{boxed::Box, collections::BTreeSet, vec};
+use types::{
+    Address, Amount, Block, BlockHeader, Envelope, EnvelopeHeader, EthSignature, Head, Nonce, ShareMode,
+    SignatureStamp, SignedHeader, VoteSig,
+};
+use zeroize::Zeroizing;
+
+const NETWORK: Hash = Hash([0x4e; 32]);
+
+struct Scene {
+    dealt: Deal,
+    keys: KeySet,
+    voters: Voters,
+    receipt: Vec<SigningKey>,
+    members: Vec<MemberRecord>,
+    params: Params,
+}
+
+/// What a member sends of a slot's shares.
+struct Shared {
+    share: SignedShare,
+    chunks: Vec<Vec<G1Bytes>>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let dealt = deal(4, 1, &[7; 32]);
+        let voters = Voters::new(4, 1, &[3; 32]);
+        let seed = |at: u16| Zeroizing::new(t256("receipt", &[&at.to_le_bytes()]).0);
+        let receipt: Vec<SigningKey> = (0..4).map(|at| SigningKey::from_seed(seed(at))).collect();
+        let member = |(consensus, receipt): (&SigningKey, &SigningKey)| MemberRecord {
+            name: "m".into(),
+            consensus: consensus.public(),
+            log: Hash::ZERO,
+            cosigner: Hash::ZERO,
+            receipt: receipt.public(),
+            tls: Hash::ZERO,
+        };
+        let members = voters.keys.iter().zip(&receipt).map(member).collect();
+        let params = Params { count_limit: 3, ..Params::default_for(500) };
+        Self { keys: dealt.key_set(), dealt, voters, receipt, members, params }
+    }
+    fn context(&self) -> Context<'_> {
+        let Self { keys, members, params, .. } = self;
+        Context { network: NETWORK, epoch: Epoch(0), f: 1, members, params, keys }
+    }
+    fn verify(&self, evidence: &Evidence) -> Result<Proved, EvidenceError> {
+        verify(evidence, &self.context())
+    }
+
+    fn list(&self, member: u16, slot: u64, leaves: Vec<Leaf>, cut: Option<Rank>) -> (SignedList, ListText) {
+        let (slot, member) = (Slot(slot), MemberId(member));
+        let text = list_text(NETWORK, slot, member, &leaves, cut);
+        let sig = self.receipt[usize::from(member.0)].sign(list_digest(&text).as_bytes());
+        (SignedList { slot, member, cut, leaves, sig }, text)
+    }
+    fn vote(&self, member: u16, view: u64, vote: Vote) -> Voted {
+        let message = voted_bytes(&NETWORK, Epoch(0), view, &vote);
+        Voted { vote, sig: self.voters.keys[usize::from(member)].sign(&message) }
+    }
+    fn sign_share(&self, header: ShareHeader) -> SignedShare {
+        let sig = self.receipt[usize::from(header.member.0)].sign(share_digest(&header).as_bytes());
+        SignedShare { header, sig }
+    }
+
+    fn envelope(&self, nonce: u64) -> Envelope {
+        let header = EnvelopeHeader {
+            version: EnvelopeHeader::VERSION,
+            network: NETWORK,
+            epoch: Epoch(0),
+            expiry_slot: Slot(90),
+            fee_account: Address([4; 20]),
+            nonce: Nonce(nonce),
+            size_class: 0,
+            gas_class: 1,
+            max_fee: Amount::ZERO,
+            after: vec![],
+        };
+        let aad = envelope_aad(&header);
+        let message: Padded = pad(&nonce.to_le_bytes(), 512).unwrap();
+        let ciphertext = seal(self.keys.encryption_key(), Zeroizing::new([5; 32]), &aad, &message);
+        Envelope { signed: SignedHeader { header, signature: EthSignature([8; 65]), consents: vec![] }, ciphertext }
+    }
+    /// The units of a slot in the order of S_h, and its block.
+    fn block(&self, slot: u64, units: u64) -> (Vec<Envelope>, BlockHeader) {
+        let mut envelopes: Vec<Envelope> = (0..units).map(|at| self.envelope(slot * 1_000 + at)).collect();
+        envelopes.sort_by_key(hash_envelope);
+        let hashes: Vec<Hash> = envelopes.iter().map(hash_envelope).collect();
+        let mut header = Block::genesis(NETWORK).header;
+        (header.height, header.view, header.set) = (Slot(slot), slot, merkle::set_ref(&hashes));
+        (envelopes, header)
+    }
+    /// The share message of an honest member, or with shares of another's key.
+    fn shares(&self, member: u16, units: &[Envelope], block: &BlockHeader, key_of: u16) -> Shared {
+        let hashes: Vec<Hash> = units.iter().map(hash_envelope).collect();
+        let token = self.voters.fix(NETWORK, block.height, hashes.clone(), vec![]);
+        assert_eq!(token.digest(), block_digest(block));
+        let held = units.iter().zip(&hashes).map(|(envelope, hash)| {
+            let aad = envelope_aad(&envelope.signed.header);
+            let item = Item { aad: &aad, class_bytes: 512, ciphertext: &envelope.ciphertext };
+            let admitted = admit(self.keys.encryption_key(), &[item], [1; 32]).remove(0).unwrap();
+            self.dealt.decrypt[usize::from(key_of)].share(*hash, &admitted)
+        });
+        let points = HeldShares::collect(held.collect()).release(&token).unwrap();
+        let compressed: Vec<G1Bytes> = points.iter().map(SharePoint::compressed).collect();
+        let chunks: Vec<Vec<G1Bytes>> = compressed.chunks(512).map(<[G1Bytes]>::to_vec).collect();
+        let header = ShareHeader {
+            version: 1,
+            network: NETWORK,
+            epoch: Epoch(0),
+            slot: block.height,
+            digest: token.digest(),
+            member: MemberId(member),
+            mode: ShareMode::Direct,
+            items: u32::try_from(units.len()).unwrap(),
+            beacon: beacon::sign(&self.dealt.beacon[usize::from(member)], &token),
+            head: Head { size: 9, root: Hash([9; 32]) },
+            cosig: SignatureStamp::ZERO,
+            root: merkle::root(&chunk_leaves(&chunks)),
+        };
+        Shared { share: self.sign_share(header), chunks }
+    }
+    fn share_bad(&self, shared: &Shared, units: &[Envelope], block: &BlockHeader, unit: usize) -> Evidence {
+        let hashes: Vec<Hash> = units.iter().map(hash_envelope).collect();
+        let chunk = unit / 512;
+        let fault = ShareFault {
+            share: shared.share.clone(),
+            block: block.clone(),
+            unit: u32::try_from(unit).unwrap(),
+            unit_path: merkle::path(&hashes, unit).unwrap(),
+            envelope: units[unit].clone(),
+            chunk: shared.chunks[chunk].clone(),
+            chunk_path: merkle::path(&chunk_leaves(&shared.chunks), chunk).unwrap(),
+        };
+        Evidence::ShareBad { fault: fault.into() }
+    }
+}
+
+fn chunk_leaves(chunks: &[Vec<G1Bytes>]) -> Vec<Hash> {
+    (0u16..).zip(chunks).map(|(index, chunk)| chunk_leaf(index, chunk)).collect()
+}
+
+fn leaf(byte: u8) -> Leaf {
+    Leaf::Envelope { hash: Hash([byte; 32]), fee_per_byte: 3, size: 0, gas: 1 }
+}
+
+fn rank() -> Rank {
+    Rank { fee_per_byte: 1, hash: Hash([1; 32]) }
+}
+
+fn notarize(byte: u8) -> Vote {
+    Vote::Notarize { parent_view: 6, digest: Hash([byte; 32]) }
+}
+
+fn finalize(byte: u8) -> Vote {
+    Vote::Finalize { parent_view: 6, digest: Hash([byte; 32]) }
+}
+
+/// One piece of every kind, all of member 2, with what it proves.
+fn guilty(scene: &Scene) -> Vec<(&'static str, Evidence, Proved)> {
+    let slot = |finding| Proved { finding, accused: MemberId(2), place: Place::Slot(Slot(5)) };
+    let view = Proved { finding: Finding::VoteDouble, accused: MemberId(2), place: Place::View(7) };
+    let mut out = Vec::new();
+
+    let signed = |leaves, cut| {
+        let (list, text) = scene.list(2, 5, leaves, cut);
+        (text, list.sig)
+    };
+    let two = lists(signed(vec![leaf(1)], None), signed(vec![leaf(2)], None));
+    out.push(("list-double", two, slot(Finding::ListEquivocation)));
+    let uncut = lists(signed(vec![leaf(1)], Some(rank())), signed(vec![leaf(1)], None));
+    out.push(("list-double-cut", uncut, slot(Finding::ListEquivocation)));
+
+    let invalid = |leaves, cut| Evidence::ListInvalid { list: scene.list(2, 5, leaves, cut).0 };
+    let classless = Leaf::Envelope { hash: Hash([1; 32]), fee_per_byte: 3, size: 5, gas: 1 };
+    for (name, evidence) in [
+        ("list-order", invalid(vec![leaf(2), leaf(1)], None)),
+        ("list-class", invalid(vec![classless], None)),
+        ("list-caps", invalid((0..7).map(leaf).collect(), None)),
+        ("list-cut", invalid(vec![leaf(1)], Some(rank()))),
+    ] {
+        out.push((name, evidence, slot(Finding::ListInvalid)));
+    }
+
+    for (name, a, b) in [
+        ("vote-notarize", notarize(1), notarize(2)),
+        ("vote-parent", notarize(1), Vote::Notarize { parent_view: 5, digest: Hash([1; 32]) }),
+        ("vote-finalize", finalize(1), finalize(2)),
+        ("vote-nullify-finalize", Vote::Nullify, finalize(1)),
+    ] {
+        out.push((name, votes(Epoch(0), 7, MemberId(2), scene.vote(2, 7, a), scene.vote(2, 7, b)), view));
+    }
+
+    let (units, block) = scene.block(5, 3);
+    let honest = scene.shares(2, &units, &block, 2);
+    let mut other = honest.share.header.clone();
+    other.head.root = Hash([8; 32]);
+    let two = shares(honest.share.clone(), scene.sign_share(other));
+    out.push(("share-double", two, slot(Finding::ShareEquivocation)));
+
+    let wrong = scene.shares(2, &units, &block, 1);
+    out.push(("share-bad", scene.share_bad(&wrong, &units, &block, 1), slot(Finding::ShareBad)));
+    // bytes that are no point
+    let mut no_point = scene.shares(2, &units, &block, 2);
+    no_point.chunks[0][2] = G1Bytes([0xff; 48]);
+    let mut header = no_point.share.header.clone();
+    header.root = merkle::root(&chunk_leaves(&no_point.chunks));
+    no_point.share = scene.sign_share(header);
+    out.push(("share-no-point", scene.share_bad(&no_point, &units, &block, 2), slot(Finding::ShareBad)));
+
+    let mut header = honest.share.header.clone();
+    header.beacon = scene.shares(1, &units, &block, 1).share.header.beacon;
+    let share = scene.sign_share(header).into();
+    out.push(("beacon-bad", Evidence::BeaconBad { share }, slot(Finding::ShareBad)));
+
+    let proof = scene.voters.finalize(vec![scene.block(5, 1).1]);
+    out.push(("share-stray", Evidence::ShareStray { share: honest.share.into(), proof }, slot(Finding::ShareStray)));
+    out
+}
+
+#[test]
+fn every_kind_is_proved_and_named() {
+    let scene = Scene::new();
+    let mut ids = BTreeSet::new();
+    for (name, evidence, proved) in guilty(&scene) {
+        assert_eq!(scene.verify(&evidence), Ok(proved), "{name}");
+        let bytes = codec::encode(&evidence);
+        assert_eq!(decode(&bytes).as_ref(), Some(&evidence), "{name}");
+        assert!(ids.insert(id(&evidence)));
+    }
+}
+
+#[test]
+fn no_change_of_a_byte_leaves_a_proof() {
+    let scene = Scene::new();
+    for (name, evidence, _) in guilty(&scene) {
+        let bytes = codec::encode(&evidence);
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << (at % 8);
+            let still = decode(&changed).map(|evidence| scene.verify(&evidence));
+            assert!(!matches!(still, Some(Ok(_))), "{name}: byte {at}");
+        }
+        for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+            assert_eq!(decode(&bytes[..cut]), None, "{name}");
+        }
+    }
+}
+
+#[test]
+fn other_networks_epochs_and_members_are_refused() {
+    let scene = Scene::new();
+    for (name, evidence, _) in guilty(&scene) {
+        let network = Context { network: Hash([1; 32]), ..scene.context() };
+        assert!(verify(&evidence, &network).is_err(), "{name}");
+        let fewer = Context { members: &scene.members[..2], ..scene.context() };
+        assert_eq!(verify(&evidence, &fewer), Err(EvidenceError::Member(MemberId(2))), "{name}");
+        let epoch = verify(&evidence, &Context { epoch: Epoch(1), ..scene.context() });
+        let epochless = matches!(evidence, Evidence::ListDouble { .. } | Evidence::ListInvalid { .. });
+        assert_eq!(epoch.err(), (!epochless).then_some(EvidenceError::Epoch), "{name}");
+        let mut swapped = scene.members.clone();
+        swapped.swap(2, 3);
+        let swapped = verify(&evidence, &Context { members: &swapped, ..scene.context() });
+        assert!(matches!(swapped, Err(EvidenceError::Signature(_))), "{name}");
+    }
+}
+
+#[test]
+fn a_statement_beside_itself_and_two_in_the_wrong_order_are_no_evidence() {
+    let scene = Scene::new();
+    for (name, evidence, _) in guilty(&scene) {
+        let (turned, twice) = match evidence {
+            Evidence::ListDouble { a, a_sig, b, b_sig } => (
+                Evidence::ListDouble { a: b, a_sig: b_sig, b: a, b_sig: a_sig },
+                Evidence::ListDouble { a, a_sig, b: a, b_sig: a_sig },
+            ),
+            Evidence::VoteDouble { epoch, view, member, a, b } => (
+                Evidence::VoteDouble { epoch, view, member, a: b, b: a },
+                Evidence::VoteDouble { epoch, view, member, a, b: a },
+            ),
+            Evidence::ShareDouble { a, b } => {
+                (Evidence::ShareDouble { a: b, b: a.clone() }, Evidence::ShareDouble { a: a.clone(), b: a })
+            }
+            _ => continue,
+        };
+        assert_eq!(scene.verify(&turned), Err(EvidenceError::Order), "{name}");
+        assert_eq!(scene.verify(&twice), Err(EvidenceError::Order), "{name}");
+    }
+}
+
+#[test]
+fn what_an_honest_member_signs_proves_nothing_in_any_pair() {
+    let scene = Scene::new();
+    let (mut texts, mut shared) = (Vec::new(), Vec::new());
+    for slot in 1..4u64 {
+        let (list, text) = scene.list(2, slot, vec![leaf(1), leaf(2)], None);
+        assert_eq!(scene.verify(&Evidence::ListInvalid { list: list.clone() }), Err(EvidenceError::ListHolds));
+        texts.push((text, list.sig));
+        let (units, block) = scene.block(slot, 2);
+        let shares = scene.shares(2, &units, &block, 2);
+        for unit in 0..2 {
+            let evidence = scene.share_bad(&shares, &units, &block, unit);
+            assert_eq!(scene.verify(&evidence), Err(EvidenceError::ShareHolds));
+        }
+        let share = shares.share;
+        let evidence = Evidence::BeaconBad { share: share.clone().into() };
+        assert_eq!(scene.verify(&evidence), Err(EvidenceError::ShareHolds));
+        // sent again with a younger cosignature
+        let mut again = share.header.clone();
+        again.cosig.0[0] ^= 1;
+        shared.extend([share, scene.sign_share(again)]);
+        let proof = scene.voters.finalize(vec![block]);
+        for share in &shared {
+            let evidence = Evidence::ShareStray { share: share.clone().into(), proof: proof.clone() };
+            let same = share.header.slot == Slot(slot);
+            let want = if same { EvidenceError::Agree } else { EvidenceError::Apart };
+            assert_eq!(scene.verify(&evidence), Err(want));
+        }
+    }
+    for (one, other) in pairs(&texts) {
+        assert!(scene.verify(&lists(one, other)).is_err());
+    }
+    for (one, other) in pairs(&shared) {
+        assert!(scene.verify(&shares(one, other)).is_err());
+    }
+    // view 1: notarized and finalized; 2: notarized, then nullified; 3: nullified at once
+    let given: [(u64, &[Vote]); 3] =
+        [(1, &[notarize(1), finalize(1)]), (2, &[notarize(2), Vote::Nullify]), (3, &[Vote::Nullify])];
+    let mut given_votes = Vec::new();
+    for (view, said) in given {
+        given_votes.extend(said.iter().map(|vote| (view, scene.vote(2, view, *vote))));
+    }
+    for ((view, one), (_, other)) in pairs(&given_votes) {
+        assert!(scene.verify(&votes(Epoch(0), view, MemberId(2), one, other)).is_err());
+    }
+}
+
+fn pairs<T: Clone>(items: &[T]) -> Vec<(T, T)> {
+    items.iter().flat_map(|a| items.iter().map(|b| (a.clone(), b.clone()))).collect()
+}
+
+#[test]
+fn a_share_is_judged_by_its_own_unit_only() {
+    let scene = Scene::new();
+    let (units, block) = scene.block(5, 600);
+    let honest = scene.shares(2, &units, &block, 2);
+    assert_eq!(honest.chunks.len(), 2);
+    for unit in [0, 511, 512, 599] {
+        let evidence = scene.share_bad(&honest, &units, &block, unit);
+        assert_eq!(scene.verify(&evidence), Err(EvidenceError::ShareHolds));
+        let Evidence::ShareBad { fault } = evidence else { unreachable!() };
+        let with = |change: fn(&mut ShareFault)| {
+            let mut fault = fault.clone();
+            change(&mut fault);
+            scene.verify(&Evidence::ShareBad { fault }).err()
+        };
+        assert_eq!(with(|f| f.unit ^= 1), Some(EvidenceError::Unit));
+        assert_eq!(with(|f| f.envelope.ciphertext.swap(0, 1)), Some(EvidenceError::Unit));
+        assert_eq!(with(|f| f.unit_path.push(Hash::ZERO)), Some(EvidenceError::Unit));
+        assert_eq!(with(|f| f.block.set.count += 1), Some(EvidenceError::Block));
+        assert_eq!(with(|f| f.chunk.swap(0, 1)), Some(EvidenceError::Chunk));
+        assert_eq!(with(|f| f.chunk_path.clear()), Some(EvidenceError::Chunk));
+        // the other unit of the pair, with its real path: judged against its own share
+        let neighbour = scene.share_bad(&honest, &units, &block, unit ^ 1);
+        assert_eq!(scene.verify(&neighbour), Err(EvidenceError::ShareHolds));
+    }
+}
+
+#[test]
+fn a_stray_share_takes_a_quorum_for_another_block_of_its_slot() {
+    let scene = Scene::new();
+    let (units, block) = scene.block(5, 1);
+    let share: Box<SignedShare> = scene.shares(2, &units, &block, 2).share.into();
+    let of = |proof| scene.verify(&Evidence::ShareStray { share: share.clone(), proof });
+    let other = scene.block(5, 2).1;
+    let proof = scene.voters.finalize(vec![other.clone()]);
+    assert!(of(proof.clone()).is_ok());
+    let fewer = FinalityProof { votes: proof.votes[..2].to_vec(), ..proof.clone() };
+    let short = EvidenceError::Finality(FinalityError::Votes { have: 2, need: 3 });
+    assert_eq!(of(fewer), Err(short));
+    let forged = VoteSig { sig: Signature([1; 64]), ..proof.votes[2] };
+    let forged = FinalityProof { votes: [&proof.votes[..2], &[forged]].concat(), ..proof.clone() };
+    assert_eq!(of(forged), Err(EvidenceError::Finality(FinalityError::Signature(MemberId(2)))));
+    assert_eq!(of(FinalityProof { headers: vec![], ..proof }), Err(EvidenceError::Finality(FinalityError::Empty)));
+}
+
+#[test]
+fn evidence_is_bounded() {
+    let scene = Scene::new();
+    let leaves: Vec<Leaf> = (0..2_000).map(|_| leaf(1)).collect();
+    let long = Evidence::ListInvalid { list: scene.list(2, 5, leaves, None).0 };
+    assert_eq!(scene.verify(&long), Err(EvidenceError::Size));
+    assert_eq!(decode(&codec::encode(&long)), None);
+    let fault = limits::EVIDENCE_BYTES_MAX + 200;
+    assert!(fault < limits::ENTRY_BYTES_MAX, "a FAULT entry holds it");
+}
+
+#[test]
+fn golden_evidence() {
+    let scene = Scene::new();
+    let case = |(name, evidence, proved): (&str, Evidence, Proved)| {
+        json!({
+            "name": name, "finding": proved.finding.name(), "accused": proved.accused.0,
+            "place": std::format!("{}", proved.place), "id": vectors::text(&id(&evidence).0),
+            "bytes": vectors::text(&codec::encode(&evidence)),
+        })
+    };
+    let cases: Vec<_> = guilty(&scene).into_iter().map(case).collect();
+    let members = scene
+        .members
+        .iter()
+        .map(|m| json!({ "consensus": vectors::text(&m.consensus.0), "receipt": vectors::text(&m.receipt.0) }));
+    let value = json!({
+        "network": vectors::text(&NETWORK.0), "epoch": 0, "f": 1, "countLimit": scene.params.count_limit,
+        "bytesLimit": scene.params.bytes_limit, "members": members.collect::<Vec<_>>(),
+        "keySet": vectors::text(&codec::encode(&scene.dealt.parts)), "evidence": cases,
+    });
+    vectors::ours("tests/vectors/crypto", "evidence.json", &value);
+}

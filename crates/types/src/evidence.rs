@@ -1,0 +1,123 @@
+//! Evidence: what a member signed and must not have signed (log.md section 8). Each piece names its culprit and is
+//! proved by `crypto::evidence::verify` from the epoch's public keys and parameters alone.
+use crate::{
+    BlockHeader, Envelope, Epoch, FinalityProof, G1Bytes, Hash, ListText, MemberId, ShareHeader, Signature, SignedList,
+};
+use alloc::{boxed::Box, vec::Vec};
+use serde::{Deserialize, Serialize};
+
+/// What a vote says of its view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Vote {
+    /// The block is right.
+    Notarize {
+        /// View of its parent.
+        parent_view: u64,
+        /// Its digest.
+        digest: Hash,
+    },
+    /// The view brings no block.
+    Nullify,
+    /// The block was the only thing voted for.
+    Finalize {
+        /// View of its parent.
+        parent_view: u64,
+        /// Its digest.
+        digest: Hash,
+    },
+}
+
+/// A vote and the consensus key's signature over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voted {
+    /// What it says.
+    pub vote: Vote,
+    /// Over the bytes of `crypto::finality::vote_message`.
+    pub sig: Signature,
+}
+
+/// The signed header of a share message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedShare {
+    /// What is signed.
+    pub header: ShareHeader,
+    /// Receipt key.
+    pub sig: Signature,
+}
+
+/// A decryption share and what it takes to judge it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareFault {
+    /// Of the culprit's share message.
+    pub share: SignedShare,
+    /// The block that the header's digest names: fixes which unit a share is of.
+    pub block: BlockHeader,
+    /// Place of the unit in S_h.
+    pub unit: u32,
+    /// From the unit's hash to the block's set.
+    pub unit_path: Vec<Hash>,
+    /// The unit: its ciphertext begins with U.
+    pub envelope: Envelope,
+    /// The chunk that holds the share, compressed, as the signed root covers it. Its index follows from the unit's.
+    pub chunk: Vec<G1Bytes>,
+    /// From the chunk's leaf to the header's root.
+    pub chunk_path: Vec<Hash>,
+}
+
+/// A piece of evidence. Of two statements the one with the smaller codec bytes is `a`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Evidence {
+    /// 0, `list-equivocation`: two lists of one member for one slot.
+    ListDouble {
+        /// One.
+        a: ListText,
+        /// Receipt key over `a`.
+        a_sig: Signature,
+        /// The other.
+        b: ListText,
+        /// Receipt key over `b`.
+        b_sig: Signature,
+    },
+    /// 1, `list-invalid`: a list out of order, over a cap, or with a cut although it had room.
+    ListInvalid {
+        /// The list.
+        list: SignedList,
+    },
+    /// 2, `vote-double`: two votes of one member in one view of which an honest member gives at most one.
+    VoteDouble {
+        /// Epoch.
+        epoch: Epoch,
+        /// View of both.
+        view: u64,
+        /// Who voted.
+        member: MemberId,
+        /// One.
+        a: Voted,
+        /// The other.
+        b: Voted,
+    },
+    /// 3, `share-equivocation`: two share messages of one member for one slot with another digest, head, root or beacon.
+    ShareDouble {
+        /// One.
+        a: Box<SignedShare>,
+        /// The other.
+        b: Box<SignedShare>,
+    },
+    /// 4, `share-bad`: a decryption share that is not the member's key times U.
+    ShareBad {
+        /// The share and its unit.
+        fault: Box<ShareFault>,
+    },
+    /// 5, `share-bad`: a beacon share that does not sign what its own header names.
+    BeaconBad {
+        /// The message's header holds it.
+        share: Box<SignedShare>,
+    },
+    /// 6, `share-stray`: a share message for another block than the final one.
+    ShareStray {
+        /// The message's header.
+        share: Box<SignedShare>,
+        /// Which block is final.
+        proof: FinalityProof,
+    },
+}

@@ -9,7 +9,8 @@ use sequencer::{Channel, Effect, Phase, Record, Refused};
 use std::collections::{BTreeMap, BTreeSet};
 use tlog::checkpoint;
 use types::{
-    Entry, Envelope, FinalityProof, Hash, Head, Kind, MemberId, Slot, codec, limits, reason::Reason,
+    Entry, Envelope, FinalityProof, Hash, Head, Kind, MemberId, Slot, codec, limits,
+    reason::Reason,
     wire::{Event, Refusal},
 };
 

@@ -136,7 +136,8 @@ async fn start_engine(ctx: &Context, node: &Node, handle: Handle) -> (Outbox, co
 
 /// The consensus secret behind a member's key.
 fn secret(net: &Net, member: usize) -> Zeroizing<[u8; 32]> {
-    let seed_of = |at: u16| Zeroizing::new(crypto::hash::t256("voter", &[&crate::common::net::SEED, &at.to_le_bytes()]).0);
+    let seed_of =
+        |at: u16| Zeroizing::new(crypto::hash::t256("voter", &[&crate::common::net::SEED, &at.to_le_bytes()]).0);
     let public = net.voters.keys[member].public();
     let mut seeds = (0..u16::try_from(net.n).unwrap()).map(seed_of);
     seeds.find(|seed| crypto::ed25519::SigningKey::from_seed(seed.clone()).public() == public).unwrap()
@@ -292,7 +293,9 @@ impl Life {
             Effect::Run(job) => {
                 let units = match &job {
                     sequencer::Job::Admit { items, .. } => items.len(),
-                    sequencer::Job::Reveal { work, .. } | sequencer::Job::CheckOpenings { work, .. } => work.items.len(),
+                    sequencer::Job::Reveal { work, .. } | sequencer::Job::CheckOpenings { work, .. } => {
+                        work.items.len()
+                    }
                 };
                 let handle = self.handle.clone();
                 self.later(units, move || handle.send(Message::Done(Box::new(job.run()))));

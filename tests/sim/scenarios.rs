@@ -65,7 +65,13 @@ async fn stranded(w: &mut World, fill_after: u64) {
     w.again(|node| {
         node.timings.fill_after = fill_after;
         // f never vote, one votes at once, the others vote late
-        node.look = if node.me < f { 1 << 40 } else if node.me > f { 300 } else { 0 };
+        node.look = if node.me < f {
+            1 << 40
+        } else if node.me > f {
+            300
+        } else {
+            0
+        };
         if node.me <= f {
             node.timeouts = hasty;
         }

@@ -34,12 +34,7 @@ pub type Context = deterministic::Context;
 pub type Wire = Arc<dyn Fn(u64, &[MemberId], Bytes) -> Vec<(Vec<MemberId>, Bytes)> + Send + Sync>;
 
 /// Runs a scenario from `start` on, at most for `limit`, and returns the runtime's digest of everything that happened.
-pub fn run<T>(
-    seed: u64,
-    start: SystemTime,
-    limit: Duration,
-    scenario: impl AsyncFnOnce(Context) -> T,
-) -> (String, T) {
+pub fn run<T>(seed: u64, start: SystemTime, limit: Duration, scenario: impl AsyncFnOnce(Context) -> T) -> (String, T) {
     let config = deterministic::Config::default().with_seed(seed).with_start_time(start).with_timeout(Some(limit));
     deterministic::Runner::new(config).start(|ctx| async move {
         let auditor = ctx.auditor();
@@ -128,9 +123,8 @@ impl Network {
     /// If the network has ended.
     pub async fn blocked(&self) -> Vec<(MemberId, MemberId)> {
         let blocked = self.oracle.blocked().await.expect("the network runs");
-        let pair = |(by, peer): (PublicKey, PublicKey)| {
-            member_of(&self.members, &by).zip(member_of(&self.members, &peer))
-        };
+        let pair =
+            |(by, peer): (PublicKey, PublicKey)| member_of(&self.members, &by).zip(member_of(&self.members, &peer));
         blocked.into_iter().filter_map(pair).collect()
     }
 

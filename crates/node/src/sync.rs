@@ -248,11 +248,14 @@ impl Contents {
         let mut contents = Self::default();
         for (at, entry) in entries.iter().enumerate() {
             let Ok(entry) = codec::decode::<Entry>(entry, limits::ENTRY_BYTES_MAX) else { continue };
-            match entry.kind {
-                Kind::Close { slot, .. } => contents.closes.push(slot),
-                Kind::Beacon { .. } => contents.beacons.push(at),
-                Kind::List { slot, member, .. } if member == me => contents.listed.push(slot),
-                _ => {}
+            if let Kind::Close { slot, .. } = entry.kind {
+                contents.closes.push(slot);
+            } else if let Kind::Beacon { .. } = entry.kind {
+                contents.beacons.push(at);
+            } else if let Kind::List { slot, member, .. } = entry.kind
+                && member == me
+            {
+                contents.listed.push(slot);
             }
         }
         contents

@@ -73,16 +73,44 @@ pub(crate) enum Shows {
 
 pub(crate) const FAULTS: [Fault; 11] = [
     Fault { name: "equivocating leader", make: |me| Arc::new(equivocating_leader::new(me)), shows: Shows::TwoVotes },
-    Fault { name: "vote conflicter", make: |me| Arc::new(vote_conflicter::VoteConflicter { me }), shows: Shows::TwoVotes },
+    Fault {
+        name: "vote conflicter",
+        make: |me| Arc::new(vote_conflicter::VoteConflicter { me }),
+        shows: Shows::TwoVotes,
+    },
     Fault { name: "nuller", make: |me| Arc::new(nuller::Nuller { me }), shows: Shows::TwoVotes },
-    Fault { name: "list equivocator", make: |me| Arc::new(list_equivocator::ListEquivocator { me }), shows: Shows::As("list", Reason::Equivocation) },
-    Fault { name: "forged cut", make: |me| Arc::new(forged_cut::ForgedCut { me }), shows: Shows::As("list", Reason::WrongSignature) },
+    Fault {
+        name: "list equivocator",
+        make: |me| Arc::new(list_equivocator::ListEquivocator { me }),
+        shows: Shows::As("list", Reason::Equivocation),
+    },
+    Fault {
+        name: "forged cut",
+        make: |me| Arc::new(forged_cut::ForgedCut { me }),
+        shows: Shows::As("list", Reason::WrongSignature),
+    },
     Fault { name: "share withholder", make: |_| Arc::new(share_withholder::ShareWithholder), shows: Shows::NoShares },
-    Fault { name: "wrong shares", make: |me| Arc::new(wrong_shares::WrongShares { me }), shows: Shows::As("share", Reason::BadCiphertext) },
-    Fault { name: "early shares", make: |me| Arc::new(early_shares::EarlyShares { me }), shows: Shows::As("share", Reason::Equivocation) },
-    Fault { name: "early empty block", make: |me| Arc::new(early_empty::EarlyEmpty { me }), shows: Shows::Refused(Refused::EmptyLate) },
+    Fault {
+        name: "wrong shares",
+        make: |me| Arc::new(wrong_shares::WrongShares { me }),
+        shows: Shows::As("share", Reason::BadCiphertext),
+    },
+    Fault {
+        name: "early shares",
+        make: |me| Arc::new(early_shares::EarlyShares { me }),
+        shows: Shows::As("share", Reason::Equivocation),
+    },
+    Fault {
+        name: "early empty block",
+        make: |me| Arc::new(early_empty::EarlyEmpty { me }),
+        shows: Shows::Refused(Refused::EmptyLate),
+    },
     Fault { name: "slow fetcher", make: |_| Arc::new(slow_fetcher::SlowFetcher::default()), shows: Shows::Asking },
-    Fault { name: "item spammer", make: |_| Arc::new(item_spammer::ItemSpammer::default()), shows: Shows::As("envelope", Reason::BadCiphertext) },
+    Fault {
+        name: "item spammer",
+        make: |_| Arc::new(item_spammer::ItemSpammer::default()),
+        shows: Shows::As("envelope", Reason::BadCiphertext),
+    },
 ];
 
 // ---- votes as simplex sends them: tag | msg | signer | signature ----

@@ -9,7 +9,6 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::large_futures,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -32,27 +31,27 @@ use adversaries::FAULTS;
 
 fn fault(name: &'static str, short: &[(u64, u16)]) {
     let fault = *FAULTS.iter().find(|fault| fault.name == name).unwrap();
-    seeds::check(name, short, |seed, n| scenarios::faulty(seed, n, fault));
+    seeds::check(name, short, 0, |seed, n| scenarios::faulty(seed, n, fault));
 }
 
 #[test]
 fn a_healthy_network_agrees() {
-    seeds::check("healthy", &[(1, 4), (2, 7), (3, 13)], scenarios::healthy);
+    seeds::check("healthy", &[(1, 4), (2, 7), (3, 13)], 1, scenarios::healthy);
 }
 
 #[test]
 fn five_regions_with_losses_agree() {
-    seeds::check("wan", &[(2, 4)], scenarios::wan);
+    seeds::check("wan", &[(2, 4)], 1, scenarios::wan);
 }
 
 #[test]
 fn a_partition_heals() {
-    seeds::check("partition", &[(1, 4)], scenarios::partition);
+    seeds::check("partition", &[(1, 4)], 0, scenarios::partition);
 }
 
 #[test]
 fn blocks_that_nobody_can_finalize_do_not_end_the_chain() {
-    seeds::check("edge", &[(1, 4)], scenarios::edge);
+    seeds::check("edge", &[(1, 4)], 0, scenarios::edge);
 }
 
 #[test]
@@ -72,12 +71,12 @@ fn close_to_opened_by_region() {
 
 #[test]
 fn members_come_back() {
-    seeds::check("crashes", &[(1, 4)], scenarios::crashes);
+    seeds::check("crashes", &[(1, 4)], 1, scenarios::crashes);
 }
 
 #[test]
 fn a_slow_member_stays() {
-    seeds::check("slow member", &[(1, 4)], scenarios::slow_member);
+    seeds::check("slow member", &[(1, 4)], 0, scenarios::slow_member);
 }
 
 #[test]
@@ -137,5 +136,5 @@ fn an_item_spammer_is_harmless() {
 
 #[test]
 fn all_at_once_is_harmless() {
-    seeds::check("chaos", &[(1, 4), (2, 7)], scenarios::chaos);
+    seeds::check("chaos", &[(1, 4), (2, 7)], 1, scenarios::chaos);
 }

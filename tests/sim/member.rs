@@ -123,6 +123,8 @@ async fn start_engine(ctx: &Context, node: &Node, handle: Handle) -> (Outbox, co
         quotas: QUOTAS,
         open,
         genesis: codec::encode(&Block::genesis(net.id)).into(),
+        floor: None,
+        votes: true,
         block_max: u32::try_from(limits::BLOCK_BYTES_MAX).unwrap(),
     };
     let adversary = node.adversary.clone();
@@ -183,6 +185,7 @@ impl Life {
                 effects.extend(self.step(Input::Tick));
             }
             self.carry_out(effects)?;
+            assert_eq!(self.machine.behind(), None, "m{} would catch up by the log", self.node.me);
         }
     }
 

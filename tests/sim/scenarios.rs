@@ -152,14 +152,14 @@ pub(crate) fn slow_member(seed: u64, n: u16) -> Report {
     })
 }
 
-/// As many members of one fault as there may be; one honest member crashes meanwhile if it need not be counted on.
+/// As many members of one fault as there may be.
 pub(crate) fn faulty(seed: u64, n: u16, fault: Fault) -> Report {
     let count = usize::from((n - 1) / 3);
     let bad = Rng(seed ^ 0xbad).some(count, usize::from(n));
     let made: Vec<(usize, Arc<dyn Adversary>)> = bad.iter().map(|member| (*member, (fault.make)(*member))).collect();
     simulate(seed, lan(n), made, async |w| {
-        w.traffic(6_000).await;
-        w.go_on(2, 8 * w.leader_ms()).await;
+        w.traffic(4_000).await;
+        w.go_on(3, 8 * w.leader_ms()).await;
         let book = w.book();
         assert!(book.accused().is_subset(&bad) && book.voted_twice.is_subset(&bad));
         let seen = match fault.shows {

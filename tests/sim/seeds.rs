@@ -43,9 +43,9 @@ fn known(scenario: &str) -> impl Iterator<Item = (u64, u16)> {
     })
 }
 
-/// Runs a scenario under the seeds that were asked for, or under a short list. What was asked for and the first of the
-/// short list is run twice: same seed, same bytes.
-pub(crate) fn check(scenario: &str, short: &[(u64, u16)], run: impl Fn(u64, u16) -> Report) {
+/// Runs a scenario under the seeds that were asked for, each twice: same seed, same bytes. Or under a short list, of
+/// which the first `twice` are.
+pub(crate) fn check(scenario: &str, short: &[(u64, u16)], twice: usize, run: impl Fn(u64, u16) -> Report) {
     let asked = wanted().map(|seeds| seeds.into_iter().map(|seed| (seed, size(seed))).collect::<Vec<_>>());
     let long = asked.is_some();
     let all: Vec<(u64, u16)> = asked.unwrap_or_else(|| short.to_vec()).into_iter().chain(known(scenario)).collect();
@@ -53,7 +53,7 @@ pub(crate) fn check(scenario: &str, short: &[(u64, u16)], run: impl Fn(u64, u16)
     for (at, (seed, n)) in all.iter().enumerate() {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let report = run(*seed, *n);
-            if long || at == 0 {
+            if long || at < twice {
                 assert_eq!(report, run(*seed, *n), "the same seed gives another run");
             }
             report

@@ -149,7 +149,7 @@ impl Network {
             let bend = wire.clone().map(|wire| Bend { channel, wire, members: self.members.clone() });
             channels.push((Sender { inner, bend }, receiver));
         }
-        let Ok(net) = channels.try_into() else { unreachable!("as many channels as quotas") };
+        let net = channels.try_into().expect("as many channels as quotas");
         let oracle = Oracle { control, manager: self.oracle.manager() };
         start(ctx, secret, net, oracle, Box::new(|outbox| AnyApp::new(make_app(outbox))), cfg).await
     }
@@ -166,7 +166,8 @@ fn start(
     make_app: Box<dyn FnOnce(Outbox) -> AnyApp + Send>,
     cfg: EngineConfig,
 ) -> BoxFuture<'static, Running> {
-    Box::pin(async move { validator(ctx, secret, net, oracle, make_app, cfg).await.expect("the engine starts") })
+    let started = Box::pin(validator(ctx, secret, net, oracle, make_app, cfg));
+    Box::pin(async move { started.await.expect("the engine starts") })
 }
 
 #[derive(Clone)]
@@ -192,7 +193,13 @@ impl core::fmt::Debug for Sender {
 /// What [`Sender`] checks.
 enum Checked<'a> {
     Straight(<simulated::Sender<PublicKey, Context> as LimitedSender>::Checked<'a>),
-    Bent { inner: simulated::Sender<PublicKey, Context>, bend: Bend, recipients: Vec<PublicKey> },
+    Bent(Box<Bent>),
+}
+
+struct Bent {
+    inner: simulated::Sender<PublicKey, Context>,
+    bend: Bend,
+    recipients: Vec<PublicKey>,
 }
 
 impl LimitedSender for Sender {
@@ -202,7 +209,7 @@ impl LimitedSender for Sender {
     fn check(&mut self, recipients: Recipients<PublicKey>) -> Result<Checked<'_>, SystemTime> {
         let Some(bend) = self.bend.clone() else { return self.inner.check(recipients).map(Checked::Straight) };
         let recipients = self.inner.check(recipients)?.recipients();
-        Ok(Checked::Bent { inner: self.inner.clone(), bend, recipients })
+        Ok(Checked::Bent(Box::new(Bent { inner: self.inner.clone(), bend, recipients })))
     }
 }
 
@@ -212,14 +219,15 @@ impl CheckedSender for Checked<'_> {
     fn recipients(&self) -> Vec<PublicKey> {
         match self {
             Self::Straight(checked) => checked.recipients(),
-            Self::Bent { recipients, .. } => recipients.clone(),
+            Self::Bent(bent) => bent.recipients.clone(),
         }
     }
 
     fn send(self, message: impl Into<IoBufs> + Send, priority: bool) -> Unreliable<Feedback> {
         match self {
             Self::Straight(checked) => checked.send(message, priority),
-            Self::Bent { mut inner, bend, recipients } => {
+            Self::Bent(bent) => {
+                let Bent { mut inner, bend, recipients } = *bent;
                 let bytes: Bytes = message.into().coalesce().into();
                 let to: Vec<MemberId> = recipients.iter().filter_map(|key| member_of(&bend.members, key)).collect();
                 for (to, bytes) in (bend.wire)(bend.channel, &to, bytes) {

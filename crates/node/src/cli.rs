@@ -4,6 +4,7 @@ use crate::{
     config::{ConfigError, NodeConfig},
     devnet,
     entropy::NoEntropy,
+    evidence,
     files::{FilesError, NetworkFiles},
     init, init_command, member, status, submit,
 };
@@ -30,6 +31,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Recompute a log from the genesis file and report what does not follow from the rules.
     Audit(audit::AuditArgs),
+    /// Check a piece of evidence against a member: needs no log and no running network.
+    VerifyEvidence(evidence::VerifyArgs),
     /// Send a bundle to a running network and wait for its outcome.
     Submit(submit::SubmitArgs),
 }
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
             Command::Node(args) => Box::pin(node(args)).await,
             Command::Status(args) => Box::pin(status::run(args)).await,
             Command::Audit(args) => Box::pin(audit::run(args)).await,
+            Command::VerifyEvidence(args) => evidence::run(&args),
             Command::Submit(args) => Box::pin(submit::run(args)).await,
         }
     });

@@ -292,6 +292,15 @@ impl Disk {
         Ok(self.log.publish(Epoch(0), slot, note)?)
     }
 
+    /// Keeps evidence against a member; says its name if it is new.
+    pub(crate) fn evidence(
+        &mut self,
+        proved: &crypto::evidence::Proved,
+        piece: &types::Evidence,
+    ) -> Result<Option<String>, DiskError> {
+        Ok(crate::evidence::keep(&self.folder, proved, piece)?)
+    }
+
     /// Lets go of WAL segments whose envelopes are all included, replaced or expired, once a lock has said so: a start
     /// tells what was given up from what was lost.
     pub(crate) fn forget(&mut self, live: impl Fn(&Hash) -> bool) -> Result<(), DiskError> {

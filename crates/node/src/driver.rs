@@ -28,7 +28,7 @@ use std::{
 };
 use tokio::sync::{broadcast, oneshot};
 use types::{
-    FinalityProof, MemberId, Slot, SlotResult, Timestamp,
+    FinalityProof, MemberId, Slot, SlotResult, Timestamp, Voted,
     reason::Reason,
     wire::{Event, Refusal},
 };
@@ -56,6 +56,11 @@ pub(crate) enum Message {
         parent: Vec<u8>,
         at: At,
         reply: oneshot::Sender<bool>,
+    },
+    Vote {
+        view: u64,
+        member: MemberId,
+        voted: Voted,
     },
     Cancel(Ticket),
     Final {
@@ -91,7 +96,7 @@ impl Handle {
     }
 
     pub(crate) fn send(&self, message: Message) {
-        let class = if matches!(message, Message::Peer { .. }) {
+        let class = if matches!(message, Message::Peer { .. } | Message::Vote { .. }) {
             Class::Peer
         } else if matches!(message, Message::Client { .. }) {
             Class::Client
@@ -105,7 +110,7 @@ impl Handle {
                 // the client may be gone by now, then nobody needs the answer
                 reply.send(Err(Refusal::new(Reason::Busy, ""))).ok();
             }
-            Err(Message::Peer { .. }) => self.metrics.rejected("overflow"),
+            Err(Message::Peer { .. } | Message::Vote { .. }) => self.metrics.rejected("overflow"),
             Err(_stopped) => {}
         }
     }
@@ -241,6 +246,7 @@ impl Driver {
                 self.waiting.checks.insert(ticket, reply);
                 Input::Check { ticket, block, parent, at }
             }
+            Message::Vote { view, member, voted } => Input::Vote { view, member, voted },
             Message::Cancel(ticket) => {
                 let known = self.waiting.builds.remove(&ticket).is_some();
                 if !(self.waiting.checks.remove(&ticket).is_some() || known) {
@@ -367,6 +373,13 @@ impl Driver {
             // nobody subscribed is no error
             Effect::Event(event) => drop(self.events.send(event)),
             Effect::Phase { slot, phase } => self.observe(slot, phase),
+            Effect::Evidence { proved, evidence } => {
+                let kept = self.disk.evidence(&proved, &evidence)?;
+                let file = kept.unwrap_or_default();
+                let (finding, accused, place) = (proved.finding, proved.accused, proved.place);
+                tracing::error!(member = %self.machine.me(), %finding, %accused, %place, file, "evidence");
+                self.metrics.evidence(finding);
+            }
             Effect::Reject { from, reason, what } => {
                 tracing::debug!(member = %self.machine.me(), ?from, %reason, what, "reject");
                 if from.is_some() {

@@ -1,10 +1,10 @@
 //! Carries blocks, votes and verdicts between the consensus engine and the member's driver.
 use crate::driver::{Handle, Message};
 use bytes::Bytes;
-use consensus::{Ack, At, BlockHead, Channel, EngineBlock, FinalBlock, SlotApp, Verdict};
+use consensus::{Ack, At, BlockHead, Channel, EngineBlock, FinalBlock, SeenVote, SlotApp, Verdict, VoteKind};
 use sequencer::Ticket;
 use tokio::sync::oneshot;
-use types::{BlockHeader, FinalityProof, Hash, MemberId, reason::Reason};
+use types::{BlockHeader, FinalityProof, Hash, MemberId, Vote, Voted, reason::Reason};
 
 /// The engine's view of a member.
 #[derive(Clone, Debug)]
@@ -76,6 +76,12 @@ impl SlotApp for EngineApp {
         self.driver.send(Message::Final { block: f.block.bytes.to_vec(), proof, ack });
     }
 
+    fn vote(&self, seen: SeenVote) {
+        if let Some(voted) = voted(&seen) {
+            self.driver.send(Message::Vote { view: seen.view, member: seen.member, voted });
+        }
+    }
+
     fn message(&self, channel: Channel, from: MemberId, bytes: Bytes) {
         let channel = match channel {
             Channel::Shares => sequencer::Channel::Shares,
@@ -86,6 +92,39 @@ impl SlotApp for EngineApp {
         };
         self.driver.send(Message::Peer { channel, from, bytes: bytes.to_vec() });
     }
+}
+
+/// What a vote of epoch 0 says; `None` for bytes that are no vote.
+fn voted(seen: &SeenVote) -> Option<Voted> {
+    if seen.epoch != 0 {
+        return None;
+    }
+    let parent = || {
+        let (numbers, digest) = seen.msg.split_last_chunk::<32>()?;
+        let mut numbers = numbers;
+        let (_epoch, _view) = (leb128(&mut numbers)?, leb128(&mut numbers)?);
+        let parent_view = leb128(&mut numbers)?;
+        numbers.is_empty().then_some((parent_view, Hash(*digest)))
+    };
+    let vote = match seen.kind {
+        VoteKind::Nullify => Vote::Nullify,
+        VoteKind::Notarize => parent().map(|(parent_view, digest)| Vote::Notarize { parent_view, digest })?,
+        VoteKind::Finalize => parent().map(|(parent_view, digest)| Vote::Finalize { parent_view, digest })?,
+    };
+    Some(Voted { vote, sig: seen.sig })
+}
+
+fn leb128(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (first, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(first & 0x7f).checked_shl(shift)?;
+        if first & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
 }
 
 /// The engine's channel of a machine's channel.
@@ -101,4 +140,41 @@ pub(crate) fn channel(channel: sequencer::Channel) -> Channel {
 /// Order of leaders of epoch 0: SHA-256(tag | network | epoch | zeros).
 pub(crate) fn leader_seed(network: &Hash) -> Hash {
     crypto::hash::tagged(types::tag::LEADERS, &[network.as_bytes(), &0u64.to_le_bytes(), &[0; 32]])
+}
+
+#[cfg(test)]
+mod tests {
+    // Goal: a vote that passes by says what its member signed. Method: signed bytes of every kind, without the namespace.
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test: what is not as it should be ends it")]
+    use super::*;
+    use crypto::evidence::voted_bytes;
+    use types::{Epoch, Signature};
+
+    fn seen(vote: Vote, view: u64) -> (SeenVote, Vec<u8>) {
+        let bytes = voted_bytes(&Hash([7; 32]), Epoch(0), view, &vote);
+        let kind = match vote {
+            Vote::Notarize { .. } => VoteKind::Notarize,
+            Vote::Nullify => VoteKind::Nullify,
+            Vote::Finalize { .. } => VoteKind::Finalize,
+        };
+        let msg = Bytes::copy_from_slice(&bytes[usize::from(bytes[0]) + 1..]);
+        (SeenVote { kind, epoch: 0, view, member: MemberId(1), msg, sig: Signature([0; 64]) }, bytes)
+    }
+
+    #[test]
+    fn a_vote_that_passes_by_is_read_as_it_was_signed() {
+        for (view, parent_view) in [(1, 0), (300, 127), (u64::MAX, u64::MAX - 1)] {
+            let digest = Hash([9; 32]);
+            for vote in [Vote::Notarize { parent_view, digest }, Vote::Nullify, Vote::Finalize { parent_view, digest }]
+            {
+                let (seen, bytes) = seen(vote, view);
+                let read = voted(&seen).unwrap().vote;
+                assert_eq!(read, vote);
+                assert_eq!(voted_bytes(&Hash([7; 32]), Epoch(0), view, &read), bytes);
+            }
+        }
+        let (mut cut, _) = seen(Vote::Finalize { parent_view: 1, digest: Hash([9; 32]) }, 2);
+        cut.msg = cut.msg.slice(1..);
+        assert_eq!(voted(&cut), None);
+    }
 }

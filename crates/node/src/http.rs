@@ -9,12 +9,13 @@
 //! | `/lockstep/v1/policy`, `?log=m<i>` | who must have signed a checkpoint |
 //! | `/lockstep/v1/finality/<slot>` | headers and votes that prove a block final, codec bytes |
 //! | `/lockstep/v1/head/<slot>` | the checkpoint that was published for a slot |
+//! | `/lockstep/v1/faults`, `/lockstep/v1/faults/<name>` | evidence that this member came across: JSON, and a piece's bytes |
 //! | `/lockstep/v1/status` | how this member is: JSON, unsigned |
 //! | `/metrics`, `/healthz`, `/readyz` | Prometheus text, liveness, readiness |
 use crate::{
     clock,
     disk::Served,
-    files,
+    evidence, files,
     health::{Health, State as HealthState},
     metrics::Metrics,
 };
@@ -84,6 +85,8 @@ pub(crate) async fn serve(
         .route("/lockstep/v1/policy", get(policy))
         .route("/lockstep/v1/finality/{slot}", get(finality))
         .route("/lockstep/v1/head/{slot}", get(head))
+        .route("/lockstep/v1/faults", get(faults))
+        .route("/lockstep/v1/faults/{name}", get(fault))
         .route("/metrics", get(prometheus))
         .route("/lockstep/v1/status", get(status))
         .route("/healthz", get(healthz))
@@ -163,6 +166,14 @@ async fn finality(State(shared): App, UrlPath(slot): UrlPath<u64>) -> Response {
 
 async fn head(State(shared): App, UrlPath(slot): UrlPath<u64>) -> Response {
     answer(read(shared, move |s| s.served.head(types::Slot(slot))).await, "text/plain; charset=utf-8", FOREVER)
+}
+
+async fn faults(State(shared): App) -> Response {
+    answer(read(shared, |s| evidence::list(&s.folder)).await, "application/json", BRIEF)
+}
+
+async fn fault(State(shared): App, UrlPath(name): UrlPath<String>) -> Response {
+    answer(read(shared, move |s| evidence::read(&s.folder, &name)).await, "application/octet-stream", FOREVER)
 }
 
 async fn network(State(shared): App) -> Response {

@@ -27,6 +27,7 @@ mod disk;
 mod driver;
 mod engine;
 pub mod entropy;
+mod evidence;
 mod execute;
 pub mod files;
 mod health;

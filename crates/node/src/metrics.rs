@@ -132,6 +132,11 @@ impl MemberMetrics {
         counter!("lockstep_rejected_total", self.labelled("what", what)).increment(1);
     }
 
+    /// Evidence against another member, by finding.
+    pub fn evidence(&self, finding: types::reason::Finding) {
+        counter!("lockstep_evidence_total", self.labelled("finding", finding.name())).increment(1);
+    }
+
     /// Units by how they ended.
     pub fn outcome(&self, outcome: types::reason::Outcome) {
         counter!("lockstep_units_total", self.labelled("outcome", outcome.name())).increment(1);

@@ -77,7 +77,9 @@ impl Sequencer {
         };
         if let Some(first) = self.lists.get(&list.slot).and_then(|by| by.get(&from)) {
             if *first != list && lists::verify(self.setup.network, &self.setup.params, &member.receipt, &list).is_ok() {
+                let first = first.clone();
                 self.out.push(refused(Reason::Equivocation, "list"));
+                self.accuse_lists(&first, &list);
             }
             return;
         }
@@ -85,7 +87,12 @@ impl Sequencer {
             Ok(_text) => {
                 self.lists.entry(list.slot).or_default().insert(from, list);
             }
-            Err(_refused) => self.out.push(refused(Reason::WrongSignature, "list")),
+            Err(broken) => {
+                self.out.push(refused(Reason::WrongSignature, "list"));
+                if broken != crate::Refused::ListSignature {
+                    self.accuse_list(list);
+                }
+            }
         }
     }
 

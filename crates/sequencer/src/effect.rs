@@ -105,6 +105,15 @@ pub enum Input {
         /// What it left.
         result: Box<SlotResult>,
     },
+    /// A vote of this epoch passed by, its signature unchecked.
+    Vote {
+        /// View.
+        view: u64,
+        /// Who is said to have signed.
+        member: MemberId,
+        /// What it says.
+        voted: types::Voted,
+    },
     /// Time passed, or the member is being stopped: look again.
     Tick,
 }
@@ -265,7 +274,18 @@ pub enum JobResult {
         slot: Slot,
         /// Beacon, openings; or who must be left out before another try.
         result: Result<Box<Revealed>, Vec<MemberId>>,
+        /// What was bad of each member that is named.
+        bad: Vec<(MemberId, BadShare)>,
     },
+}
+
+/// What was bad in a share message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadShare {
+    /// The beacon share.
+    Beacon,
+    /// The share of this unit of S_h.
+    Item(usize),
 }
 
 impl core::fmt::Debug for JobResult {
@@ -299,11 +319,15 @@ impl Job {
         match self {
             Self::Admit { context, items, seed } => JobResult::Admitted(admit(&context, items, seed)),
             Self::Reveal { keys, work } => {
-                JobResult::Revealed { slot: work.message.slot, result: reveal(&keys, &work).map(Box::new) }
+                let result = reveal(&keys, &work).map(Box::new);
+                let culprits = result.as_ref().map_or_else(|named| named, |revealed| &revealed.culprits);
+                let bad = bad_shares(&keys, &work, culprits);
+                JobResult::Revealed { slot: work.message.slot, result, bad }
             }
             Self::CheckOpenings { keys, work, sig, openings, from } => JobResult::Revealed {
                 slot: work.message.slot,
                 result: check(&keys, &work, sig, openings).map(Box::new).ok_or_else(|| vec![from]),
+                bad: Vec::new(),
             },
         }
     }
@@ -370,6 +394,20 @@ fn reveal(keys: &KeySet, work: &RevealWork) -> Result<Revealed, Vec<MemberId>> {
         Err(tdh2::RevealError::NeedMore { culprits }) => Err(culprits),
         Err(_count) => Err(Vec::new()),
     }
+}
+
+/// Says of each culprit what it sent that is bad.
+fn bad_shares(keys: &KeySet, work: &RevealWork, culprits: &[MemberId]) -> Vec<(MemberId, BadShare)> {
+    let of = |member: &MemberId| {
+        let (_, beacon, points) = work.shares.iter().find(|(sender, ..)| sender == member)?;
+        if !crypto::beacon::share_holds(keys, *member, &work.message, beacon) {
+            return Some((*member, BadShare::Beacon));
+        }
+        let admitted = work.items.iter().map(|item| &item.admitted);
+        let unit = tdh2::bad_share(keys, *member, admitted, points, &work.seed)?;
+        Some((*member, BadShare::Item(unit)))
+    };
+    culprits.iter().filter_map(of).collect()
 }
 
 fn check(keys: &KeySet, work: &RevealWork, sig: G2Bytes, openings: Vec<Opening>) -> Option<Revealed> {
@@ -448,6 +486,13 @@ pub enum Effect {
         slot: Slot,
         /// Which.
         phase: Phase,
+    },
+    /// A member did what it must not: the evidence proves itself. Once per finding and member in a life.
+    Evidence {
+        /// What it proves.
+        proved: crypto::evidence::Proved,
+        /// To be kept and shown.
+        evidence: Box<types::Evidence>,
     },
     /// Another member or a client sent something bad.
     Reject {

@@ -153,7 +153,10 @@ impl Sequencer {
             opening_asked: now,
             opening_wanted: false,
         });
+        self.compare_lists(&block);
         self.fin = Fin { header: block.header, digest };
+        self.fin_proof = Some(proof);
+        self.accuse_strays();
         self.broadcast_at = now;
         self.prune();
         self.relay_again(now);
@@ -237,7 +240,7 @@ impl Sequencer {
             root,
         };
         let sig = sign::share(&self.signer, &header);
-        let received = Received { header: header.clone(), points: released.points };
+        let received = Received { header: header.clone(), sig, points: released.points };
         self.shares.entry(slot).or_default().insert(self.setup.me, received);
         self.cosigners.insert(self.setup.me, slot);
         self.own_share = Some(codec::encode(&types::ShareMessage { header, sig, chunks }));
@@ -260,6 +263,7 @@ impl Sequencer {
         self.lists.retain(|s, _| *s >= next);
         self.shares.retain(|s, _| *s >= slot);
         self.refused_shares.retain(|(s, _)| *s >= slot);
+        self.prune_votes();
         self.derived.clear();
         self.extra.clear();
         // whoever still lacks something asks anew

@@ -42,6 +42,7 @@ mod blocks;
 mod close;
 mod derive;
 mod effect;
+mod evidence;
 mod fetch;
 mod finality;
 mod lists;
@@ -57,8 +58,8 @@ mod state;
 
 pub use blocks::{OpenedBlock, open};
 pub use effect::{
-    AdmitItem, At, Channel, Commit, Effect, ExecUnit, Input, ItemRecord, Job, JobResult, Phase, Record, RevealItem,
-    RevealWork, Revealed, Ticket, To, Verdict,
+    AdmitItem, At, BadShare, Channel, Commit, Effect, ExecUnit, Input, ItemRecord, Job, JobResult, Phase, Record,
+    RevealItem, RevealWork, Revealed, Ticket, To, Verdict,
 };
 pub use recent::Recent;
 pub use rejoin::Rejoin;
@@ -84,6 +85,11 @@ impl Sequencer {
             Input::Final { block, proof } => self.delivered(&block, proof)?,
             Input::Done(result) => self.done(now, *result)?,
             Input::Executed { slot, result } => self.executed(slot, *result)?,
+            Input::Vote { view, member, voted } => {
+                // nothing else waits for a vote
+                self.on_vote(view, member, voted);
+                return Ok(core::mem::take(&mut self.out));
+            }
             Input::Tick => {}
         }
         self.pump(now)?;
@@ -131,7 +137,7 @@ impl Sequencer {
                 self.admitted(now, verdicts);
                 Ok(())
             }
-            JobResult::Revealed { slot, result } => self.revealed(now, slot, result),
+            JobResult::Revealed { slot, result, bad } => self.revealed(now, slot, result, &bad),
         }
     }
 }

@@ -1,17 +1,18 @@
 //! Lists: their signed text, the union that a block carries, and how often each leaf is listed.
 use crate::Refused;
-use crypto::merkle;
+use crypto::{
+    evidence::{self, ListFault},
+    merkle,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{
-    BlockHeader, Hash, Leaf, ListSet, ListText, MemberId, MemberList, Params, Rank, SetRef, SignedList, SizeClass,
-    Slot, codec, limits,
+    BlockHeader, Hash, Leaf, ListSet, ListText, MemberId, MemberList, Params, Rank, SetRef, SignedList, Slot, codec,
+    limits,
 };
 
 /// The signed text of a list with these leaves.
 pub(crate) fn text(network: Hash, slot: Slot, member: MemberId, leaves: &[Leaf], cut: Option<Rank>) -> ListText {
-    let bytes: Vec<_> = leaves.iter().map(Leaf::bytes).collect();
-    let SetRef { count, root } = merkle::set_ref(&bytes);
-    ListText { network, slot, member, count, root, cut }
+    evidence::list_text(network, slot, member, leaves, cut)
 }
 
 fn ascending<T: Ord>(items: &[T]) -> bool {
@@ -33,32 +34,14 @@ pub(crate) fn verify(
     if crate::sign::list_signed(receipt_key, &text, &list.sig) { Ok(text) } else { Err(Refused::ListSignature) }
 }
 
-/// The largest unit, in size-class bytes.
-const LARGEST_UNIT: u64 = 61_440;
-
 /// Caps of log.md section 4: at most twice the slot's count and bytes; a cut only where less than one unit of room is left.
 fn caps(params: &Params, leaves: &[Leaf], cut: Option<&Rank>) -> Result<(), Refused> {
-    if leaves.len() > limits::LIST_LEAVES_MAX || !ascending(leaves) {
-        return Err(Refused::ListShape);
+    match evidence::list_fault(params, leaves, cut) {
+        None => Ok(()),
+        Some(ListFault::Shape) => Err(Refused::ListShape),
+        Some(ListFault::Caps) => Err(Refused::ListCaps),
+        Some(ListFault::Cut) => Err(Refused::ListCut),
     }
-    let (mut count, mut bytes) = (0u64, 0u64);
-    for leaf in leaves {
-        if let Leaf::Envelope { size, gas, .. } = leaf {
-            let class = SizeClass::new(*size).ok_or(Refused::ListShape)?;
-            if *gas > limits::GAS_CLASS_MAX {
-                return Err(Refused::ListShape);
-            }
-            count = count.saturating_add(1);
-            bytes = bytes.saturating_add(u64::try_from(class.bytes()).unwrap_or(u64::MAX));
-        }
-    }
-    let count_cap = u64::from(params.count_limit).saturating_mul(2);
-    let bytes_cap = params.bytes_limit.saturating_mul(2);
-    if count > count_cap || bytes > bytes_cap {
-        return Err(Refused::ListCaps);
-    }
-    let full = count >= count_cap || bytes_cap.saturating_sub(bytes) < LARGEST_UNIT;
-    if cut.is_some() && !full { Err(Refused::ListCut) } else { Ok(()) }
 }
 
 /// Whether bit `i` is set.

@@ -1,21 +1,20 @@
 //! Share messages in, part B of the section out.
 use crate::{
-    effect::{Effect, ExecUnit, Job, Phase, Record, RevealWork, Revealed},
+    effect::{BadShare, Effect, ExecUnit, Job, Phase, Record, RevealWork, Revealed},
     message::OpeningSection,
     section, sign,
     state::{Halt, Placed, Sequencer, Unexecuted},
 };
-use crypto::{hash, merkle, tdh2::SharePoint};
+use crypto::{merkle, tdh2::SharePoint};
 use ordering::Unit;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use types::{
-    G1Bytes, G2Bytes, Hash, MemberId, Opening, ShareChunk, ShareForm, ShareHeader, ShareMessage, Slot, SlotResult,
-    Timestamp, codec, limits,
+    G1Bytes, G2Bytes, Hash, MemberId, Opening, ShareChunk, ShareForm, ShareHeader, ShareMessage, Signature,
+    SignedShare, Slot, SlotResult, Timestamp, codec, limits,
     reason::{Outcome, Reason},
-    tag,
     wire::Event,
 };
 
@@ -23,13 +22,13 @@ use types::{
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) header: ShareHeader,
+    pub(crate) sig: Signature,
     pub(crate) points: Vec<SharePoint>,
 }
 
 fn chunk_leaf(index: u16, points: &[SharePoint]) -> Hash {
     let compressed: Vec<G1Bytes> = points.iter().map(SharePoint::compressed).collect();
-    let bytes: Vec<u8> = compressed.iter().flat_map(|p| p.as_bytes().iter().copied()).collect();
-    hash::t256(tag::SHARE_CHUNK, &[&index.to_le_bytes(), &bytes])
+    crypto::evidence::chunk_leaf(index, &compressed)
 }
 
 /// Cuts shares into chunks, and the root over them.
@@ -126,6 +125,10 @@ impl Sequencer {
         if let Some(first) = self.shares.get(&slot).and_then(|by| by.get(&from)) {
             if first.header != *header {
                 self.out.push(refused(Reason::Equivocation));
+                let second = SignedShare { header: message.header, sig: message.sig };
+                if second.header.member == from {
+                    self.accuse_shares(slot, &second);
+                }
             }
             return;
         }
@@ -146,8 +149,14 @@ impl Sequencer {
         }
         match shares(&message) {
             Some(points) => {
-                self.shares.entry(slot).or_default().insert(from, Received { header: message.header, points });
+                self.shares
+                    .entry(slot)
+                    .or_default()
+                    .insert(from, Received { header: message.header, sig: message.sig, points });
                 self.cosigners.entry(from).and_modify(|newest| *newest = slot.max(*newest)).or_insert(slot);
+                if slot == self.fin.slot() {
+                    self.accuse_strays();
+                }
             }
             None => {
                 self.refused_shares.insert((slot, from));
@@ -195,10 +204,12 @@ impl Sequencer {
         now: Timestamp,
         slot: Slot,
         result: Result<Box<Revealed>, Vec<MemberId>>,
+        bad: &[(MemberId, BadShare)],
     ) -> Result<(), Halt> {
         if slot != self.fin.slot() {
             return Ok(());
         }
+        self.accuse_bad(bad);
         let Some(fixed) = self.fixed.as_mut() else { return Ok(()) };
         fixed.running = false;
         match result {

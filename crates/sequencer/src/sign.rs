@@ -2,8 +2,8 @@
 //!
 //! The caller persists what a signature is about before the signature leaves (engine.md section 6), so a restart
 //! signs the same bytes or nothing.
-use crypto::{ed25519::SigningKey, hash, ids};
-use types::{Hash, Head, ListText, MemberId, Receipt, ShareHeader, Signature, SignatureStamp, SignedList, codec, tag};
+use crypto::{ed25519::SigningKey, ids};
+use types::{Hash, Head, ListText, MemberId, Receipt, ShareHeader, Signature, SignatureStamp, SignedList};
 
 /// A member's signing keys besides the consensus key, which stays inside the engine.
 pub struct SignKeys {
@@ -52,7 +52,7 @@ pub(crate) fn cosignature(keys: &SignKeys, origin: &str, head: &Head, seconds: u
 
 /// The signed bytes of a share message.
 pub(crate) fn share_digest(header: &ShareHeader) -> Hash {
-    hash::t256(tag::SHARE, &[&codec::encode(header)])
+    crypto::evidence::share_digest(header)
 }
 
 /// Signs a share message's header.

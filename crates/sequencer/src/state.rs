@@ -329,6 +329,12 @@ pub struct Sequencer {
     pub(crate) cosigners: BTreeMap<MemberId, Slot>,
     /// Members whose share message of a slot was refused: one attempt each.
     pub(crate) refused_shares: BTreeSet<(Slot, MemberId)>,
+    /// Members that evidence was told of, by finding.
+    pub(crate) accused: BTreeSet<(types::reason::Finding, MemberId)>,
+    /// Votes by view and member, signatures unchecked.
+    pub(crate) votes: BTreeMap<(u64, MemberId), Vec<types::Voted>>,
+    /// Why the last final block is final; `None` right after a start.
+    pub(crate) fin_proof: Option<FinalityProof>,
     pub(crate) fixed: Option<Fixed>,
     pub(crate) published: Slot,
     pub(crate) finals: VecDeque<(Block, FinalityProof)>,
@@ -397,6 +403,9 @@ impl Sequencer {
             own_share: resume.share_message,
             cosigners: BTreeMap::new(),
             refused_shares: BTreeSet::new(),
+            accused: BTreeSet::new(),
+            votes: BTreeMap::new(),
+            fin_proof: None,
             fixed: None,
             published: Slot(0),
             finals: VecDeque::new(),

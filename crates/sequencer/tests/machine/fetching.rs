@@ -7,7 +7,10 @@ use crate::common::{
 use crypto::tdh2::SharePoint;
 use sequencer::Channel;
 use std::{cell::RefCell, rc::Rc};
-use types::{G2Bytes, Hash, Key128, Leaf, MemberId, Opening, Slot, codec, reason::Reason};
+use types::{
+    G2Bytes, Hash, Key128, Leaf, MemberId, Opening, Slot, codec,
+    reason::{Finding, Reason},
+};
 
 /// Wallets submit to members 0 to 2.
 fn submit(world: &mut World, net: &Net, nonces: u64) -> Vec<Hash> {
@@ -126,6 +129,7 @@ fn seq_3_bad_shares_of_one_member_are_survived_and_named() {
     for (at, (what, change)) in cases.into_iter().enumerate() {
         let net = Net::four();
         let mut world = World::new(net, 16);
+        world.guilty.insert(0);
         world.filter = Box::new(move |passing| {
             if passing.channel != Channel::Shares || passing.from != 0 {
                 return Fate::Arrives;
@@ -138,6 +142,8 @@ fn seq_3_bad_shares_of_one_member_are_survived_and_named() {
         world.audit(1);
         let named = world.members[1..].iter().any(|m| m.rejects.iter().any(|r| r.0 == Some(MemberId(0))));
         assert!(named || at == 3, "{what}: nobody names the culprit");
+        let proved = world.members.iter().flat_map(|m| &m.evidence).filter(|p| p.finding == Finding::ShareBad).count();
+        assert_eq!(proved > 0, at != 3, "{what}");
     }
 }
 
@@ -145,6 +151,7 @@ fn seq_3_bad_shares_of_one_member_are_survived_and_named() {
 fn seq_3_f_bad_members_of_seven_are_survived() {
     let net = Net::seven();
     let mut world = World::new(net, 17);
+    world.guilty.extend([0, 1]);
     world.filter = Box::new(move |passing| {
         if passing.channel != Channel::Shares || passing.from > 1 {
             return Fate::Arrives;
@@ -165,6 +172,7 @@ fn seq_3_f_bad_members_of_seven_are_survived() {
 fn a_second_list_or_share_message_is_refused_as_equivocation() {
     let net = Net::four();
     let mut world = World::new(net, 18);
+    world.guilty.insert(3);
     let hashes = submit(&mut world, net, 1);
     world.open(2);
     world.consensus.paused = true;
@@ -201,6 +209,8 @@ fn a_second_list_or_share_message_is_refused_as_equivocation() {
     world.inject(3, 0, Channel::Shares, codec::encode(&forged));
     world.pass(50);
     assert_eq!(world.members[0].rejects.last(), Some(&(Some(id(3)), Reason::Equivocation, "share")));
+    let found: Vec<Finding> = world.members[0].evidence.iter().map(|proved| proved.finding).collect();
+    assert_eq!(found, [Finding::ListEquivocation, Finding::ShareEquivocation]);
     world.go_on();
     world.executed(&hashes);
 }

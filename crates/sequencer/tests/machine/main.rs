@@ -16,6 +16,7 @@ mod agreement;
 mod chaos;
 mod common;
 mod empties;
+mod evidence;
 mod fetching;
 mod lies;
 mod release;

@@ -3,7 +3,10 @@
 use crate::common::{Fate, Inside, Net, Order, World, id, wire};
 use sequencer::{Channel, Effect, Halt, Input, Record};
 use std::{cell::RefCell, rc::Rc};
-use types::{Hash, Slot, Timestamp, codec, reason::Reason};
+use types::{
+    Hash, Slot, Timestamp, codec,
+    reason::{Finding, Reason},
+};
 
 fn spoiled(postponed: fn(&Effect) -> bool) {
     let mut world = World::new(Net::four(), 1);
@@ -117,6 +120,7 @@ fn seq_2_a_proof_that_does_not_verify_ends_the_member_and_releases_nothing() {
 fn seq_2_shares_for_another_digest_are_neither_given_nor_used() {
     let net = Net::four();
     let mut world = World::new(net, 5);
+    world.guilty.insert(3);
     // member 3 signs shares for another digest, and sends them before anybody's
     world.filter = Box::new(move |passing| {
         if passing.channel != Channel::Shares || passing.from != 3 {
@@ -131,6 +135,8 @@ fn seq_2_shares_for_another_digest_are_neither_given_nor_used() {
     world.submit(0, &envelope);
     world.open(4);
     world.executed(&[hash]);
+    let stray = |at: usize| world.members[at].evidence.iter().any(|proved| proved.finding == Finding::ShareStray);
+    assert!((0..3).all(stray));
     // its true message comes second
     let true_message = world.members[3].shares[&world.members[3].disk.slot].clone();
     let slot = world.members[3].disk.slot;

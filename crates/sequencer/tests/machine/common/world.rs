@@ -5,6 +5,7 @@ use crate::common::{
     net::{Net, id},
     wire,
 };
+use crypto::evidence::{Context, Proved, verify};
 use execution::{Executor, OpenedUnit, SlotEnv, prepare};
 use sequencer::{At, Channel, Effect, Input, Job, Phase, Record, Refused, Sequencer, Ticket, To};
 use std::{
@@ -105,6 +106,7 @@ pub(crate) struct Member {
     executor: Executor,
     pub(crate) skew: u64,
     pub(crate) rejects: Vec<(Option<MemberId>, Reason, &'static str)>,
+    pub(crate) evidence: Vec<Proved>,
     pub(crate) phases: Vec<(Slot, Phase)>,
     pub(crate) notes: BTreeMap<Slot, String>,
     pub(crate) told: Vec<Told>,
@@ -138,6 +140,8 @@ pub(crate) struct World {
     /// Effects that this picks are carried out after all others of their step: what SEQ-1 forbids.
     pub(crate) postponed: fn(&Effect) -> bool,
     pub(crate) consensus: Consensus,
+    /// Members whose messages a test forges: evidence may name these alone.
+    pub(crate) guilty: BTreeSet<usize>,
     /// What every member writes: SEQ-3.
     pub(crate) log: Vec<Vec<u8>>,
     /// Envelope of a submission.
@@ -165,6 +169,7 @@ impl World {
                 executor: net.executor.clone(),
                 skew: rng.below(15),
                 rejects: Vec::new(),
+                evidence: Vec::new(),
                 phases: Vec::new(),
                 notes: BTreeMap::new(),
                 told: Vec::new(),
@@ -191,6 +196,7 @@ impl World {
             filter: Box::new(|_| Fate::Arrives),
             postponed: |_| false,
             consensus: Consensus::new(net),
+            guilty: BTreeSet::new(),
             log: net.genesis_entries.clone(),
             submitted: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -483,6 +489,20 @@ impl World {
                 self.members[at].told.push(event);
             }
             Effect::Phase { slot, phase } => self.members[at].phases.push((slot, phase)),
+            Effect::Evidence { proved, evidence } => {
+                let net = self.net;
+                let context = Context {
+                    network: net.id,
+                    epoch: types::Epoch(0),
+                    f: u16::try_from(net.f).unwrap(),
+                    members: &net.network.genesis.members,
+                    params: net.params(),
+                    keys: &net.keys,
+                };
+                assert_eq!(verify(&evidence, &context), Ok(proved), "evidence proves itself");
+                assert!(self.guilty.contains(&usize::from(proved.accused.0)), "{proved:?} is honest");
+                self.members[at].evidence.push(proved);
+            }
             Effect::Reject { from, reason, what } => self.members[at].rejects.push((from, reason, what)),
         }
     }

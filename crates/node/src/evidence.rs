@@ -1,0 +1,104 @@
+//! Evidence on disk and over HTTP, and `lockstep verify-evidence`, which needs nothing but a file and the network's.
+//!
+//! One file per finding and member, named `finding-member-hash`, written once: at most findings times members of them.
+use crate::{
+    cli::{Failure, print},
+    files::{self, NetworkFiles},
+};
+use crypto::evidence::{self, Context, Proved};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use store::durable;
+use types::{Epoch, Evidence, limits};
+
+fn folder(member: &Path) -> PathBuf {
+    member.join("evidence")
+}
+
+/// Longest name: finding, member, hash.
+const NAME_BYTES_MAX: usize = 100;
+
+/// Makes a piece durable, unless one for its finding and member is there; says its name.
+pub(crate) fn keep(member: &Path, proved: &Proved, piece: &Evidence) -> Result<Option<String>, durable::DiskError> {
+    let prefix = format!("{}-{}-", proved.finding, proved.accused);
+    if names(member).iter().any(|name| name.starts_with(&prefix)) {
+        return Ok(None);
+    }
+    durable::create_dir(&folder(member))?;
+    let name = format!("{prefix}{}", evidence::id(piece));
+    durable::write(&folder(member).join(&name), &types::codec::encode(piece))?;
+    Ok(Some(name))
+}
+
+fn names(member: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder(member)) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(|name| is_name(name)).collect();
+    names.sort();
+    names
+}
+
+fn is_name(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    name.len() <= NAME_BYTES_MAX && name.contains('-') && name.chars().all(known)
+}
+
+/// A piece by its name.
+pub(crate) fn read(member: &Path, name: &str) -> Option<Vec<u8>> {
+    files::read(&folder(member).join(name), limits::EVIDENCE_BYTES_MAX).ok().filter(|_| is_name(name))
+}
+
+/// All pieces, as JSON: what each says, not checked again.
+pub(crate) fn list(member: &Path) -> Option<Vec<u8>> {
+    let entry = |name: String| {
+        let piece = evidence::decode(&read(member, &name)?)?;
+        let mut parts = name.rsplitn(3, '-').skip(1);
+        let (accused, finding) = (parts.next()?.parse::<u16>().ok()?, parts.next()?.to_owned());
+        let (slot, view) = match &piece {
+            Evidence::ListDouble { a, .. } => (Some(a.slot.0), None),
+            Evidence::ListInvalid { list } => (Some(list.slot.0), None),
+            Evidence::VoteDouble { view, .. } => (None, Some(*view)),
+            Evidence::ShareDouble { a: share, .. }
+            | Evidence::BeaconBad { share }
+            | Evidence::ShareStray { share, .. } => (Some(share.header.slot.0), None),
+            Evidence::ShareBad { fault } => (Some(fault.share.header.slot.0), None),
+        };
+        Some(json!({ "finding": finding, "accused": accused, "slot": slot, "view": view, "file": name }))
+    };
+    serde_json::to_vec(&names(member).into_iter().filter_map(entry).collect::<Vec<_>>()).ok()
+}
+
+/// Arguments of `lockstep verify-evidence`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// A piece of evidence, as /lockstep/v1/faults/<name> gives it.
+    file: PathBuf,
+    /// The network's network.toml.
+    #[arg(long)]
+    network: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`]: status 1 when it proves nothing, 2 when it cannot be read.
+pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
+    let unreadable = |text: String| Failure { code: 2, text };
+    let network = NetworkFiles::read(&args.network).map_err(|error| unreadable(error.to_string()))?;
+    let keys = network.key_set().map_err(|error| unreadable(error.to_string()))?;
+    let bytes = files::read(&args.file, limits::EVIDENCE_BYTES_MAX).map_err(|error| unreadable(error.to_string()))?;
+    let no_evidence = || unreadable(format!("{}: no evidence", args.file.display()));
+    let piece = evidence::decode(&bytes).ok_or_else(no_evidence)?;
+    let genesis = &network.network.genesis;
+    let context = Context {
+        network: network.id,
+        epoch: Epoch(0),
+        f: network.network.faults(),
+        members: &genesis.members,
+        params: &genesis.params,
+        keys: &keys,
+    };
+    let proved = evidence::verify(&piece, &context).map_err(|step| Failure::found(format!("not proved: {step}")))?;
+    print(format_args!("proved: {} by member {} in {}", proved.finding, proved.accused, proved.place));
+    Ok(())
+}

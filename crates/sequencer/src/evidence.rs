@@ -1,0 +1,170 @@
+//! Evidence that this member comes across: kept once per finding and member, and told only if it proves itself.
+use crate::{
+    effect::{BadShare, Effect},
+    reveal::Received,
+    state::Sequencer,
+};
+use crypto::{
+    ed25519,
+    evidence::{self, Context},
+    merkle,
+};
+use types::{
+    Block, Evidence, G1Bytes, Hash, MemberId, ShareFault, SignedList, SignedShare, Slot, Voted, limits, reason::Finding,
+};
+
+/// Views before and after that of the last final block whose votes are kept.
+const VIEWS_KEPT: u64 = 256;
+/// Votes of one member in one view that are kept.
+const VOTES_KEPT: usize = 4;
+
+impl Received {
+    fn signed(&self) -> SignedShare {
+        SignedShare { header: self.header.clone(), sig: self.sig }
+    }
+}
+
+impl Sequencer {
+    /// Tells of a member once per finding. What does not prove itself is nobody's fault and is dropped.
+    fn accuse(&mut self, finding: Finding, member: MemberId, made: impl FnOnce(&Self) -> Option<Evidence>) {
+        if member == self.setup.me || self.accused.contains(&(finding, member)) {
+            return;
+        }
+        let Some(evidence) = made(self) else { return };
+        let context = Context {
+            network: self.setup.network,
+            epoch: self.fin.header.epoch,
+            f: self.setup.f,
+            members: &self.setup.members,
+            params: &self.setup.params,
+            keys: &self.secrets.keys,
+        };
+        if let Ok(proved) = evidence::verify(&evidence, &context) {
+            self.accused.insert((proved.finding, proved.accused));
+            self.out.push(Effect::Evidence { proved, evidence: Box::new(evidence) });
+        }
+    }
+
+    /// A list that breaks the rules; it counts for nothing, and if its member signed it, that shows.
+    pub(crate) fn accuse_list(&mut self, list: SignedList) {
+        self.accuse(Finding::ListInvalid, list.member, |_| Some(Evidence::ListInvalid { list }));
+    }
+
+    /// Two lists of one member and slot.
+    pub(crate) fn accuse_lists(&mut self, one: &SignedList, other: &SignedList) {
+        let text = |machine: &Self, list: &SignedList| {
+            let network = machine.setup.network;
+            (evidence::list_text(network, list.slot, list.member, &list.leaves, list.cut), list.sig)
+        };
+        self.accuse(Finding::ListEquivocation, one.member, |m| Some(evidence::lists(text(m, one), text(m, other))));
+    }
+
+    /// A final block may hold other lists than those that came here.
+    pub(crate) fn compare_lists(&mut self, block: &Block) {
+        let Some(set) = &block.lists else { return };
+        let slot = block.header.height;
+        for listed in &set.members {
+            let here = self.lists.get(&slot).and_then(|by| by.get(&listed.member));
+            let Some(here) = here.filter(|list| list.sig != listed.sig).cloned() else { continue };
+            let leaves = crate::lists::leaves_of(set, listed);
+            let there = SignedList { slot, member: listed.member, cut: listed.cut, leaves, sig: listed.sig };
+            self.accuse_lists(&here, &there);
+        }
+    }
+
+    /// Two share messages of one member and slot.
+    pub(crate) fn accuse_shares(&mut self, slot: Slot, second: &SignedShare) {
+        let member = second.header.member;
+        self.accuse(Finding::ShareEquivocation, member, |m| {
+            let first = m.shares.get(&slot)?.get(&member)?;
+            Some(evidence::shares(first.signed(), second.clone()))
+        });
+    }
+
+    /// Share messages of the last final slot that are for another block.
+    pub(crate) fn accuse_strays(&mut self) {
+        let strays: Vec<SignedShare> = self
+            .shares
+            .get(&self.fin.slot())
+            .into_iter()
+            .flat_map(|by| by.values())
+            .filter(|received| received.header.digest != self.fin.digest)
+            .map(Received::signed)
+            .collect();
+        for share in strays {
+            self.accuse(Finding::ShareStray, share.header.member, |m| {
+                Some(Evidence::ShareStray { share: share.into(), proof: m.fin_proof.clone()? })
+            });
+        }
+    }
+
+    /// Shares of the last final slot that the reveal found bad.
+    pub(crate) fn accuse_bad(&mut self, bad: &[(MemberId, BadShare)]) {
+        for (member, what) in bad {
+            self.accuse(Finding::ShareBad, *member, |m| match what {
+                BadShare::Beacon => {
+                    let share = m.shares.get(&m.fin.slot())?.get(member)?.signed().into();
+                    Some(Evidence::BeaconBad { share })
+                }
+                BadShare::Item(unit) => m.share_fault(*member, *unit),
+            });
+        }
+    }
+
+    fn share_fault(&self, member: MemberId, unit: usize) -> Option<Evidence> {
+        let received = self.shares.get(&self.fin.slot())?.get(&member)?;
+        let items = &self.fixed.as_ref()?.items;
+        let hashes: Vec<Hash> = items.iter().map(|item| item.as_ref().map(|i| i.hash)).collect::<Option<_>>()?;
+        let points: Vec<G1Bytes> = received.points.iter().map(crypto::tdh2::SharePoint::compressed).collect();
+        let chunks: Vec<&[G1Bytes]> = points.chunks(limits::CHUNK_SHARES_MAX).collect();
+        let leaves: Vec<Hash> = (0u16..).zip(&chunks).map(|(at, chunk)| evidence::chunk_leaf(at, chunk)).collect();
+        // no bids yet: the place in the message is the place in the set
+        let chunk = unit.checked_div(limits::CHUNK_SHARES_MAX)?;
+        let fault = ShareFault {
+            share: received.signed(),
+            block: self.fin.header.clone(),
+            unit: u32::try_from(unit).ok()?,
+            unit_path: merkle::path(&hashes, unit)?,
+            envelope: items.get(unit)?.as_ref()?.envelope.as_ref().clone(),
+            chunk: chunks.get(chunk)?.to_vec(),
+            chunk_path: merkle::path(&leaves, chunk)?,
+        };
+        Some(Evidence::ShareBad { fault: fault.into() })
+    }
+
+    /// A vote passed by, signature unchecked: it is checked when another one of its member and view is at odds with it.
+    pub(crate) fn on_vote(&mut self, view: u64, member: MemberId, voted: Voted) {
+        let Some(record) = self.setup.members.get(usize::from(member.0)) else { return };
+        if view.abs_diff(self.fin.header.view) > VIEWS_KEPT || self.accused.contains(&(Finding::VoteDouble, member)) {
+            return;
+        }
+        let (network, epoch, key) = (self.setup.network, self.fin.header.epoch, record.consensus);
+        let signed = |voted: &Voted| {
+            ed25519::verify(&key, &evidence::voted_bytes(&network, epoch, view, &voted.vote), &voted.sig)
+        };
+        let given = self.votes.entry((view, member)).or_default();
+        if given.contains(&voted) {
+            return;
+        }
+        let at_odds = |one: &Voted| one.vote == voted.vote || evidence::contradict(&one.vote, &voted.vote);
+        if given.iter().any(at_odds) {
+            if !signed(&voted) {
+                return;
+            }
+            given.retain(signed);
+        }
+        let other = given.iter().find(|one| evidence::contradict(&one.vote, &voted.vote)).copied();
+        if given.len() < VOTES_KEPT && given.iter().all(|one| one.vote != voted.vote) {
+            given.push(voted);
+        }
+        if let Some(other) = other {
+            self.accuse(Finding::VoteDouble, member, |_| Some(evidence::votes(epoch, view, member, other, voted)));
+        }
+    }
+
+    /// Forgets votes of views that are long past.
+    pub(crate) fn prune_votes(&mut self) {
+        let first = self.fin.header.view.saturating_sub(VIEWS_KEPT);
+        self.votes.retain(|(view, _), _| *view >= first);
+    }
+}

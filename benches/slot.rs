@@ -97,7 +97,7 @@ impl Asked {
                 }
                 Effect::Publish { slot, note } => self.publish = Some((slot, note)),
                 Effect::Reject { reason, .. } => self.refused = Some(reason),
-                Effect::Ack(_) | Effect::Event(_) | Effect::Phase { .. } => {}
+                Effect::Ack(_) | Effect::Event(_) | Effect::Phase { .. } | Effect::Evidence { .. } => {}
             }
         }
     }

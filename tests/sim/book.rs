@@ -154,6 +154,10 @@ impl Book {
                 self.accusations.push(Accusation { by: at, of, reason, what });
                 assert!(!self.is_honest(of), "m{at} accuses m{of}, which is honest: {what} {reason}");
             }
+            Effect::Evidence { proved, .. } => {
+                let of = usize::from(proved.accused.0);
+                assert!(!self.is_honest(of), "m{at} has evidence against m{of}, which is honest: {proved:?}");
+            }
             Effect::Checked { verdict: Err(refused), .. } => self.members[at].refused.push(*refused),
             _ => {}
         }

@@ -314,7 +314,11 @@ impl Life {
                 let handle = self.handle.clone();
                 self.later(units.len(), move || handle.send(Message::Executed { slot, result }));
             }
-            Effect::Publish { .. } | Effect::Event(_) | Effect::Phase { .. } | Effect::Reject { .. } => {}
+            Effect::Publish { .. }
+            | Effect::Event(_)
+            | Effect::Phase { .. }
+            | Effect::Evidence { .. }
+            | Effect::Reject { .. } => {}
         }
     }
 

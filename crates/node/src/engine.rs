@@ -145,7 +145,6 @@ pub(crate) fn leader_seed(network: &Hash) -> Hash {
 #[cfg(test)]
 mod tests {
     // Goal: a vote that passes by says what its member signed. Method: signed bytes of every kind, without the namespace.
-    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test: what is not as it should be ends it")]
     use super::*;
     use crypto::evidence::voted_bytes;
     use types::{Epoch, Signature};

@@ -133,6 +133,10 @@ fn a_receipt_waits_for_the_wal(c: &mut Criterion) {
         drop(wal);
         let (wal, replay) = Wal::open(&path, SEGMENT_BYTES_DEVNET, [7; 16]).expect("the same WAL");
         assert_eq!(wal.next_seq(), next);
+        // nothing was appended when the run was asked for other groups only
+        if next == 1 {
+            continue;
+        }
         let last: Vec<_> = replay.records.iter().rev().take(count).rev().map(|record| record.payload.clone()).collect();
         assert_eq!(last, batch, "the last batch is there again");
     }

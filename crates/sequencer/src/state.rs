@@ -88,14 +88,18 @@ impl Timings {
     #[must_use]
     pub fn for_slot(slot_ms: u64) -> Self {
         let tenth = |n: u64| slot_ms.saturating_mul(n).div_ceil(10);
+        // what a message's way takes: a LAN's up to 500 ms, growing to a WAN's at 1,500 ms
+        let way = |lan: u64, percent: u64| {
+            lan.saturating_add(slot_ms.saturating_sub(500).saturating_mul(percent).div_ceil(100))
+        };
         Self {
             slot: slot_ms,
             close_min: tenth(4),
-            list_grace: 20,
+            list_grace: way(20, 23),
             fill_after: tenth(5),
-            rebroadcast: 200,
+            rebroadcast: way(200, 30),
             relay_linger: 10,
-            fetch_retry: 100,
+            fetch_retry: way(100, 15),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Place {
         let of_slot = Timings::for_slot(self.slot_ms());
         match self {
             Self::Lan => Timings { list_grace: 30, ..of_slot },
-            Self::Wan => Timings { list_grace: 250, rebroadcast: 500, fetch_retry: 250, ..of_slot },
+            Self::Wan => of_slot,
         }
     }
 

@@ -84,7 +84,7 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// The loopback column for this slot length.
+    /// The times that follow a slot of `slot_ms` (engine.md section 10): 500 ms gives the devnet's, 1,500 ms the WAN's.
     #[must_use]
     pub fn for_slot(slot_ms: u64) -> Self {
         let tenth = |n: u64| slot_ms.saturating_mul(n).div_ceil(10);
@@ -482,5 +482,21 @@ impl Sequencer {
     pub(crate) fn next_seed(&mut self) -> [u8; 32] {
         self.batches = self.batches.wrapping_add(1);
         crypto::hash::sha256(&[&self.setup.seed, &self.batches.to_le_bytes()]).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_the_rows_of_the_engine_page() {
+        let ms = |slot_ms| {
+            let t = Timings::for_slot(slot_ms);
+            [t.slot, t.close_min, t.list_grace, t.fill_after, t.rebroadcast, t.fetch_retry]
+        };
+        assert_eq!(ms(500), [500, 200, 20, 250, 200, 100]);
+        assert_eq!(ms(200), [200, 80, 20, 100, 200, 100]);
+        assert_eq!(ms(1_500), [1_500, 600, 250, 750, 500, 250]);
     }
 }

@@ -139,6 +139,8 @@ pub fn main() -> ExitCode {
             Command::Submit(args) => Box::pin(submit::run(args)).await,
         }
     });
+    // a start that was given up may still be reading: what it has on disk is whole at any moment
+    runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {

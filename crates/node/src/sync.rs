@@ -155,14 +155,19 @@ impl Peers {
 
     /// The entries from `tree` to `head`, from the first peer whose bytes hash to it.
     fn entries(&self, tree: &Tree, head: &Head) -> Result<Option<Vec<Vec<u8>>>, TooMuch> {
+        // what is too much may be junk: only if nobody has less is it the log's own size
+        let mut too_much = Vec::new();
         for (member, source) in self.asked() {
             match fetch(source, tree, head) {
-                Ok(entries) => return Ok(Some(entries)),
-                Err(FetchError::TooMuch) => return Err(TooMuch),
+                Ok(entries) => {
+                    too_much.iter().for_each(|member| self.bench(*member, &"more bytes than its log has"));
+                    return Ok(Some(entries));
+                }
+                Err(FetchError::TooMuch) => too_much.push(*member),
                 Err(FetchError::Other(error)) => self.bench(*member, &error),
             }
         }
-        Ok(None)
+        if too_much.is_empty() { Ok(None) } else { Err(TooMuch) }
     }
 
     /// Whatever is served as proofs for these slots, a few at a time; nothing in it is checked.

@@ -6,6 +6,10 @@ use crate::{
 };
 use types::{MemberId, SignedList, Slot, Timestamp, codec, limits, reason::Reason};
 
+/// Lists of a member for a slot, besides the one that counts, that are looked at: hashing and checking one takes
+/// milliseconds.
+const LIST_TRIES: u8 = 8;
+
 impl Sequencer {
     /// The slot whose set is collected.
     pub(crate) fn current(&self) -> Slot {
@@ -75,25 +79,39 @@ impl Sequencer {
             self.out.push(refused(Reason::WrongSignature, "list"));
             return;
         };
-        if let Some(first) = self.lists.get(&list.slot).and_then(|by| by.get(&from)) {
-            if *first != list && lists::verify(self.setup.network, &self.setup.params, &member.receipt, &list).is_ok() {
-                let first = first.clone();
+        if self.refused_lists.get(&(list.slot, from)).is_some_and(|tried| *tried >= LIST_TRIES) {
+            return;
+        }
+        let key = member.receipt;
+        let first = self.lists.get(&list.slot).and_then(|by| by.get(&from));
+        if first == Some(&list) {
+            return;
+        }
+        if let Some(first) = first.cloned() {
+            self.tried_list(list.slot, from);
+            if lists::verify(self.setup.network, &self.setup.params, &key, &list).is_ok() {
                 self.out.push(refused(Reason::Equivocation, "list"));
                 self.accuse_lists(&first, &list);
             }
             return;
         }
-        match lists::verify(self.setup.network, &self.setup.params, &member.receipt, &list) {
+        match lists::verify(self.setup.network, &self.setup.params, &key, &list) {
             Ok(_text) => {
                 self.lists.entry(list.slot).or_default().insert(from, list);
             }
             Err(broken) => {
+                self.tried_list(list.slot, from);
                 self.out.push(refused(Reason::WrongSignature, "list"));
                 if broken != crate::Refused::ListSignature {
                     self.accuse_list(list);
                 }
             }
         }
+    }
+
+    fn tried_list(&mut self, slot: Slot, from: MemberId) {
+        let tried = self.refused_lists.entry((slot, from)).or_default();
+        *tried = tried.saturating_add(1);
     }
 
     /// Own list and share message go out again until the next block is final: sends are lossy for peers that are away.

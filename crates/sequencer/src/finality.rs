@@ -263,6 +263,7 @@ impl Sequencer {
         self.lists.retain(|s, _| *s >= next);
         self.shares.retain(|s, _| *s >= slot);
         self.refused_shares.retain(|(s, _)| *s >= slot);
+        self.refused_lists.retain(|(s, _), _| *s >= next);
         self.prune_votes();
         self.derived.clear();
         self.extra.clear();

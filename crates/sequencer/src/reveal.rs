@@ -135,6 +135,7 @@ impl Sequencer {
         let signed = header.member == from
             && header.version == 1
             && header.network == self.setup.network
+            && header.epoch == self.fin.header.epoch
             && self.member_of(from).is_some_and(|m| {
                 crypto::ed25519::verify(&m.receipt, sign::share_digest(header).as_bytes(), &message.sig)
             })

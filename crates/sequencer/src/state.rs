@@ -333,6 +333,8 @@ pub struct Sequencer {
     pub(crate) cosigners: BTreeMap<MemberId, Slot>,
     /// Members whose share message of a slot was refused: one attempt each.
     pub(crate) refused_shares: BTreeSet<(Slot, MemberId)>,
+    /// How many lists of a member for a slot were looked at in vain.
+    pub(crate) refused_lists: BTreeMap<(Slot, MemberId), u8>,
     /// Members that evidence was told of, by finding.
     pub(crate) accused: BTreeSet<(types::reason::Finding, MemberId)>,
     /// Votes by view and member, signatures unchecked.
@@ -407,6 +409,7 @@ impl Sequencer {
             own_share: resume.share_message,
             cosigners: BTreeMap::new(),
             refused_shares: BTreeSet::new(),
+            refused_lists: BTreeMap::new(),
             accused: BTreeSet::new(),
             votes: BTreeMap::new(),
             fin_proof: None,

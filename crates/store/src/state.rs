@@ -164,7 +164,7 @@ impl State {
         let _step = fault::at(Place::Open);
         let dir = path.parent().unwrap_or(Path::new("."));
         durable::create_dir(dir)?;
-        if !path.exists() {
+        if !path.try_exists().map_err(|source| DiskError { op: Op::Read, path: path.to_path_buf(), source })? {
             // Under another name until it is whole: half a new database is none, and would never open.
             let mut name = path.file_name().unwrap_or_default().to_os_string();
             name.push(".new");

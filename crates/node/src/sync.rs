@@ -96,7 +96,7 @@ impl Peers {
     }
 
     fn bench(&self, member: MemberId, why: &dyn core::fmt::Display) {
-        tracing::warn!(peer = %member, %why, "sync.peer");
+        tracing::info!(peer = %member, %why, "sync.peer");
         self.benched.lock().unwrap_or_else(PoisonError::into_inner).insert(member);
     }
 

@@ -225,7 +225,8 @@ impl Sequencer {
             return None;
         }
         let Some(set) = &check.block.block.lists else {
-            if self.known_final() >= check.parent.block.header.height {
+            // final is not enough: if too few others know it, their shares are missing, and only a descendant tells them
+            if self.opened >= check.parent.block.header.height {
                 return Some(Err(Refused::EmptyLate));
             }
             return (now >= check.asked.plus(self.setup.timings.fill_after)).then_some(Ok(()));

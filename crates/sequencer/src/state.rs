@@ -194,8 +194,8 @@ pub enum Refused {
     /// The reveal is not the head of the log after the slot before.
     #[error("reveal differs from the log")]
     Reveal,
-    /// An empty block although its parent is final here.
-    #[error("empty block on a final parent")]
+    /// An empty block although its parent is opened here.
+    #[error("empty block on an opened parent")]
     EmptyLate,
     /// Another block of this height is final.
     #[error("another block of this height is final")]

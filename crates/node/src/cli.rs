@@ -140,7 +140,7 @@ pub fn main() -> ExitCode {
         }
     });
     // a start that was given up may still be reading: what it has on disk is whole at any moment
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {

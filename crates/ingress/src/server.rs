@@ -212,7 +212,7 @@ async fn accept(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
             incoming = endpoint.accept() => incoming,
             Some(_ended) = connections.join_next() => continue,
         };
-        let Some(incoming) = incoming else { return };
+        let Some(incoming) = incoming else { break };
         let now = (shared.clock)();
         shared.prefixes.expire(now);
         let prefix = Prefix::of(incoming.remote_address().ip());
@@ -233,6 +233,8 @@ async fn accept(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
         let peer = Peer { prefix, connection: number };
         connections.spawn(connect(incoming, peer, Arc::clone(&shared), Arc::clone(&half_open)));
     }
+    // The endpoint is closed. A connection whose last handle goes before it has heard of that closes with code 0.
+    while connections.join_next().await.is_some() {}
 }
 
 /// A handshake, then the connection until it ends.

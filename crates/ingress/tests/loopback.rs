@@ -355,6 +355,24 @@ async fn ing_2_shutdown_answers_what_runs_and_refuses_what_is_new() {
     assert_eq!(error.close_code(), Some(CloseCode::ShuttingDown.number().into()));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ing_2_shutdown_tells_every_connection_why_it_ends() {
+    for _ in 0..25 {
+        let door = scripted(IngressLimits::default(), |_| Ok(Answer::Params(params()))).await;
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            let client = door.client().await;
+            client.params().await.unwrap();
+            clients.push(client);
+        }
+        door.server.shutdown().await;
+        for client in clients {
+            let error = client.params().await.unwrap_err();
+            assert_eq!(error.close_code(), Some(CloseCode::ShuttingDown.number().into()), "{error:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn ing_4_another_key_is_not_spoken_to() {
     let door = scripted(IngressLimits::default(), |_| panic!("nothing of this reaches the driver")).await;

@@ -239,6 +239,8 @@ impl Bench {
             last: Block::genesis(self.net.id).header,
             unopened: None,
             reveal: state.reveal,
+            epochs: state.epochs,
+            states: state.states,
             unexecuted: Vec::new(),
             left_heads: state.left_heads,
             included: state.included,

@@ -1,6 +1,6 @@
 //! Which genesis files open a ledger.
 use crate::terms::{class_bytes, gas_class_max, share_floor};
-use types::{Address, ChainId, Genesis, Params, limits};
+use types::{Address, ChainId, EPOCH_SLOTS_MIN, Genesis, Params, limits};
 
 /// Why a genesis is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +90,7 @@ fn check_origin(origin: &str) -> Result<(), GenesisError> {
 fn check_params(params: &Params) -> Result<(), GenesisError> {
     let ranges = [
         ("forced_bps", params.forced_bps > 0 && params.forced_bps <= 10_000),
-        ("epoch_slots", params.epoch_slots > 0),
+        ("epoch_slots", params.epoch_slots >= EPOCH_SLOTS_MIN),
         ("slot_ms", params.slot_ms > 0),
         ("count_limit", params.count_limit > 0 && params.count_limit <= limits::SET_COUNT_MAX),
         // Below 2^32, so that the product of A-34 stays below 2^128.

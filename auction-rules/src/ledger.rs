@@ -8,7 +8,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use types::{Account, Address, Amount, Epoch, Genesis, Hash, Params, Slot, codec, reason::Outcome, tag};
+use types::{Account, Address, Amount, Genesis, Hash, Params, Slot, codec, reason::Outcome, tag};
 
 /// Money that belongs to no account yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -173,11 +173,6 @@ impl Ledger {
     #[must_use]
     pub fn next_slot(&self) -> Slot {
         self.last_closed.next()
-    }
-    /// The epoch whose decryption key is current.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        Epoch(0)
     }
     /// The pools.
     #[must_use]

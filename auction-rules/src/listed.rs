@@ -48,8 +48,7 @@ impl<'a> Listed<'a> {
         let mut all: Vec<&Terms> = listed.iter().collect();
         all.sort_unstable_by_key(|unit| unit.hash);
         all.dedup_by_key(|unit| unit.hash);
-        let epoch = ledger.epoch();
-        let open = |unit: &&Terms| unit.admissible(params, epoch, slot) && !ledger.is_closed(&unit.hash);
+        let open = |unit: &&Terms| unit.admissible(params, slot) && !ledger.is_closed(&unit.hash);
         let (units, mut inadmissible): (Vec<&Terms>, Vec<&Terms>) = all.into_iter().partition(open);
         let used = |unit: &&Terms| ledger.account(&unit.account).is_some_and(|account| unit.nonce < account.nonce);
         let (used, units): (Vec<&Terms>, Vec<&Terms>) = units.into_iter().partition(used);

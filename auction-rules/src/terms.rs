@@ -51,11 +51,12 @@ impl Terms {
     pub fn gas_units(&self) -> Option<u64> {
         class_gas(self.gas)
     }
-    /// A-27 and section 3: the classes exist, and the unit is open to inclusion in `slot` under the key of `epoch`.
-    pub(crate) fn admissible(&self, params: &Params, epoch: Epoch, slot: Slot) -> bool {
+    /// A-27 and section 3: the classes exist, and the unit is open to inclusion in `slot`.
+    /// Resharing keeps the key, so envelopes of earlier epochs open in this one.
+    pub(crate) fn admissible(&self, params: &Params, slot: Slot) -> bool {
         SizeClass::new(self.size).is_some()
             && gas_class_max(params).is_some_and(|max| self.gas <= max)
-            && self.epoch == epoch
+            && self.epoch <= params.schedule().epoch_of(slot)
             && self.expiry >= slot
             && self.expiry <= slot.plus(params.expiry_slots_max)
             && self.after.len() <= limits::AFTER_MAX
@@ -63,17 +64,11 @@ impl Terms {
 }
 
 /// What a header must hold in `slot`, before money, nonces and signatures: the checks that cost nothing, in the order of
-/// wallets-and-builders.md section 7. `epoch` is the one whose key is current.
+/// wallets-and-builders.md section 7. An envelope names the epoch of `slot` or an earlier one: resharing keeps the key.
 ///
 /// # Errors
 /// [`Reason::MalformedData`], [`Reason::WrongNetwork`], [`Reason::WrongEpoch`], [`Reason::Expired`].
-pub fn admissible(
-    header: &EnvelopeHeader,
-    network: &Hash,
-    epoch: Epoch,
-    slot: Slot,
-    params: &Params,
-) -> Result<(), Reason> {
+pub fn admissible(header: &EnvelopeHeader, network: &Hash, slot: Slot, params: &Params) -> Result<(), Reason> {
     let ascending = header.after.iter().zip(header.after.iter().skip(1)).all(|(one, next)| one < next);
     let classes = header.class().is_some() && gas_class_max(params).is_some_and(|max| header.gas_class <= max);
     if header.version != EnvelopeHeader::VERSION || !classes || !ascending || header.after.len() > limits::AFTER_MAX {
@@ -82,7 +77,7 @@ pub fn admissible(
     if header.network != *network {
         return Err(Reason::WrongNetwork);
     }
-    if header.epoch != epoch {
+    if header.epoch > params.schedule().epoch_of(slot) {
         return Err(Reason::WrongEpoch);
     }
     if header.expiry_slot < slot || header.expiry_slot > slot.plus(params.expiry_slots_max) {

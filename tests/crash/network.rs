@@ -50,6 +50,8 @@ impl Cluster {
             members: u16::try_from(MEMBERS).unwrap(),
             rollups: vec![ChainId(901)],
             slot_ms,
+            // restarts meet the ends of epochs, too
+            epoch_slots: 24,
             payers: (0..accounts).map(|i| account(i).0.address()).collect(),
             senders: (0..accounts).map(|i| account(i).1.address()).collect(),
             base_port: base_port(4),

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use consensus::{
-    Ack, EngineConfig, Outbox, QUOTAS, Timeouts,
+    Ack, EngineConfig, EngineEpoch, Outbox, QUOTAS, Timeouts,
     testing::{Clock as _, Context, Network, Spawner as _, Supervisor as _, Wire},
 };
 use execution::{Executor, OpenedUnit, SlotEnv, prepare};
@@ -87,7 +87,7 @@ pub(crate) async fn run(
     let now = clock(&ctx, &node);
     let secrets = Arc::clone(&node.net.secrets[node.me]);
     let machine = Sequencer::new(setup, secrets, node.net.signer(node.me), resume, now);
-    let (outbox, engine) = start_engine(&ctx, &node, handle.clone()).await;
+    let (outbox, engine) = start_engine(&ctx, &node, &machine, handle.clone()).await;
     let me = node.me;
     ctx.child("watch").spawn(move |_| async move {
         let part = engine.ended().await;
@@ -111,20 +111,23 @@ pub(crate) async fn run(
     }
 }
 
-async fn start_engine(ctx: &Context, node: &Node, handle: Handle) -> (Outbox, consensus::Running) {
+fn epoch(start: sequencer::EpochStart) -> EngineEpoch {
+    EngineEpoch { epoch: start.epoch.0, parent: start.parent, leader_seed: start.leader_seed, votes: true }
+}
+
+async fn start_engine(ctx: &Context, node: &Node, machine: &Sequencer, handle: Handle) -> (Outbox, consensus::Running) {
     let net = node.net;
     let cfg = EngineConfig {
         network: net.id,
-        epoch: 0,
+        epoch_slots: net.params().schedule().slots(),
+        epoch: epoch(machine.epoch_start()),
         members: net.network.genesis.members.iter().map(|m| m.consensus).collect(),
-        leader_seed: crypto::hash::tagged(types::tag::LEADERS, &[net.id.as_bytes(), &0u64.to_le_bytes(), &[0; 32]]),
         prefix: format!("m{}-", node.me),
         timeouts: node.timeouts,
         quotas: QUOTAS,
         open,
         genesis: codec::encode(&Block::genesis(net.id)).into(),
         floor: None,
-        votes: true,
         block_max: u32::try_from(limits::BLOCK_BYTES_MAX).unwrap(),
     };
     let adversary = node.adversary.clone();
@@ -293,6 +296,7 @@ impl Life {
                     ack.acknowledge();
                 }
             }
+            Effect::Epoch(start) => self.outbox.enter(epoch(start)),
             Effect::Run(job) => {
                 let units = match &job {
                     sequencer::Job::Admit { items, .. } => items.len(),

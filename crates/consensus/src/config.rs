@@ -97,12 +97,12 @@ impl Timeouts {
 pub struct EngineConfig {
     /// Network id: part of what votes and handshakes sign.
     pub network: Hash,
-    /// Epoch. Only 0 is supported.
-    pub epoch: u64,
+    /// Slots of an epoch: epoch e has the heights `e * epoch_slots .. (e + 1) * epoch_slots`.
+    pub epoch_slots: u64,
+    /// The epoch to start in.
+    pub epoch: EngineEpoch,
     /// Consensus keys, strictly ascending by bytes: the position is the [`MemberId`].
     pub members: Vec<Hash>,
-    /// Shuffles the order of leaders.
-    pub leader_seed: Hash,
     /// Start of every partition name, such as `m0-`: ASCII letters, digits, `-` and `_`.
     pub prefix: String,
     /// Timeouts.
@@ -115,10 +115,21 @@ pub struct EngineConfig {
     pub genesis: Bytes,
     /// Where to start instead of genesis, for a member that is far behind and knows the log up to there.
     pub floor: Option<Floor>,
-    /// Whether this member votes: not after it lost its journal, for the rest of the epoch.
-    pub votes: bool,
     /// Largest block, bytes; at most [`limits::BLOCK_BYTES_MAX`]. Must never decrease while blocks are stored.
     pub block_max: u32,
+}
+
+/// What consensus of an epoch starts with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineEpoch {
+    /// Which.
+    pub epoch: u64,
+    /// Digest of the last block of the epoch before; of genesis for epoch 0.
+    pub parent: Hash,
+    /// Shuffles the order of leaders.
+    pub leader_seed: Hash,
+    /// Whether this member votes: not after it lost its journal, for the rest of the epoch.
+    pub votes: bool,
 }
 
 /// A failure of the engine's storage at start-up: disk, permissions, or a damaged journal.
@@ -130,11 +141,11 @@ pub struct StorageError(#[from] pub(crate) commonware_storage::archive::Error);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// Another epoch than 0.
-    #[error("epoch {epoch} is not supported")]
-    Epoch {
-        /// The configured epoch.
-        epoch: u64,
+    /// Epochs of fewer than two slots.
+    #[error("epochs of {slots} slots")]
+    EpochSlots {
+        /// The configured length.
+        slots: u64,
     },
     /// No members, or more than the limit.
     #[error("a committee of {count} members")]
@@ -214,7 +225,6 @@ pub(crate) struct Checked {
     pub(crate) members: Set<PublicKey>,
     pub(crate) genesis: EngineBlock,
     pub(crate) block: BlockCfg,
-    pub(crate) fetch: NonZeroDuration,
 }
 
 impl EngineConfig {
@@ -231,8 +241,8 @@ impl EngineConfig {
     }
 
     pub(crate) fn check(&self, secret: &Zeroizing<[u8; 32]>) -> Result<Checked, EngineError> {
-        if self.epoch != 0 {
-            return Err(EngineError::Epoch { epoch: self.epoch });
+        if self.epoch_slots < 2 {
+            return Err(EngineError::EpochSlots { slots: self.epoch_slots });
         }
         let members = self.committee()?;
         let secret = PrivateKey::decode(Copying(&secret[..])).map_err(|_never| EngineError::NotMember)?;
@@ -247,13 +257,16 @@ impl EngineConfig {
         if let Some(channel) = self.quotas.iter().position(|quota| NonZeroU32::new(*quota).is_none()) {
             return Err(EngineError::Quota { channel });
         }
-        let fetch = NonZeroDuration::new(Duration::from_millis(self.timeouts.fetch_ms)).ok_or(EngineError::Timeouts)?;
         let block = self.block_cfg()?;
         let genesis = block.open(self.genesis.clone()).map_err(EngineError::Genesis)?;
         if genesis.head.height != 0 {
             return Err(EngineError::GenesisHeight { height: genesis.head.height });
         }
-        Ok(Checked { secret, me, members, genesis, block, fetch })
+        Ok(Checked { secret, me, members, genesis, block })
+    }
+
+    pub(crate) fn fetch_timeout(&self) -> Result<NonZeroDuration, EngineError> {
+        NonZeroDuration::new(Duration::from_millis(self.timeouts.fetch_ms)).ok_or(EngineError::Timeouts)
     }
 
     fn committee(&self) -> Result<Set<PublicKey>, EngineError> {

@@ -17,6 +17,8 @@ use types::{Hash, VoteSig};
 /// that is higher stays where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Floor {
+    /// Epoch of the block.
+    pub epoch: u64,
     /// Digest of the block.
     pub digest: Hash,
     /// Its view.
@@ -28,12 +30,8 @@ pub struct Floor {
 }
 
 impl Floor {
-    pub(crate) fn finalization(
-        &self,
-        epoch: u64,
-        scheme: &Scheme,
-    ) -> Result<Finalization<Scheme, Digest>, EngineError> {
-        let round = Round::new(Epoch::new(epoch), View::new(self.view));
+    pub(crate) fn finalization(&self, scheme: &Scheme) -> Result<Finalization<Scheme, Digest>, EngineError> {
+        let round = Round::new(Epoch::new(self.epoch), View::new(self.view));
         let proposal = Proposal::new(round, View::new(self.parent_view), digest(&self.digest));
         let mut finalizes = Vec::with_capacity(self.votes.len());
         for vote in &self.votes {

@@ -19,8 +19,7 @@
 //! Feature `test-util` adds `testing`: the same engine on the deterministic runtime and simulated network.
 //!
 //! Deliberately absent: what a block means, close times, shares, evidence; retries of our own messages (a send to an
-//! absent peer is lost, the protocol above repeats it); QUIC; more than one epoch (`EngineConfig::epoch` is 0, leaders
-//! come from one seed, the committee does not change).
+//! absent peer is lost, the protocol above repeats it); QUIC; when an epoch ends (the caller says [`Outbox::enter`]).
 //!
 //! Invariants that tests cite:
 //! * `ENG-1` members see one digest per height, and every height once per run, ascending.
@@ -29,9 +28,10 @@
 //! * `ENG-4` [`Outbox::send`] neither blocks nor panics; what it cannot send it counts.
 //! * `ENG-5` bytes that `open` refuses never become a block, whether from a peer, from disk or from `build`.
 //! * `ENG-6` a [`types::MemberId`] is the rank of a consensus key in ascending byte order, here and in simplex.
+//! * `ENG-7` an epoch ends with a block that has votes of its own, and every member gets to know it.
 //!
 //! The engine's directory is *trusted*: it holds the vote journal. A member that lost it must not vote again in the
-//! epoch: `EngineConfig::votes` is false then, and it verifies, serves and follows. It is never restored from a backup, and one process at a time may hold it.
+//! epoch: [`EngineEpoch::votes`] is false then, and it verifies, serves and follows. It is never restored from a backup, and one process at a time may hold it.
 #![forbid(unsafe_code)]
 
 mod adapter;
@@ -39,6 +39,7 @@ mod any_app;
 mod app;
 mod block;
 mod config;
+mod epochs;
 mod finals;
 mod floor;
 mod outbox;
@@ -50,7 +51,7 @@ mod validator;
 
 pub use app::{Ack, At, Channel, FinalBlock, SeenVote, SlotApp, Verdict, VoteKind};
 pub use block::{BlockCfg, BlockHead, EngineBlock, OpenFn};
-pub use config::{CHANNELS, EngineConfig, EngineError, MESSAGE_BYTES_MAX, QUOTAS, StorageError, Timeouts};
+pub use config::{CHANNELS, EngineConfig, EngineEpoch, EngineError, MESSAGE_BYTES_MAX, QUOTAS, StorageError, Timeouts};
 pub use floor::Floor;
 pub use outbox::{Outbox, OutboxCounts, To};
 pub use tcp::{EngineHandle, TcpConfig, start_tcp};

@@ -1,5 +1,5 @@
 //! Our own messages on their way out.
-use crate::{Channel, MESSAGE_BYTES_MAX};
+use crate::{Channel, EngineEpoch, MESSAGE_BYTES_MAX};
 use bytes::Bytes;
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Recipients, Sender};
@@ -14,6 +14,8 @@ use types::MemberId;
 
 /// Messages that wait for the engine's sender.
 const QUEUE_MESSAGES: usize = 4_096;
+/// Epochs that wait to be entered: one begins when the one before has ended.
+const QUEUE_EPOCHS: usize = 4;
 /// Bytes that wait for the engine's sender. It never waits itself, so the queue is short unless the runtime is starved.
 const QUEUE_BYTES: usize = 64 << 20;
 
@@ -59,6 +61,7 @@ struct Outgoing {
 #[derive(Clone)]
 pub struct Outbox {
     queue: mpsc::Sender<Outgoing>,
+    epochs: mpsc::Sender<EngineEpoch>,
     waiting: Arc<AtomicUsize>,
     counters: Counters,
 }
@@ -70,11 +73,18 @@ impl core::fmt::Debug for Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new() -> (Self, Queue) {
+    pub(crate) fn new() -> (Self, Queue, mpsc::Receiver<EngineEpoch>) {
         let (queue, receiver) = mpsc::channel(QUEUE_MESSAGES);
+        let (epochs, entered) = mpsc::channel(QUEUE_EPOCHS);
         let (waiting, counters) = (Arc::new(AtomicUsize::new(0)), Counters::default());
         let inner = Queue { receiver, waiting: waiting.clone(), counters: counters.clone() };
-        (Self { queue, waiting, counters }, inner)
+        (Self { queue, epochs, waiting, counters }, inner, entered)
+    }
+
+    /// Consensus goes on in this epoch, and ends in the one before. Never blocks; what is no later epoch is ignored.
+    pub fn enter(&self, epoch: EngineEpoch) {
+        // an engine that has ended enters nothing
+        self.epochs.try_send(epoch).ok();
     }
 
     /// Sends, or counts why not. Never blocks, never panics; a message to oneself goes nowhere.

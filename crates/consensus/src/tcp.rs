@@ -169,7 +169,7 @@ fn start_any(
 
     let me = checked.me;
     let (stop, stopped) = oneshot::channel::<()>();
-    let (outbox, queue) = Outbox::new();
+    let (outbox, queue, entered) = Outbox::new();
     let context = Shared::default();
     let running = context.clone();
     let sender = outbox.clone();
@@ -191,7 +191,8 @@ fn start_any(
                     pair
                 });
                 let transport = network.start();
-                let engine = start(ctx.child("engine"), checked, net, oracle, (sender, queue), make_app, cfg).await?;
+                let engine =
+                    start(ctx.child("engine"), checked, net, oracle, (sender, queue, entered), make_app, cfg).await?;
                 select! {
                     part = engine.ended() => Err(EngineError::Ended { part }),
                     _ = transport => Err(EngineError::Ended { part: "transport" }),

@@ -30,7 +30,8 @@ pub use commonware_runtime::{Clock, Handle, Spawner, Supervisor};
 /// The runtime: clock, randomness, tasks, storage that outlives tasks.
 pub type Context = deterministic::Context;
 
-/// Bends what a member sends: channel, recipients and bytes go in, what is sent instead comes out.
+/// Bends what a member sends: channel, recipients and bytes go in, what is sent instead comes out. Votes, certificates
+/// and the resolver's messages go in without the number of their epoch, which is put before whatever comes out.
 pub type Wire = Arc<dyn Fn(u64, &[MemberId], Bytes) -> Vec<(Vec<MemberId>, Bytes)> + Send + Sync>;
 
 /// Runs a scenario from `start` on, at most for `limit`, and returns the runtime's digest of everything that happened.
@@ -230,7 +231,9 @@ impl CheckedSender for Checked<'_> {
                 let Bent { mut inner, bend, recipients } = *bent;
                 let bytes: Bytes = message.into().coalesce().into();
                 let to: Vec<MemberId> = recipients.iter().filter_map(|key| member_of(&bend.members, key)).collect();
+                let (epoch, bytes) = if bend.channel < SIMPLEX_CHANNELS { cut(bytes) } else { (Bytes::new(), bytes) };
                 for (to, bytes) in (bend.wire)(bend.channel, &to, bytes) {
+                    let bytes = Bytes::from([epoch.as_ref(), bytes.as_ref()].concat());
                     let keys = to.iter().filter_map(|m| bend.members.get(usize::from(m.0)).cloned()).collect();
                     inner.send(Recipients::Some(keys), bytes, priority);
                 }
@@ -238,6 +241,16 @@ impl CheckedSender for Checked<'_> {
             }
         }
     }
+}
+
+/// Votes, certificates, resolver: the number of the epoch stands before each message.
+const SIMPLEX_CHANNELS: u64 = 3;
+
+/// The number of the epoch as sent, and the message.
+fn cut(mut bytes: Bytes) -> (Bytes, Bytes) {
+    let number = bytes.iter().take_while(|byte| **byte & 0x80 != 0).count().saturating_add(1).min(bytes.len());
+    let epoch = bytes.split_to(number);
+    (epoch, bytes)
 }
 
 #[derive(Clone)]

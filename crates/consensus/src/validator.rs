@@ -1,25 +1,19 @@
 //! One member's engine, the same for TCP and for simulation.
 use crate::{
-    Channel, EngineBlock, EngineConfig, EngineError, Outbox, SlotApp,
-    adapter::{Adapter, member_of},
+    Channel, EngineBlock, EngineConfig, EngineEpoch, EngineError, Outbox, SlotApp,
+    adapter::member_of,
     config::{CHANNELS, Checked, StorageError},
+    epochs::{Channels, Epochs, epocher},
     finals::{self, Finals, PENDING_ACKS},
     outbox::Queue,
-    tap::Tap,
 };
 use commonware_broadcast::buffered;
 use commonware_consensus::{
-    Reporters,
-    marshal::{
-        self,
-        core::Actor as MarshalActor,
-        resolver::p2p as backfill,
-        standard::{Inline, Standard},
-    },
-    simplex::{self, ForwardPolicy, SkipBudget, SkipPolicy, elector::RoundRobin, scheme::ed25519::Scheme},
-    types::{Epoch, FixedEpocher, ViewDelta},
+    marshal::{self, core::Actor as MarshalActor, resolver::p2p as backfill, standard::Standard},
+    simplex::scheme::ed25519::Scheme,
+    types::{Epoch, ViewDelta},
 };
-use commonware_cryptography::{Digested, Sha256, Signer as _, certificate::ConstantProvider, ed25519::PublicKey};
+use commonware_cryptography::{Digested, Signer as _, certificate::ConstantProvider, ed25519::PublicKey};
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{
@@ -30,7 +24,7 @@ use commonware_runtime::{
 use commonware_storage::{archive::prunable, translator::TwoCap};
 use commonware_utils::{NZU64, NZUsize, channel::mpsc, ordered::Set};
 use core::{
-    num::{NonZeroU16, NonZeroU64, NonZeroUsize},
+    num::{NonZeroU16, NonZeroUsize},
     time::Duration,
 };
 use futures::FutureExt as _;
@@ -38,22 +32,22 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 /// Messages inside each actor's mailbox before its overflow policy applies.
-const MAILBOX: NonZeroUsize = NZUsize!(1_024);
+pub(crate) const MAILBOX: NonZeroUsize = NZUsize!(1_024);
 /// Bytes of a page on disk. Changing it makes existing directories unreadable.
 const PAGE: NonZeroU16 = page_size(16_384);
 /// Pages kept in memory per member: 8 MiB.
 const PAGES: NonZeroUsize = NZUsize!(512);
 /// Views that votes are kept for, behind the newest final one (engine.md section 8).
-const VIEWS: ViewDelta = ViewDelta::new(256);
+pub(crate) const VIEWS: ViewDelta = ViewDelta::new(256);
 /// Views behind the newest final one for which marshal keeps blocks that did not become final.
 const CACHED_VIEWS: ViewDelta = ViewDelta::new(10);
 /// Missing heights fetched at a time.
 const REPAIR: NonZeroUsize = NZUsize!(20);
 /// Blocks per peer that the broadcast keeps.
 const BROADCAST_DEQUE: usize = 16;
-const REPLAY: NonZeroUsize = NZUsize!(1 << 20);
+pub(crate) const REPLAY: NonZeroUsize = NZUsize!(1 << 20);
 const KEY_BUFFER: NonZeroUsize = NZUsize!(1 << 16);
-const VALUE_BUFFER: NonZeroUsize = NZUsize!(1 << 20);
+pub(crate) const VALUE_BUFFER: NonZeroUsize = NZUsize!(1 << 20);
 
 /// A member's engine at work. It lives as long as the task that started it.
 #[must_use = "await `ended`, or keep it for as long as the engine should run"]
@@ -131,7 +125,7 @@ pub(crate) async fn start<E, S, R, M, A>(
     checked: Checked,
     net: [(S, R); CHANNELS],
     oracle: M,
-    (outbox, queue): (Outbox, Queue),
+    (outbox, queue, entered): (Outbox, Queue, mpsc::Receiver<EngineEpoch>),
     make_app: impl FnOnce(Outbox) -> A + Send,
     cfg: EngineConfig,
 ) -> Result<Running, EngineError>
@@ -142,16 +136,13 @@ where
     M: Blocker<PublicKey = PublicKey> + Provider<PublicKey = PublicKey> + Sync,
     A: SlotApp,
 {
-    let Checked { secret, me, members, genesis, block, fetch } = checked;
-    let public = secret.public_key();
-    let namespace = cfg.vote_namespace();
-    let scheme = if cfg.votes {
-        Scheme::signer(&namespace, members.clone(), secret)
-    } else {
-        Scheme::member(&namespace, members.clone(), &public)
-    };
-    let scheme = scheme.ok_or(EngineError::NotMember)?;
-    let floor = cfg.floor.as_ref().map(|floor| floor.finalization(cfg.epoch, &scheme)).transpose()?;
+    let Checked { me, members, genesis, block, .. } = &checked;
+    let (me, block, members) = (*me, *block, members.clone());
+    let public = checked.secret.public_key();
+    // verifies; what signs is made per epoch
+    let scheme = Scheme::member(&cfg.vote_namespace(), members.clone(), &public).ok_or(EngineError::NotMember)?;
+    let floor = cfg.floor.as_ref().map(|floor| floor.finalization(&scheme)).transpose()?;
+    let fetch = cfg.fetch_timeout()?;
     let mut counters = Vec::from(queue.register(&ctx));
     let app = make_app(outbox.clone());
     let pages = CacheRef::new(PAGE, PAGES);
@@ -194,15 +185,15 @@ where
     let genesis_digest = crate::block::digest(&genesis.head.digest);
     let start = match &floor {
         Some(floor) => marshal::Start::Floor(floor.clone()),
-        None => marshal::Start::Genesis(Digested::precomputed(genesis, genesis_digest)),
+        None => marshal::Start::Genesis(Digested::precomputed(genesis.clone(), genesis_digest)),
     };
     let (marshal_actor, marshal, _processed) = Box::pin(MarshalActor::<_, Standard<EngineBlock>, _, _, _, _, _>::init(
         ctx.child("marshal"),
         finalizations,
         blocks,
         marshal::Config {
-            provider: ConstantProvider::<_, Epoch>::new(scheme.clone()),
-            epocher: epocher(),
+            provider: ConstantProvider::<_, Epoch>::new(scheme),
+            epocher: epocher(cfg.epoch_slots),
             start,
             partition_prefix: format!("{}marshal", cfg.prefix),
             mailbox_size: MAILBOX,
@@ -220,40 +211,8 @@ where
     ))
     .await;
 
-    let adapter = Adapter { app: app.clone(), members: members.clone(), block };
-    let inline = Inline::new(ctx.child("inline"), adapter, marshal.clone(), epocher());
-    let engine = simplex::Engine::new(
-        ctx.child("simplex"),
-        simplex::Config {
-            scheme,
-            elector: RoundRobin::<Sha256>::shuffled(cfg.leader_seed.as_ref()),
-            blocker: oracle,
-            automaton: inline.clone(),
-            relay: inline.clone(),
-            reporter: Reporters::from((inline, Tap(app.clone()))),
-            track_historical_votes: true,
-            strategy: Sequential,
-            partition: format!("{}e{}-simplex", cfg.prefix, cfg.epoch),
-            mailbox_size: MAILBOX,
-            epoch: Epoch::new(cfg.epoch),
-            floor: floor.map_or(simplex::Floor::Genesis(genesis_digest), simplex::Floor::Finalized),
-            replay_buffer: REPLAY,
-            write_buffer: VALUE_BUFFER,
-            page_cache: pages,
-            leader_timeout: Duration::from_millis(cfg.timeouts.leader_ms),
-            certification_timeout: Duration::from_millis(cfg.timeouts.certification_ms),
-            timeout_retry: Duration::from_millis(cfg.timeouts.retry_ms),
-            view_retention: VIEWS,
-            skip: SkipPolicy::Enabled {
-                timeout: Duration::from_millis(cfg.timeouts.skip_ms),
-                budget: SkipBudget::Participants,
-            },
-            fetch_timeout: fetch,
-            fetch_retry_delay: retry,
-            forward: ForwardPolicy::Disabled,
-        },
-    );
-
+    let epochs = Epochs::new((&checked, &cfg), app.clone(), marshal.clone(), oracle, pages);
+    let channels = Channels::new(&ctx, votes, certificates, resolver);
     let (finals_queue, delivered) = mpsc::channel(PENDING_ACKS.get().saturating_mul(2));
     let tip = ctx.gauge("tip", "height of the newest certificate, not durable");
     let strangers = ctx.counter("strangers", "messages of keys that are no member's");
@@ -263,7 +222,9 @@ where
     let broadcaster = broadcaster.start(broadcast);
     let mut tasks = vec![("marshal", marshal_actor.start(Finals { queue: finals_queue, tip }, blocks_seen, back_fill))];
     tasks.push(("broadcast", broadcaster));
-    tasks.push(("simplex", engine.start(votes, certificates, resolver)));
+    // a floor of the epoch before is the block that this one starts on
+    let floor = floor.filter(|_| cfg.floor.as_ref().is_some_and(|floor| floor.epoch == cfg.epoch.epoch));
+    tasks.push(("simplex", ctx.child("epochs").spawn(move |ctx| epochs.run(ctx, channels, floor, entered))));
     let deliver_app = app.clone();
     tasks.push((
         "delivery",
@@ -278,11 +239,6 @@ where
     }
     tasks.push(("outbox", ctx.child("outbox").spawn(move |_| queue.run(senders, members, me))));
     Ok(Running { tasks, outbox, _counters: counters })
-}
-
-/// One epoch over all heights.
-fn epocher() -> FixedEpocher {
-    FixedEpocher::new(NonZeroU64::MAX)
 }
 
 /// An archive of final things, by height and digest.

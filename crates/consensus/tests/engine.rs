@@ -18,9 +18,9 @@ use commonware_p2p::{
 use commonware_runtime::{Clock as _, Handle, Quota, Runner as _, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{NZU32, NZUsize, probability};
 use consensus::{
-    Ack, At, BlockCfg, BlockHead, Channel, EngineBlock, EngineConfig, EngineError, EngineHandle, FinalBlock, Floor,
-    MESSAGE_BYTES_MAX, Outbox, QUOTAS, SeenVote, SlotApp, TcpConfig, Timeouts, To, Verdict, VoteKind, start_tcp,
-    validator,
+    Ack, At, BlockCfg, BlockHead, Channel, EngineBlock, EngineConfig, EngineEpoch, EngineError, EngineHandle,
+    FinalBlock, Floor, MESSAGE_BYTES_MAX, Outbox, QUOTAS, SeenVote, SlotApp, TcpConfig, Timeouts, To, Verdict,
+    VoteKind, start_tcp, validator,
 };
 use crypto::{
     ed25519::SigningKey,
@@ -68,6 +68,10 @@ fn header(parent: &BlockHeader, at: At) -> BlockHeader {
 fn genesis_header() -> BlockHeader {
     let before = BlockHeader { height: Slot(0), ..header(&blank(), At { epoch: 0, view: 0, leader: MemberId(0) }) };
     BlockHeader { parent: Hash::ZERO, time_ms: Timestamp(0), ..before }
+}
+
+fn genesis_digest() -> Hash {
+    block_digest(&genesis_header())
 }
 
 fn blank() -> BlockHeader {
@@ -122,23 +126,26 @@ fn public_keys() -> Vec<PublicKey> {
 fn config(member: usize) -> EngineConfig {
     EngineConfig {
         network: NETWORK,
-        epoch: 0,
+        epoch_slots: 1 << 40,
+        epoch: epoch(0, genesis_digest()),
         members: seeds().iter().map(|(_, public)| *public).collect(),
-        leader_seed: Hash([3; 32]),
         prefix: format!("m{member}-"),
         timeouts: Timeouts::for_slot(500),
         quotas: QUOTAS,
         open,
         genesis: bytes_of(genesis_header()),
         floor: None,
-        votes: true,
         block_max: 1 << 20,
     }
 }
 
-fn committee() -> Committee {
+fn committee(epoch: Epoch) -> Committee {
     let consensus_keys = seeds().iter().map(|(_, public)| *public).collect();
-    Committee { network: NETWORK, epoch: Epoch(0), f: 1, consensus_keys }
+    Committee { network: NETWORK, epoch, f: 1, consensus_keys }
+}
+
+fn epoch(epoch: u64, parent: Hash) -> EngineEpoch {
+    EngineEpoch { epoch, parent, leader_seed: Hash([3 + epoch as u8; 32]), votes: true }
 }
 
 // ---- the application ----
@@ -162,6 +169,8 @@ struct Behaviour {
     drop_ack: Option<u64>,
     /// Judges blocks of this member invalid.
     refuses: Option<MemberId>,
+    /// Goes on in the next epoch after the last of every so many heights.
+    epochs: Option<u64>,
     /// Up to this height, how long a check takes.
     checks: Option<(u64, Pause, Arc<Context>)>,
 }
@@ -245,13 +254,17 @@ impl SlotApp for App {
                 Pause::Forever => std::future::pending().await,
             }
         }
-        let right = header_of(&block.bytes) == header(&header_of(&parent.bytes), at);
+        let in_epoch = self.behaviour.epochs.is_none_or(|slots| block.head.height / slots == at.epoch);
+        let right = in_epoch && header_of(&block.bytes) == header(&header_of(&parent.bytes), at);
         if right && self.behaviour.refuses != Some(at.leader) { Verdict::Valid } else { Verdict::Invalid }
     }
 
     fn finalized(&self, f: FinalBlock, ack: Ack) {
         let mut seen = self.log.seen();
-        let height = f.block.head.height;
+        let BlockHead { height, digest, .. } = f.block.head;
+        if let Some(slots) = self.behaviour.epochs.filter(|slots| height % slots == slots - 1) {
+            seen.outbox.as_ref().unwrap().enter(epoch((height + 1) / slots, digest));
+        }
         seen.runs.last_mut().unwrap().push(height);
         if let Some(before) = seen.finals.insert(height, f) {
             assert_eq!(before.block, seen.finals[&height].block, "ENG-1: two blocks at height {height}");
@@ -407,7 +420,7 @@ fn proof(f: &FinalBlock) -> FinalityProof {
 
 fn prove(f: &FinalBlock) -> Result<(), FinalityError> {
     let nothing = SetHashes { set: vec![], bids: vec![], bid_hashes: vec![] };
-    let token = finality::verify(&committee(), &proof(f), &nothing)?;
+    let token = finality::verify(&committee(header_of(&f.block.bytes).epoch), &proof(f), &nothing)?;
     assert_eq!((token.slot().0, token.digest()), (f.block.head.height, f.block.head.digest));
     Ok(())
 }
@@ -444,8 +457,8 @@ fn eng_1_2_3_healthy_members_agree_and_equal_seeds_give_equal_runs() {
         })
     };
     let (state, digests) = run(1);
-    assert_eq!((state, digests.clone()), run(1));
-    assert_ne!(digests, run(2).1);
+    assert_eq!((state.clone(), digests), run(1));
+    assert_ne!(state, run(2).0);
 }
 
 #[test]
@@ -508,8 +521,12 @@ fn eng_1_a_member_without_a_journal_starts_at_a_floor_and_does_not_vote() {
         let FinalBlock { block, view, parent_view, votes, .. } = final_block;
         let height = block.head.height;
         assert!(height > 20);
-        let floor = Floor { digest: block.head.digest, view, parent_view, votes };
-        sim.start_with(3, Behaviour::default(), |cfg| EngineConfig { floor: Some(floor), votes: false, ..cfg }).await;
+        let floor = Floor { epoch: 0, digest: block.head.digest, view, parent_view, votes };
+        sim.start_with(3, Behaviour::default(), |cfg| {
+            let epoch = EngineEpoch { votes: false, ..cfg.epoch };
+            EngineConfig { floor: Some(floor), epoch, ..cfg }
+        })
+        .await;
         sim.run(5_000).await;
         sim.assert_agreement();
         let others = sim.height(0);
@@ -526,11 +543,105 @@ fn eng_1_a_member_without_a_journal_starts_at_a_floor_and_does_not_vote() {
     });
 }
 
+const EPOCH: u64 = 16;
+
+impl Sim {
+    /// Starts a member in the epoch after what it has seen.
+    async fn start_in_epoch(&mut self, member: usize) {
+        let next = self.height(member) + 1;
+        let start = next / EPOCH;
+        let last = self.logs[member].seen().digests().get(&(start * EPOCH).saturating_sub(1)).copied();
+        let behaviour = Behaviour { epochs: Some(EPOCH), ..Behaviour::default() };
+        let from = epoch(start, last.unwrap_or_else(genesis_digest));
+        self.start_with(member, behaviour, |cfg| EngineConfig { epoch: from, epoch_slots: EPOCH, ..cfg }).await;
+    }
+}
+
+#[test]
+fn eng_7_epochs_follow_each_other_without_a_gap() {
+    let run = || {
+        simulate(16, async |ctx| {
+            let mut sim = Sim::new(ctx, lan(), Timeouts::for_slot(500)).await;
+            for member in 0..N {
+                sim.start_in_epoch(member).await;
+            }
+            sim.run(8_000).await;
+            sim.assert_agreement();
+            let seen = sim.logs[0].seen();
+            assert!(seen.height() > 4 * EPOCH, "at height {}", seen.height());
+            for (height, f) in &seen.finals {
+                assert_eq!(header_of(&f.block.bytes).epoch, Epoch(height / EPOCH));
+                let is_last = height % EPOCH == EPOCH - 1;
+                assert!(f.link.is_empty() || !is_last, "the last block of an epoch has votes of its own");
+            }
+            let leaders = |from: u64| -> Vec<_> {
+                seen.finals.range(from..from + EPOCH).map(|(_, f)| header_of(&f.block.bytes).proposer).collect()
+            };
+            assert_ne!(leaders(EPOCH), leaders(2 * EPOCH), "each epoch has its own order of leaders");
+            seen.digests()
+        })
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn eng_7_a_member_that_missed_the_end_of_an_epoch_is_told_of_it() {
+    simulate(17, async |ctx| {
+        let mut sim = Sim::new(ctx, lan(), Timeouts::for_slot(500)).await;
+        for member in 0..N {
+            sim.start_in_epoch(member).await;
+        }
+        while sim.height(3) < 5 {
+            sim.run(10).await;
+        }
+        sim.crash(3);
+        while sim.height(0) < 2 * EPOCH + 5 {
+            sim.run(10).await;
+        }
+        assert!(sim.height(3) < EPOCH - 1);
+        sim.start_in_epoch(3).await;
+        sim.run(4_000).await;
+        sim.assert_agreement();
+        assert!(sim.height(3) + 3 > sim.height(0), "{} of {}", sim.height(3), sim.height(0));
+    });
+}
+
+/// Some members know that the last block of an epoch is final, the others do not, and all of them start again.
+#[test]
+fn eng_7_an_epoch_ends_although_few_know_it_when_all_stop() {
+    let mut split = BTreeSet::new();
+    for seed in 20..26 {
+        simulate(seed, async |ctx| {
+            let mut sim = Sim::new(ctx, lan(), Timeouts::for_slot(500)).await;
+            for member in 0..N {
+                sim.start_in_epoch(member).await;
+            }
+            let know = |sim: &Sim| (0..N).filter(|m| sim.height(*m) >= EPOCH - 1).count();
+            while know(&sim) == 0 {
+                sim.run(1).await;
+            }
+            split.insert(know(&sim));
+            for member in 0..N {
+                sim.crash(member);
+            }
+            for member in 0..N {
+                sim.start_in_epoch(member).await;
+            }
+            sim.run(6_000).await;
+            sim.assert_agreement();
+            for member in 0..N {
+                assert!(sim.height(member) > EPOCH + 10, "seed {seed}: member {member} at {}", sim.height(member));
+            }
+        });
+    }
+    assert!(split.iter().any(|know| (1..N).contains(know)), "{split:?}");
+}
+
 #[test]
 fn votes_that_are_no_certificate_are_no_floor() {
     simulate(15, async |ctx| {
         let mut sim = Sim::new(ctx, lan(), Timeouts::for_slot(500)).await;
-        let floor = Floor { digest: NETWORK, view: 4, parent_view: 3, votes: vec![] };
+        let floor = Floor { epoch: 0, digest: NETWORK, view: 4, parent_view: 3, votes: vec![] };
         let control = sim.oracle.control(public_keys()[0].clone());
         let mut channels = Vec::new();
         for channel in 0..10 {
@@ -781,7 +892,7 @@ fn bad_configurations_are_refused_before_anything_starts() {
         started.map(|handle| handle.stop()).unwrap_err()
     };
     use EngineError as E;
-    assert!(matches!(attempt(&|cfg, _, _| cfg.epoch = 1), E::Epoch { epoch: 1 }));
+    assert!(matches!(attempt(&|cfg, _, _| cfg.epoch_slots = 1), E::EpochSlots { slots: 1 }));
     assert!(matches!(attempt(&|cfg, _, _| cfg.members.clear()), E::Committee { count: 0 }));
     assert!(matches!(attempt(&|cfg, _, _| cfg.members.swap(0, 1)), E::Order));
     assert!(matches!(attempt(&|cfg, _, _| cfg.members[1] = cfg.members[0]), E::Order));

@@ -244,6 +244,7 @@ impl Executor {
             units: run.units.into_values().collect(),
             mailbox: roots::sha256(&[tag::MAILBOX.as_bytes(), &codec::encode(&Vec::<(ChainId, ChainId, Hash)>::new())]),
             batch: Hash::ZERO,
+            states: self.states_root(),
         }
     }
 

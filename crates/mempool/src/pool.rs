@@ -180,8 +180,6 @@ impl Mempool {
                 Some(Reason::NonceTooLow)
             } else if held.terms.expiry < slot {
                 Some(Reason::Expired)
-            } else if held.terms.epoch != ledger.epoch() {
-                Some(Reason::WrongEpoch)
             } else {
                 None
             }

@@ -1,7 +1,7 @@
 //! The cheap checks, in order of cost: nothing here touches a signature or a point (wallets-and-builders.md section 7).
 use crate::Mempool;
 use auction_rules::{Ledger, Prices, Terms, admissible, base_fee, charge, fee_per_byte, unit_bond};
-use types::{Account, Amount, Envelope, Epoch, Hash, Nonce, Rank, Slot, reason::Reason};
+use types::{Account, Amount, Envelope, Hash, Nonce, Rank, Slot, reason::Reason};
 
 impl Mempool {
     /// Whether an envelope may be admitted here, for a set from `slot` (the next to close) on.
@@ -10,16 +10,9 @@ impl Mempool {
     /// In this order: version, classes, shape of `after` and number of consents; network; epoch; expiry; account; nonce;
     /// fee against the base, this member's cut and the versions held; funds; `after`; the account's quota.
     /// [`Reason::NonceTooFar`] when a lower nonce is missing here, which ends the check of all that hangs on it.
-    pub fn precheck(
-        &self,
-        ledger: &Ledger,
-        slot: Slot,
-        epoch: Epoch,
-        hash: &Hash,
-        envelope: &Envelope,
-    ) -> Result<Terms, Reason> {
+    pub fn precheck(&self, ledger: &Ledger, slot: Slot, hash: &Hash, envelope: &Envelope) -> Result<Terms, Reason> {
         let header = &envelope.signed.header;
-        admissible(header, &self.network, epoch, slot, &self.params)?;
+        admissible(header, &self.network, slot, &self.params)?;
         if envelope.signed.consents.len() > header.after.len() {
             return Err(Reason::MalformedData);
         }

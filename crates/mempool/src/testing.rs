@@ -132,7 +132,7 @@ pub(crate) fn pool(params: &Params) -> Mempool {
 pub(crate) fn offer(pool: &mut Mempool, ledger: &Ledger, header: EnvelopeHeader) -> Result<Hash, Reason> {
     let held = held(header);
     let hash = held.hash;
-    pool.precheck(ledger, ledger.next_slot(), Epoch(0), &hash, &held.envelope)?;
+    pool.precheck(ledger, ledger.next_slot(), &hash, &held.envelope)?;
     pool.insert(held).map(|()| hash)
 }
 

@@ -23,6 +23,7 @@ pub(crate) struct Wanted {
     pub(crate) members: u16,
     pub(crate) rollups: u64,
     pub(crate) slot_ms: u64,
+    pub(crate) epoch_slots: u64,
     pub(crate) base_port: u16,
     /// Last part of the log's origin.
     pub(crate) name: &'static str,
@@ -41,6 +42,14 @@ pub(crate) fn check(members: u16, rollups: u64) -> Result<(), Failure> {
     }
     if rollups == 0 || rollups > 16 {
         return Err(Failure::usage("--rollups takes 1 to 16".into()));
+    }
+    Ok(())
+}
+
+/// Refuses epochs that are too short.
+pub(crate) fn check_epoch(slots: u64) -> Result<(), Failure> {
+    if slots < types::EPOCH_SLOTS_MIN {
+        return Err(Failure::usage(format!("--epoch-slots takes {} or more", types::EPOCH_SLOTS_MIN)));
     }
     Ok(())
 }
@@ -65,6 +74,7 @@ pub(crate) fn make(wanted: &Wanted, source: Source, dir: &Path) -> Result<Networ
         members: wanted.members,
         rollups: chains(wanted.rollups),
         slot_ms: wanted.slot_ms,
+        epoch_slots: wanted.epoch_slots,
         payers: wanted.payers.iter().copied().chain([fee.address()]).collect(),
         senders: wanted.senders.iter().copied().chain([sender.address()]).collect(),
         base_port: wanted.base_port,

@@ -105,8 +105,12 @@ pub(crate) const NEW_MEMBER: &str = "new-member";
 const LOST_AT: &str = "lost-at";
 /// Whether the engine has run here.
 const VOTED: &str = "voted";
-/// The epoch in which this member must not vote: its vote journal is gone.
+/// The last epoch in which this member must not vote: its vote journal is gone. `UNKNOWN` until it knows where the
+/// network is.
 const MUTE_IN: &str = "mute-in";
+
+/// No epoch begins there.
+const UNKNOWN: Epoch = Epoch(u64::MAX);
 
 /// Two places, by turns: the message of the last committed slot is still there while the next commit is under way.
 fn share_key(slot: Slot) -> &'static str {
@@ -130,9 +134,9 @@ impl Disk {
             tracing::error!(folder = %folder.display(), "disk.lost: what this member signed before is unknown");
         }
         let voted = state.value::<bool>(VOTED)?.is_some() || state.value::<Timestamp>(LOST_AT)?.is_some();
-        if voted && !exists(&folder.join(ENGINE).join(HAS_VOTED))? && state.value::<Epoch>(MUTE_IN)?.is_none() {
+        if voted && !exists(&folder.join(ENGINE).join(HAS_VOTED))? {
             tracing::error!(folder = %folder.display(), "engine.lost: this member does not vote in this epoch any more");
-            state.put(MUTE_IN, &Epoch(0))?;
+            state.put(MUTE_IN, &UNKNOWN)?;
         }
         let log = LogDir::open(folder, locked.as_ref())?;
         let segment = u32::try_from(wal_segment_bytes).map_err(|_large| DiskError::SegmentSize)?;
@@ -212,11 +216,19 @@ impl Disk {
         Ok(self.state.value(LOST_AT)?.map(Rejoin::new))
     }
 
-    /// Whether this member may vote; the engine starts now.
-    pub(crate) fn may_vote(&self) -> Result<bool, DiskError> {
+    /// The engine starts now. A member that lost its vote journal does not vote up to the epoch `reached`.
+    pub(crate) fn votes_from_here(&self, reached: Epoch) -> Result<(), DiskError> {
         durable::create_dir(&self.folder.join(ENGINE).join(HAS_VOTED))?;
         self.state.put(VOTED, &true)?;
-        Ok(self.state.value::<Epoch>(MUTE_IN)?.is_none())
+        if self.state.value(MUTE_IN)? == Some(UNKNOWN) {
+            self.state.put(MUTE_IN, &reached)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this member may vote in an epoch.
+    pub(crate) fn may_vote(&self, epoch: Epoch) -> Result<bool, DiskError> {
+        Ok(self.state.value::<Epoch>(MUTE_IN)?.is_none_or(|last| epoch > last))
     }
 
     /// The newest block with votes of its own that a proof up to `slot` and at most `back` slots before it shows.
@@ -288,8 +300,8 @@ impl Disk {
         self.append(commit.slot, commit.cosigned_at, &commit.entries)
     }
 
-    pub(crate) fn publish(&mut self, slot: Slot, note: &str) -> Result<(), DiskError> {
-        Ok(self.log.publish(Epoch(0), slot, note)?)
+    pub(crate) fn publish(&mut self, epoch: Epoch, slot: Slot, note: &str) -> Result<(), DiskError> {
+        Ok(self.log.publish(epoch, slot, note)?)
     }
 
     /// Keeps evidence against a member; says its name if it is new.

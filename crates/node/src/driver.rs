@@ -28,7 +28,7 @@ use std::{
 };
 use tokio::sync::{broadcast, oneshot};
 use types::{
-    FinalityProof, MemberId, Slot, SlotResult, Timestamp, Voted,
+    Epoch, FinalityProof, MemberId, Slot, SlotResult, Timestamp, Voted,
     reason::Reason,
     wire::{Event, Refusal},
 };
@@ -58,6 +58,7 @@ pub(crate) enum Message {
         reply: oneshot::Sender<bool>,
     },
     Vote {
+        epoch: Epoch,
         view: u64,
         member: MemberId,
         voted: Voted,
@@ -246,7 +247,7 @@ impl Driver {
                 self.waiting.checks.insert(ticket, reply);
                 Input::Check { ticket, block, parent, at }
             }
-            Message::Vote { view, member, voted } => Input::Vote { view, member, voted },
+            Message::Vote { epoch, view, member, voted } => Input::Vote { epoch, view, member, voted },
             Message::Cancel(ticket) => {
                 let known = self.waiting.builds.remove(&ticket).is_some();
                 if !(self.waiting.checks.remove(&ticket).is_some() || known) {
@@ -355,6 +356,11 @@ impl Driver {
                     ack.acknowledge();
                 }
             }
+            Effect::Epoch(start) => {
+                let votes = self.disk.may_vote(start.epoch)?;
+                tracing::info!(member = %self.machine.me(), epoch = %start.epoch, votes, "epoch");
+                self.outbox.enter(engine::epoch(&start, votes));
+            }
             Effect::Run(job) => {
                 let handle = self.handle.clone();
                 self.pool.run(job, move |result| {
@@ -366,7 +372,8 @@ impl Driver {
             }
             Effect::Execute { slot, time_ms, beacon, units } => self.executions.run(slot, time_ms, beacon, units),
             Effect::Publish { slot, note } => {
-                self.timed("checkpoint", |disk| disk.publish(slot, &note))?;
+                let epoch = self.machine.epoch_of(slot);
+                self.timed("checkpoint", |disk| disk.publish(epoch, slot, &note))?;
                 self.metrics.published(slot);
                 self.health.published(clock::now(), slot);
             }
@@ -436,6 +443,7 @@ impl Driver {
         self.metrics.mempool(items, bytes);
         self.metrics.heights(self.machine.last_final(), self.machine.opened(), self.machine.head().size);
         let noted = Noted {
+            epoch: self.machine.epoch_start().epoch,
             last_final: self.machine.last_final(),
             opened: self.machine.opened(),
             entries: self.machine.head().size,

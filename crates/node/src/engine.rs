@@ -1,10 +1,12 @@
 //! Carries blocks, votes and verdicts between the consensus engine and the member's driver.
 use crate::driver::{Handle, Message};
 use bytes::Bytes;
-use consensus::{Ack, At, BlockHead, Channel, EngineBlock, FinalBlock, SeenVote, SlotApp, Verdict, VoteKind};
-use sequencer::Ticket;
+use consensus::{
+    Ack, At, BlockHead, Channel, EngineBlock, EngineEpoch, FinalBlock, SeenVote, SlotApp, Verdict, VoteKind,
+};
+use sequencer::{EpochStart, Ticket};
 use tokio::sync::oneshot;
-use types::{BlockHeader, FinalityProof, Hash, MemberId, Vote, Voted, reason::Reason};
+use types::{BlockHeader, Epoch, FinalityProof, Hash, MemberId, Vote, Voted, reason::Reason};
 
 /// The engine's view of a member.
 #[derive(Clone, Debug)]
@@ -78,7 +80,8 @@ impl SlotApp for EngineApp {
 
     fn vote(&self, seen: SeenVote) {
         if let Some(voted) = voted(&seen) {
-            self.driver.send(Message::Vote { view: seen.view, member: seen.member, voted });
+            let epoch = Epoch(seen.epoch);
+            self.driver.send(Message::Vote { epoch, view: seen.view, member: seen.member, voted });
         }
     }
 
@@ -94,11 +97,8 @@ impl SlotApp for EngineApp {
     }
 }
 
-/// What a vote of epoch 0 says; `None` for bytes that are no vote.
+/// What a vote says; `None` for bytes that are no vote.
 fn voted(seen: &SeenVote) -> Option<Voted> {
-    if seen.epoch != 0 {
-        return None;
-    }
     let parent = || {
         let (numbers, digest) = seen.msg.split_last_chunk::<32>()?;
         let mut numbers = numbers;
@@ -137,9 +137,9 @@ pub(crate) fn channel(channel: sequencer::Channel) -> Channel {
     }
 }
 
-/// Order of leaders of epoch 0: SHA-256(tag | network | epoch | zeros).
-pub(crate) fn leader_seed(network: &Hash) -> Hash {
-    crypto::hash::tagged(types::tag::LEADERS, &[network.as_bytes(), &0u64.to_le_bytes(), &[0; 32]])
+/// What consensus of an epoch starts with.
+pub(crate) fn epoch(start: &EpochStart, votes: bool) -> EngineEpoch {
+    EngineEpoch { epoch: start.epoch.0, parent: start.parent, leader_seed: start.leader_seed, votes }
 }
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ mod tests {
     // Goal: a vote that passes by says what its member signed. Method: signed bytes of every kind, without the namespace.
     use super::*;
     use crypto::evidence::voted_bytes;
-    use types::{Epoch, Signature};
+    use types::Signature;
 
     fn seen(vote: Vote, view: u64) -> (SeenVote, Vec<u8>) {
         let bytes = voted_bytes(&Hash([7; 32]), Epoch(0), view, &vote);

@@ -9,7 +9,7 @@ use crypto::evidence::{self, Context, Proved};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use store::durable;
-use types::{Epoch, Evidence, limits};
+use types::{Evidence, limits};
 
 fn folder(member: &Path) -> PathBuf {
     member.join("evidence")
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let genesis = &network.network.genesis;
     let context = Context {
         network: network.id,
-        epoch: Epoch(0),
+        epoch: piece.epoch(genesis.params.schedule()),
         f: network.network.faults(),
         members: &genesis.members,
         params: &genesis.params,

@@ -24,6 +24,8 @@ pub struct Plan {
     pub rollups: Vec<ChainId>,
     /// Length of a slot, ms.
     pub slot_ms: u64,
+    /// Slots of an epoch.
+    pub epoch_slots: u64,
     /// Accounts that are funded on the sequencing ledger.
     pub payers: Vec<Address>,
     /// Accounts that are funded on every rollup.
@@ -106,7 +108,7 @@ pub fn init(plan: &Plan, folder: &Path) -> Result<NetworkFiles, InitError> {
     let genesis = Genesis {
         origin: plan.origin.clone(),
         members: (0u16..).zip(&identities).map(|(i, id)| id.record(&format!("member-{i}"))).collect(),
-        params: Params::default_for(plan.slot_ms),
+        params: Params { epoch_slots: plan.epoch_slots, ..Params::default_for(plan.slot_ms) },
         rollups: rollups.iter().map(|(spec, _)| spec.clone()).collect(),
         balances,
     };

@@ -22,6 +22,9 @@ pub(crate) struct InitArgs {
     /// Length of a slot, ms.
     #[arg(long, default_value_t = 500)]
     slot_ms: u64,
+    /// Slots of an epoch: committee and parameters can change between epochs. An hour of slots of 500 ms.
+    #[arg(long, default_value_t = 7_200)]
+    epoch_slots: u64,
     /// First of the loopback ports; a member takes three.
     #[arg(long, default_value_t = 27_100)]
     base_port: u16,
@@ -37,6 +40,7 @@ pub(crate) struct InitArgs {
 pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
     let dir = &args.dir;
     demo::check(args.members, args.rollups)?;
+    demo::check_epoch(args.epoch_slots)?;
     demo::check_empty(dir, ": a network is written into a folder of its own; take another --dir")?;
     let source = args.seed.map_or(Source::System, Source::Seed);
     let wallet_seed = *source.draw("wallets", 0)?;
@@ -44,6 +48,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
         members: args.members,
         rollups: args.rollups,
         slot_ms: args.slot_ms,
+        epoch_slots: args.epoch_slots,
         base_port: args.base_port,
         name: "local",
         wallet_seed,

@@ -15,7 +15,7 @@ use crate::{
     start,
     sync::{self, Own, Peers, Place, SyncError},
 };
-use consensus::{EngineConfig, EngineError, EngineHandle, Floor, TcpConfig, Timeouts};
+use consensus::{EngineConfig, EngineEpoch, EngineError, EngineHandle, Floor, TcpConfig, Timeouts};
 use crypto::{
     ed25519::SigningKey,
     keys::{BeaconShareKey, DecryptionShareKey, KeySet},
@@ -236,8 +236,7 @@ impl Member {
         start::ports([("p2p_listen", p2p_listen), ("http_listen", http_listen)], quic_listen)?;
         // reads, recomputes and waits for peers: not on the runtime's threads
         let recovered = tokio::task::spawn_blocking(move || recovery.recover(disk));
-        let Recovered { disk, resume, executor, floor, votes } =
-            recovered.await.map_err(|_panic| DriverError::Panicked)??;
+        let Recovered { disk, resume, executor, floor } = recovered.await.map_err(|_panic| DriverError::Panicked)??;
         let setup = setup(&network, id, &policy)?;
         let signer = SignKeys {
             receipt: SigningKey::from_seed(identity.receipt.clone()),
@@ -257,7 +256,9 @@ impl Member {
         let http_listener =
             http::bind(http_listen).await.map_err(|source| MemberError::Http { listen: http_listen, source })?;
         let ingress = ingress(quic_listen, identity.tls, &handle, events.clone(), metrics.clone()).await?;
-        let engine = start_engine(&network, &node, p2p_listen, identity.consensus, handle.clone(), (floor, votes))?;
+        let start = machine.epoch_start();
+        let epoch = engine::epoch(&start, disk.may_vote(start.epoch)?);
+        let engine = start_engine(&network, &node, p2p_listen, identity.consensus, handle.clone(), (floor, epoch))?;
         let outbox = engine.outbox.clone();
         let engine = Arc::new(Mutex::new(Some(engine)));
         let driver = Driver {
@@ -388,6 +389,9 @@ fn setup(network: &NetworkFiles, me: MemberId, policy: &Policy) -> Result<Setup,
 /// Slots in which a block with votes of its own is looked for: an empty one above it has them else.
 const FLOOR_BACK: u64 = 256;
 
+/// How far a vote of this member can be above what a quorum has published.
+const VOTES_AHEAD: u64 = 8;
+
 /// What it takes to know where the network is.
 struct Recovery {
     network: Arc<NetworkFiles>,
@@ -404,7 +408,6 @@ struct Recovered {
     resume: Resume,
     executor: Executor,
     floor: Option<Floor>,
-    votes: bool,
 }
 
 impl Recovery {
@@ -423,11 +426,14 @@ impl Recovery {
             own = self.read(own.disk)?;
         }
         let Own { mut disk, replay, recent, rejoin } = own;
-        let votes = disk.may_vote()?;
+        // votes that were lost can be of the next slots, too
+        let schedule = network.network.genesis.params.schedule();
+        disk.votes_from_here(schedule.epoch_of(replay.slot().plus(VOTES_AHEAD)))?;
+        let votes = disk.may_vote(schedule.epoch_of(replay.slot()))?;
         let far = caught.slots > 0 || !votes;
         let floor = far.then(|| disk.voted_block(replay.slot(), FLOOR_BACK)).flatten().and_then(floor_of);
         let (resume, executor) = resume(network, replay, recent, rejoin, &mut disk)?;
-        Ok(Recovered { disk, resume, executor, floor, votes })
+        Ok(Recovered { disk, resume, executor, floor })
     }
 
     fn read(&self, mut disk: Disk) -> Result<Own, MemberError> {
@@ -461,8 +467,9 @@ impl Recovery {
 
 /// Where the engine starts when the log is ahead of it.
 fn floor_of(proof: FinalityProof) -> Option<Floor> {
-    let digest = crypto::ids::block_digest(proof.headers.last()?);
-    Some(Floor { digest, view: proof.view, parent_view: proof.parent_view, votes: proof.votes })
+    let last = proof.headers.last()?;
+    let (epoch, digest) = (last.epoch.0, crypto::ids::block_digest(last));
+    Some(Floor { epoch, digest, view: proof.view, parent_view: proof.parent_view, votes: proof.votes })
 }
 
 fn resume(
@@ -484,6 +491,8 @@ fn resume(
         last,
         unopened,
         reveal: state.reveal,
+        epochs: state.epochs,
+        states: state.states,
         unexecuted: state.unexecuted,
         left_heads: state.left_heads,
         included: state.included,
@@ -528,7 +537,7 @@ fn start_engine(
     listen: SocketAddr,
     consensus: zeroize::Zeroizing<[u8; 32]>,
     driver: Handle,
-    (floor, votes): (Option<Floor>, bool),
+    (floor, epoch): (Option<Floor>, EngineEpoch),
 ) -> Result<EngineHandle, MemberError> {
     let genesis = &network.network.genesis;
     let mut peers = Vec::new();
@@ -542,16 +551,15 @@ fn start_engine(
     timeouts.check_slot(timings.slot, timings.close_min, timings.list_grace, timings.fill_after)?;
     let engine = EngineConfig {
         network: network.id,
-        epoch: 0,
+        epoch_slots: genesis.params.schedule().slots(),
+        epoch,
         members: genesis.members.iter().map(|m| m.consensus).collect(),
-        leader_seed: engine::leader_seed(&network.id),
         prefix: format!("m{}-", node.member),
         timeouts,
         quotas: consensus::QUOTAS,
         open: engine::open,
         genesis: codec::encode(&Block::genesis(network.id)).into(),
         floor,
-        votes,
         block_max: u32::try_from(limits::BLOCK_BYTES_MAX).unwrap_or(u32::MAX),
     };
     let started = consensus::start_tcp(consensus, tcp, engine, move |_outbox| EngineApp::new(driver));

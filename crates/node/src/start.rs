@@ -33,7 +33,7 @@ pub(crate) fn belongs(network: &NetworkFiles, folder: &Path) -> Result<(), Membe
 /// The log's first entry names this network; whatever else it is, the replay judges.
 pub(crate) fn begins_with(entry: &[u8], network: &NetworkFiles, folder: &Path) -> Result<(), MemberError> {
     match codec::decode::<Entry>(entry, limits::ENTRY_BYTES_MAX) {
-        Ok(Entry { kind: Kind::Epoch { network: found, .. }, .. }) => same(network, &folder.join("log"), found),
+        Ok(Entry { kind: Kind::Epoch(epoch), .. }) => same(network, &folder.join("log"), epoch.network),
         Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -12,8 +12,7 @@ use crypto::{
 use mempool::Held;
 use std::{collections::VecDeque, sync::Arc};
 use types::{
-    Envelope, Epoch, Hash, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason,
-    wire::Refusal,
+    Envelope, Hash, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason, wire::Refusal,
 };
 
 /// Envelopes that wait for their admission job; beyond it a member says BUSY.
@@ -76,7 +75,7 @@ impl Sequencer {
         if self.placed.contains_key(hash) {
             return Err(Reason::NonceTooLow);
         }
-        self.pool.precheck(&self.ledger, self.fin.slot().next(), Epoch(0), hash, envelope).map(|_terms| ())
+        self.pool.precheck(&self.ledger, self.fin.slot().next(), hash, envelope).map(|_terms| ())
     }
 
     /// What is missing may be on its way, or wait itself: an envelope of the same account, or a unit of `after`.
@@ -238,10 +237,8 @@ impl Sequencer {
             return;
         }
         let bytes = codec::encode(&*item.envelope);
-        let mut verdict = self
-            .pool
-            .precheck(&self.ledger, self.fin.slot().next(), Epoch(0), &item.hash, &item.envelope)
-            .map(|_terms| ());
+        let mut verdict =
+            self.pool.precheck(&self.ledger, self.fin.slot().next(), &item.hash, &item.envelope).map(|_terms| ());
         let dead = [Reason::NonceTooLow, Reason::Expired, Reason::WrongEpoch, Reason::WrongNetwork];
         if flight.receipt.is_some() && verdict.is_err_and(|reason| !dead.contains(&reason)) {
             // a receipt was given before a restart: it binds, whatever prices and quotas say by now

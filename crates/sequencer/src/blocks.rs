@@ -89,6 +89,7 @@ impl Sequencer {
     fn context(&self, header: &BlockHeader, parent: &OpenedBlock, at: At) -> Result<(), Refused> {
         let wanted = header.network == self.setup.network
             && header.epoch == Epoch(at.epoch)
+            && header.epoch == self.epoch_of(header.height)
             && header.view == at.view
             && header.proposer == at.leader
             && header.parent == parent.digest
@@ -195,7 +196,7 @@ impl Sequencer {
 
     fn offer(&self, header: &types::EnvelopeHeader, terms: Terms, slot: Slot) -> Offer {
         let (network, params) = (&self.setup.network, &self.setup.params);
-        let admissible = auction_rules::admissible(header, network, Epoch(0), slot, params).is_ok()
+        let admissible = auction_rules::admissible(header, network, slot, params).is_ok()
             && self.ledger.account(&terms.account).is_some_and(|a| terms.nonce >= a.nonce);
         Offer { terms, admissible }
     }

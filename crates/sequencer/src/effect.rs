@@ -105,8 +105,10 @@ pub enum Input {
         /// What it left.
         result: Box<SlotResult>,
     },
-    /// A vote of this epoch passed by, its signature unchecked.
+    /// A vote passed by, its signature unchecked.
     Vote {
+        /// Epoch.
+        epoch: types::Epoch,
         /// View.
         view: u64,
         /// Who is said to have signed.
@@ -458,6 +460,8 @@ pub enum Effect {
     },
     /// The block of this height is processed and durable: acknowledge it to consensus.
     Ack(Slot),
+    /// The last slot of an epoch is opened: consensus goes on in the next one.
+    Epoch(crate::EpochStart),
     /// Run on the pool; answer by [`Input::Done`].
     Run(Job),
     /// Execute a slot's order; answer by [`Input::Executed`].

@@ -10,7 +10,8 @@ use crypto::{
     merkle,
 };
 use types::{
-    Block, Evidence, G1Bytes, Hash, MemberId, ShareFault, SignedList, SignedShare, Slot, Voted, limits, reason::Finding,
+    Block, Epoch, Evidence, G1Bytes, Hash, MemberId, ShareFault, SignedList, SignedShare, Slot, Voted, limits,
+    reason::Finding,
 };
 
 /// Views before and after that of the last final block whose votes are kept.
@@ -33,7 +34,7 @@ impl Sequencer {
         let Some(evidence) = made(self) else { return };
         let context = Context {
             network: self.setup.network,
-            epoch: self.fin.header.epoch,
+            epoch: evidence.epoch(self.setup.params.schedule()),
             f: self.setup.f,
             members: &self.setup.members,
             params: &self.setup.params,
@@ -133,16 +134,16 @@ impl Sequencer {
     }
 
     /// A vote passed by, signature unchecked: it is checked when another one of its member and view is at odds with it.
-    pub(crate) fn on_vote(&mut self, view: u64, member: MemberId, voted: Voted) {
+    pub(crate) fn on_vote(&mut self, epoch: Epoch, view: u64, member: MemberId, voted: Voted) {
         let Some(record) = self.setup.members.get(usize::from(member.0)) else { return };
-        if view.abs_diff(self.fin.header.view) > VIEWS_KEPT || self.accused.contains(&(Finding::VoteDouble, member)) {
+        if self.is_far(epoch, view) || self.accused.contains(&(Finding::VoteDouble, member)) {
             return;
         }
-        let (network, epoch, key) = (self.setup.network, self.fin.header.epoch, record.consensus);
+        let (network, key) = (self.setup.network, record.consensus);
         let signed = |voted: &Voted| {
             ed25519::verify(&key, &evidence::voted_bytes(&network, epoch, view, &voted.vote), &voted.sig)
         };
-        let given = self.votes.entry((view, member)).or_default();
+        let given = self.votes.entry((epoch, view, member)).or_default();
         if given.contains(&voted) {
             return;
         }
@@ -164,7 +165,14 @@ impl Sequencer {
 
     /// Forgets votes of views that are long past.
     pub(crate) fn prune_votes(&mut self) {
-        let first = self.fin.header.view.saturating_sub(VIEWS_KEPT);
-        self.votes.retain(|(view, _), _| *view >= first);
+        let (epoch, first) = (self.fin.header.epoch, self.fin.header.view.saturating_sub(VIEWS_KEPT));
+        self.votes.retain(|(of, view, _), _| *of > epoch || *of == epoch && *view >= first);
+    }
+
+    /// Views whose votes are not kept: those begin anew with each epoch.
+    fn is_far(&self, epoch: Epoch, view: u64) -> bool {
+        let last = &self.fin.header;
+        let from = if epoch == last.epoch { last.view } else { 0 };
+        epoch < last.epoch || epoch > last.epoch.next() || view.abs_diff(from) > VIEWS_KEPT
     }
 }

@@ -88,7 +88,7 @@ impl Sequencer {
         let prices = self.ledger.prices();
         let hashes: Vec<Hash> = derived.as_ref().map_or(Vec::new(), |d| d.selection.set.clone());
         let token = finality::verify(
-            &self.setup.committee(),
+            &self.setup.committee(self.epoch_of(slot)),
             &proof,
             &SetHashes { set: hashes.clone(), bids: Vec::new(), bid_hashes: Vec::new() },
         )
@@ -99,6 +99,7 @@ impl Sequencer {
         let left_heads = self.left_heads_of(derived.as_ref())?;
         self.keep_heads(derived.as_ref());
         let mut entries = if derived.is_some() { self.settle_executed()? } else { Vec::new() };
+        entries.extend(self.announce(slot));
         let terms: Vec<Terms> = derived.as_ref().map_or(Vec::new(), |d| d.set.clone());
         self.ledger.close(&self.setup.params, slot, &terms).map_err(Halt::Ledger)?;
         let mut held: Vec<Held> = Vec::with_capacity(hashes.len());
@@ -170,6 +171,7 @@ impl Sequencer {
             let result: SlotResult = unexecuted.result.ok_or(Halt::Sequence)?;
             let outcomes: Vec<_> = unexecuted.order.iter().copied().zip(reveal::outcomes(&result)).collect();
             let sums = self.ledger.exec(&self.setup.params, slot, &outcomes).map_err(Halt::Ledger)?;
+            self.states = result.states;
             entries.push(section::part_c(slot, &result, sums, self.ledger.chain()));
         }
         Ok(entries)

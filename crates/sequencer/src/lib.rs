@@ -42,6 +42,7 @@ mod blocks;
 mod close;
 mod derive;
 mod effect;
+mod epoch;
 mod evidence;
 mod fetch;
 mod finality;
@@ -61,6 +62,7 @@ pub use effect::{
     AdmitItem, At, BadShare, Channel, Commit, Effect, ExecUnit, Input, ItemRecord, Job, JobResult, Phase, Record,
     RevealItem, RevealWork, Revealed, Ticket, To, Verdict,
 };
+pub use epoch::EpochStart;
 pub use recent::Recent;
 pub use rejoin::Rejoin;
 pub use section::genesis as genesis_section;
@@ -85,9 +87,9 @@ impl Sequencer {
             Input::Final { block, proof } => self.delivered(&block, proof)?,
             Input::Done(result) => self.done(now, *result)?,
             Input::Executed { slot, result } => self.executed(slot, *result)?,
-            Input::Vote { view, member, voted } => {
+            Input::Vote { epoch, view, member, voted } => {
                 // nothing else waits for a vote
-                self.on_vote(view, member, voted);
+                self.on_vote(epoch, view, member, voted);
                 return Ok(core::mem::take(&mut self.out));
             }
             Input::Tick => {}

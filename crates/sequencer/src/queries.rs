@@ -1,7 +1,7 @@
 //! What a member answers about its state; nothing here changes it.
 use crate::state::Sequencer;
 use std::collections::BTreeMap;
-use types::{Address, Epoch, Hash, Head, MemberId, Slot, Timestamp, reason::Reason, wire};
+use types::{Address, Hash, Head, MemberId, Slot, Timestamp, reason::Reason, wire};
 
 impl Sequencer {
     /// Last final slot.
@@ -66,7 +66,7 @@ impl Sequencer {
         let ms_to_close = self.close_due().map_or(0, |due| due.0.saturating_sub(now.0));
         wire::Params {
             network: self.setup.network,
-            epoch: Epoch(0),
+            epoch: self.epoch_of(self.current()),
             last_final: self.fin.slot(),
             opened: self.opened,
             byte_price: amount(prices.byte),

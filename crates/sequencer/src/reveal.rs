@@ -135,7 +135,7 @@ impl Sequencer {
         let signed = header.member == from
             && header.version == 1
             && header.network == self.setup.network
-            && header.epoch == self.fin.header.epoch
+            && header.epoch == self.epoch_of(slot)
             && self.member_of(from).is_some_and(|m| {
                 crypto::ed25519::verify(&m.receipt, sign::share_digest(header).as_bytes(), &message.sig)
             })
@@ -257,6 +257,7 @@ impl Sequencer {
         self.reveal = self.tree.head();
         self.opened = slot;
         self.opened_at = now;
+        self.end_of_epoch(slot, revealed.beacon);
         let bottom = revealed.messages.iter().filter(|m| m.is_none()).count();
         let phase = Phase::Opened { opened: revealed.messages.len().saturating_sub(bottom), bottom };
         self.out.push(Effect::Persist(Record::Opened { slot, entries }));

@@ -3,8 +3,8 @@ use crate::{derive::Derived, lists};
 use crypto::merkle;
 use std::collections::BTreeSet;
 use types::{
-    Amount, BlockHeader, Entry, Epoch, G2Bytes, Hash, Kind, Leaf, LeftHeadItem, ListSet, Network, Opening, Params,
-    SignedHeader, Slot, SlotResult, codec, limits, reason::Why,
+    Amount, BlockHeader, Entry, Epoch, EpochRecord, G2Bytes, Hash, Kind, Leaf, LeftHeadItem, ListSet, Network, Opening,
+    Params, SignedHeader, Slot, SlotResult, codec, limits, reason::Why,
 };
 
 /// The entries before the first section: EPOCH(0) and its registry.
@@ -13,13 +13,18 @@ pub fn genesis(network: &Network, id: Hash, ledger: Hash, states: Hash) -> Vec<V
     let records = network.registry();
     let leaves: Vec<_> = records.iter().map(codec::encode).collect();
     let epoch = network.first_epoch(id, crypto::ids::rules_id(), merkle::set_ref(&leaves), ledger, states);
-    let mut entries = vec![Entry::bytes(epoch)];
+    let mut entries = vec![self::epoch(epoch)];
     let mut first = 0u32;
     for chunk in records.chunks(limits::REGISTRY_RECORDS_MAX) {
         entries.push(Entry::bytes(Kind::Registry { epoch: Epoch(0), first, records: chunk.to_vec() }));
         first = first.saturating_add(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
     }
     entries
+}
+
+/// EPOCH.
+pub(crate) fn epoch(record: EpochRecord) -> Vec<u8> {
+    Entry::bytes(Kind::Epoch(Box::new(record)))
 }
 
 /// What part A needs besides the block.

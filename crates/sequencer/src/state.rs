@@ -19,7 +19,7 @@ use std::{
 };
 use tlog::{Tree, checkpoint::Policy};
 use types::{
-    Address, Block, BlockHeader, Envelope, FinalityProof, Hash, Head, MemberId, MemberRecord, Nonce, Params,
+    Address, Block, BlockHeader, Envelope, Epochs, FinalityProof, Hash, Head, MemberId, MemberRecord, Nonce, Params,
     SignedHeader, SignedList, Slot, SlotResult, Timestamp,
 };
 
@@ -54,10 +54,10 @@ impl Setup {
     pub(crate) fn listed(&self) -> usize {
         usize::from(self.f).saturating_add(1)
     }
-    pub(crate) fn committee(&self) -> crypto::finality::Committee {
+    pub(crate) fn committee(&self, epoch: types::Epoch) -> crypto::finality::Committee {
         crypto::finality::Committee {
             network: self.network,
-            epoch: types::Epoch(0),
+            epoch,
             f: self.f,
             consensus_keys: self.members.iter().map(|m| m.consensus).collect(),
         }
@@ -215,6 +215,10 @@ pub struct Resume {
     pub unopened: Option<Unopened>,
     /// Log head after the last opening.
     pub reveal: Head,
+    /// The last EPOCH of the log, and how the epochs before ended.
+    pub epochs: Epochs,
+    /// Hash over the rollups' state roots as of the last EXEC in the log.
+    pub states: Hash,
     /// Opened slots without EXEC, with their order and what execution gave.
     pub unexecuted: Vec<(Slot, Vec<Hash>, SlotResult)>,
     /// Left envelopes whose header the log holds.
@@ -338,7 +342,10 @@ pub struct Sequencer {
     /// Members that evidence was told of, by finding.
     pub(crate) accused: BTreeSet<(types::reason::Finding, MemberId)>,
     /// Votes by view and member, signatures unchecked.
-    pub(crate) votes: BTreeMap<(u64, MemberId), Vec<types::Voted>>,
+    pub(crate) votes: BTreeMap<(types::Epoch, u64, MemberId), Vec<types::Voted>>,
+    pub(crate) epochs: Epochs,
+    /// Hash over the rollups' state roots as of the last EXEC in the log.
+    pub(crate) states: Hash,
     /// Why the last final block is final; `None` right after a start.
     pub(crate) fin_proof: Option<FinalityProof>,
     pub(crate) fixed: Option<Fixed>,
@@ -412,6 +419,8 @@ impl Sequencer {
             refused_lists: BTreeMap::new(),
             accused: BTreeSet::new(),
             votes: BTreeMap::new(),
+            epochs: resume.epochs,
+            states: resume.states,
             fin_proof: None,
             fixed: None,
             published: Slot(0),

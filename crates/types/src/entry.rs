@@ -1,10 +1,10 @@
 //! Entries of the log (log.md section 2). Bytes = the codec; byte 5 is the kind.
 use crate::MemberId;
 use crate::{
-    Address, Amount, BlockHeader, ChainExec, ChainId, Epoch, G1Bytes, G2Bytes, Hash, Key128, Leaf, Nonce, Params, Rank,
-    RollupSpec, SetRef, Signature, Slot,
+    Address, Amount, BlockHeader, ChainExec, ChainId, Epoch, EpochRecord, G1Bytes, G2Bytes, Hash, Key128, Leaf, Nonce,
+    Rank, RollupSpec, SetRef, Signature, Slot,
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// First bytes of every entry.
@@ -117,42 +117,7 @@ impl Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// 0: committee, keys and parameters of an epoch.
-    Epoch {
-        /// Number.
-        epoch: Epoch,
-        /// First slot.
-        first_slot: Slot,
-        /// Last slot; `u64::MAX` while epochs do not change.
-        last_slot: Slot,
-        /// Network id.
-        network: Hash,
-        /// Block digest of the last slot of the epoch before; zero for epoch 0.
-        prev: Hash,
-        /// Version of the rules.
-        rules: Hash,
-        /// Faults tolerated; n = 3f + 1.
-        f: u16,
-        /// Ascending by consensus key.
-        members: Vec<MemberRecord>,
-        /// Commitments of the decryption secret, q of them.
-        decrypt: Vec<G1Bytes>,
-        /// Its public key in G2.
-        decrypt_g2: G2Bytes,
-        /// Commitments of the beacon secret.
-        beacon: Vec<G1Bytes>,
-        /// Members whose shares were revealed in the ceremony.
-        revealed: Vec<MemberId>,
-        /// Parameters.
-        params: Params,
-        /// Root over REGISTRY records, leaf = codec(Record).
-        registry: SetRef,
-        /// Reserve of the next epoch.
-        reserve: Amount,
-        /// RFC 6962 root over sorted accounts, leaf = codec((address, account)).
-        ledger: Hash,
-        /// SHA-256 over codec of the executed rollups' (chain id, state root), ascending.
-        states: Hash,
-    },
+    Epoch(Box<EpochRecord>),
     /// 1: records of the registry.
     Registry {
         /// Epoch.
@@ -330,11 +295,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The slot whose section the entry belongs to; genesis for EPOCH and REGISTRY.
+    /// The slot whose section the entry belongs to; genesis for EPOCH and REGISTRY, which stand before a CLOSE.
     #[must_use]
     pub fn slot(&self) -> Slot {
         match self {
-            Self::Epoch { .. } | Self::Registry { .. } => Slot(0),
+            Self::Epoch(_) | Self::Registry { .. } => Slot(0),
             Self::Close { slot, .. }
             | Self::Left { slot, .. }
             | Self::LeftHead { slot, .. }
@@ -356,7 +321,7 @@ impl Kind {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Epoch { .. } => "EPOCH",
+            Self::Epoch(_) => "EPOCH",
             Self::Registry { .. } => "REGISTRY",
             Self::Close { .. } => "CLOSE",
             Self::Left { .. } => "LEFT",

@@ -1,7 +1,8 @@
 //! Evidence: what a member signed and must not have signed (log.md section 8). Each piece names its culprit and is
 //! proved by `crypto::evidence::verify` from the epoch's public keys and parameters alone.
 use crate::{
-    BlockHeader, Envelope, Epoch, FinalityProof, G1Bytes, Hash, ListText, MemberId, ShareHeader, Signature, SignedList,
+    BlockHeader, Envelope, Epoch, FinalityProof, G1Bytes, Hash, ListText, MemberId, Schedule, ShareHeader, Signature,
+    SignedList,
 };
 use alloc::{boxed::Box, vec::Vec};
 use serde::{Deserialize, Serialize};
@@ -120,4 +121,19 @@ pub enum Evidence {
         /// Which block is final.
         proof: FinalityProof,
     },
+}
+
+impl Evidence {
+    /// The epoch whose committee it is about.
+    #[must_use]
+    pub fn epoch(&self, schedule: Schedule) -> Epoch {
+        match self {
+            Self::ListDouble { a, .. } => schedule.epoch_of(a.slot),
+            Self::ListInvalid { list } => schedule.epoch_of(list.slot),
+            Self::VoteDouble { epoch, .. } => *epoch,
+            Self::ShareDouble { a, .. } => a.header.epoch,
+            Self::ShareBad { fault } => fault.share.header.epoch,
+            Self::BeaconBad { share } | Self::ShareStray { share, .. } => share.header.epoch,
+        }
+    }
 }

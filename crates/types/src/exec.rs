@@ -84,4 +84,6 @@ pub struct SlotResult {
     pub mailbox: Hash,
     /// Super root after the last sealed batch; zero until batches are sealed.
     pub batch: Hash,
+    /// SHA-256 over codec of (chain id, state root) of every executed rollup after the slot: EPOCH's `states`.
+    pub states: Hash,
 }

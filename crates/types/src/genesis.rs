@@ -1,6 +1,6 @@
 //! The genesis file `network.toml`: what every command anchors on.
 use crate::{
-    Account, Address, Amount, ChainId, Epoch, G1Bytes, G2Bytes, Hash, Kind, MemberId, Nonce, Record, SetRef, Slot,
+    Account, Address, Amount, ChainId, Epoch, EpochRecord, G1Bytes, G2Bytes, Hash, MemberId, Nonce, Record, SetRef,
 };
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
@@ -35,11 +35,12 @@ impl Network {
     }
     /// EPOCH(0): the roots are those of the registry's records, the opening accounts and the rollups' states.
     #[must_use]
-    pub fn first_epoch(&self, network: Hash, rules: Hash, registry: SetRef, ledger: Hash, states: Hash) -> Kind {
-        Kind::Epoch {
+    pub fn first_epoch(&self, network: Hash, rules: Hash, registry: SetRef, ledger: Hash, states: Hash) -> EpochRecord {
+        let schedule = self.genesis.params.schedule();
+        EpochRecord {
             epoch: Epoch(0),
-            first_slot: Slot(1),
-            last_slot: Slot(u64::MAX),
+            first_slot: schedule.first(Epoch(0)),
+            last_slot: schedule.last(Epoch(0)),
             network,
             prev: Hash::ZERO,
             rules,
@@ -162,7 +163,7 @@ pub enum Pricing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Slots of an epoch.
+    /// Slots of an epoch: the same in every epoch of a network.
     pub epoch_slots: u64,
     /// Length of a slot, ms.
     pub slot_ms: u64,

@@ -42,6 +42,7 @@ mod bytes;
 pub mod codec;
 mod entry;
 mod envelope;
+mod epoch;
 mod evidence;
 mod exec;
 mod genesis;
@@ -62,6 +63,7 @@ pub use entry::{
     Account, ENTRY_TAG, ENTRY_VERSION, Entry, Kind, LeftHeadItem, LeftItem, MemberRecord, Opening, Record,
 };
 pub use envelope::{Envelope, EnvelopeHeader, SignedHeader, SizeClass};
+pub use epoch::{EPOCH_SLOTS_MIN, EpochEnd, EpochRecord, Epochs, Schedule};
 pub use evidence::{Evidence, ShareFault, SignedShare, Vote, Voted};
 pub use exec::{ChainExec, SlotResult, StepChain, StepRecord, UnitLeaf};
 pub use genesis::{Balance, Fork, Genesis, KeySetParts, MemberAddress, Network, Params, Pricing, RollupSpec};

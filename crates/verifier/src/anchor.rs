@@ -5,10 +5,11 @@ use crypto::{
     finality::Committee,
     ids,
     keys::{KeySet, KeySetError},
+    merkle,
 };
 use execution::{Executor, ExecutorError, genesis::RollupGenesis};
 use tlog::checkpoint::{Policy, PolicyError};
-use types::{ChainId, Epoch, Hash, Network, RollupSpec};
+use types::{ChainId, Epoch, EpochRecord, Hash, Network, RollupSpec, codec};
 
 /// Which checks run. What does not run is reported as not checked, never as passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,6 @@ pub struct Anchor {
     pub(crate) id: Hash,
     pub(crate) keys: KeySet,
     pub(crate) policy: Policy,
-    pub(crate) committee: Committee,
     pub(crate) rollups: Vec<(RollupSpec, RollupGenesis)>,
     pub(crate) ledger: Ledger,
 }
@@ -78,13 +78,23 @@ impl Anchor {
             }
         }
         let id = ids::network_id(&network.genesis);
-        let committee = Committee {
-            network: id,
-            epoch: Epoch(0),
-            f: network.faults(),
-            consensus_keys: network.genesis.members.iter().map(|m| m.consensus).collect(),
-        };
-        Ok(Self { network, id, keys, policy, committee, rollups, ledger })
+        Ok(Self { network, id, keys, policy, rollups, ledger })
+    }
+
+    /// Who votes in an epoch.
+    pub(crate) fn committee(&self, epoch: Epoch) -> Committee {
+        Committee {
+            network: self.id,
+            epoch,
+            f: self.network.faults(),
+            consensus_keys: self.network.genesis.members.iter().map(|m| m.consensus).collect(),
+        }
+    }
+    /// EPOCH(0) is a function of the genesis file.
+    pub(crate) fn first_epoch(&self, states: Hash) -> EpochRecord {
+        let leaves: Vec<_> = self.network.registry().iter().map(codec::encode).collect();
+        let (registry, ledger) = (merkle::set_ref(&leaves), self.ledger.account_root());
+        self.network.first_epoch(self.id, ids::rules_id(), registry, ledger, states)
     }
 
     /// Network id.

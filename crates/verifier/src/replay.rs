@@ -19,8 +19,8 @@ use execution::{Executor, Registry};
 use section::{Closed, Section};
 use tlog::{Tree, checkpoint};
 use types::{
-    Address, Block, BlockHeader, ENTRY_TAG, ENTRY_VERSION, Entry, Envelope, Epoch, FinalityProof, Hash, Head, Kind,
-    MemberId, Nonce, SignedHeader, Slot, SlotResult, codec, limits, reason,
+    Address, Block, BlockHeader, ENTRY_TAG, ENTRY_VERSION, Entry, Envelope, Epoch, EpochEnd, EpochRecord, Epochs,
+    FinalityProof, Hash, Head, Kind, MemberId, Nonce, SignedHeader, Slot, SlotResult, codec, limits, reason,
 };
 
 /// Place of an included envelope: slot, and, as far as known, index in the order, outcome code and deciding leg.
@@ -47,6 +47,10 @@ pub struct State {
     pub unopened: Option<Vec<(Hash, Envelope)>>,
     /// Head after the last part B; after genesis when there is none.
     pub reveal: Head,
+    /// The last EPOCH, and how the epochs before ended.
+    pub epochs: Epochs,
+    /// Hash over the rollups' state roots as of the last EXEC.
+    pub states: Hash,
     /// Opened slots without EXEC: order and result.
     pub unexecuted: Vec<(Slot, Vec<Hash>, SlotResult)>,
     /// Left envelopes whose header the log holds.
@@ -107,6 +111,11 @@ pub struct Replay {
     executor: Executor,
     registry: Registry,
     records: u32,
+    epochs: Epochs,
+    /// EPOCH stands before the CLOSE that comes.
+    announced: bool,
+    /// Hash over the rollups' state roots as of the last EXEC.
+    states: Hash,
     last: BlockHeader,
     last_digest: Hash,
     reveal: Head,
@@ -142,13 +151,20 @@ impl Replay {
     pub fn new(anchor: &Anchor, checks: Checks) -> Result<Self, AnchorError> {
         let last = Block::genesis(anchor.id).header;
         let genesis = &anchor.network.genesis;
+        let executor = anchor.executor()?;
+        let states = executor.states_root();
+        let first = anchor.first_epoch(states);
+        let leaf = merkle::leaf_hash(&Entry::bytes(Kind::Epoch(first.clone().into())));
         Ok(Self {
             checks,
             tree: Tree::new(),
             stage: Stage::Start,
             ledger: anchor.ledger.clone(),
             judged: anchor.ledger.clone(),
-            executor: anchor.executor()?,
+            executor,
+            epochs: Epochs::new(first, leaf),
+            announced: false,
+            states,
             registry: Registry::new(&genesis.rollups, genesis.params.slot_ms),
             records: 0,
             last_digest: ids::block_digest(&last),
@@ -266,9 +282,10 @@ impl Replay {
     fn kind(&mut self, kind: Kind, bytes: &[u8]) {
         let wanted = self.stage;
         match (wanted, kind) {
-            (Stage::Start, Kind::Epoch { registry, .. }) => self.epoch(registry, bytes),
+            (Stage::Start, Kind::Epoch(_)) => self.first_epoch(bytes),
+            (Stage::Between, Kind::Epoch(record)) => self.next_epoch(&record),
             (Stage::Registry, Kind::Registry { epoch, first, records }) => self.registry(epoch, first, &records),
-            (Stage::Between, kind @ Kind::Exec { .. }) => self.exec(kind),
+            (Stage::Between, kind @ Kind::Exec { .. }) if !self.announced => self.exec(kind),
             (
                 Stage::Between,
                 Kind::Close { slot, header, candidates, bytes, gas, forced, cut, byte_price, gas_price },
@@ -287,18 +304,42 @@ impl Replay {
     }
 
     /// EPOCH(0) is a function of the genesis file.
-    fn epoch(&mut self, registry: types::SetRef, bytes: &[u8]) {
-        let records = self.anchor.network.registry();
-        let leaves: Vec<_> = records.iter().map(codec::encode).collect();
-        let wanted = merkle::set_ref(&leaves);
-        let epoch =
-            self.anchor.network.first_epoch(self.anchor.id, ids::rules_id(), wanted, self.ledger_root(), self.states());
-        if registry != wanted || Entry::bytes(epoch) != bytes {
+    fn first_epoch(&mut self, bytes: &[u8]) {
+        if merkle::leaf_hash(bytes) != self.epochs.leaf {
             self.find(reason::Finding::EpochWrong, "not what the genesis file gives");
         }
         self.tally(19, 1);
         self.stage = Stage::Registry;
         self.end_of_registry();
+    }
+
+    /// EPOCH of a later epoch: before the CLOSE that announces it, and what the log so far gives.
+    fn next_epoch(&mut self, record: &EpochRecord) {
+        let slot = self.last.height.next();
+        if self.announced || self.schedule().announced(slot).is_none() {
+            return self.find(reason::Finding::SectionOrder, "EPOCH in a slot that announces none");
+        }
+        let next = self.epochs.last.next(self.epochs.leaf, self.ledger.account_root(), self.states);
+        if *record != next {
+            return self.find(reason::Finding::EpochWrong, "not what the log so far gives");
+        }
+        let leaf = merkle::leaf_hash(&Entry::bytes(Kind::Epoch(next.clone().into())));
+        self.epochs.announced(next, leaf);
+        self.announced = true;
+        self.tally(19, 1);
+    }
+
+    fn schedule(&self) -> types::Schedule {
+        self.anchor.network.genesis.params.schedule()
+    }
+
+    /// A slot is opened: it may be the last of its epoch.
+    fn end_of_epoch(&mut self, slot: Slot) {
+        let schedule = self.schedule();
+        if schedule.is_last(slot) {
+            let (epoch, digest) = (schedule.epoch_of(slot), self.last_digest);
+            self.epochs.ended(EpochEnd { epoch, digest, beacon: self.section.beacon.unwrap_or_default() });
+        }
     }
 
     fn registry(&mut self, epoch: Epoch, first: u32, records: &[types::Record]) {
@@ -366,7 +407,7 @@ impl Replay {
     pub fn proves(&self, proof: &FinalityProof) -> Result<(), String> {
         let set = self.section.hashes();
         let hashes = crypto::finality::SetHashes { set, bids: Vec::new(), bid_hashes: Vec::new() };
-        match crypto::finality::verify(&self.anchor.committee, proof, &hashes) {
+        match crypto::finality::verify(&self.anchor.committee(self.last.epoch), proof, &hashes) {
             Ok(token) if token.digest() == self.last_digest => Ok(()),
             Ok(_) => Err("proof of another block".into()),
             Err(error) => Err(format!("{error}")),
@@ -401,6 +442,8 @@ impl Replay {
             last: (self.last.height > Slot(0)).then_some(self.last),
             unopened,
             reveal: self.reveal,
+            epochs: self.epochs,
+            states: self.states,
             unexecuted: self.pending.into_iter().map(|p| (p.slot, p.order, p.result)).collect(),
             left_heads: self.left_heads,
             included,

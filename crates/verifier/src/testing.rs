@@ -35,7 +35,7 @@ use execution::{
 pub use serve::tile_of;
 use tlog::Tree;
 use types::{
-    Address, Amount, Balance, Block, BlockHeader, Bundle, ChainId, Entry, Envelope, EnvelopeHeader, Epoch,
+    Address, Amount, Balance, Block, BlockHeader, Bundle, ChainId, Entry, Envelope, EnvelopeHeader, Epoch, Epochs,
     FinalityProof, Fork, Genesis, Hash, Head, Kind, MemberAddress, MemberId, MemberRecord, Network, Nonce, Params,
     Policy, RollupSpec, SetRef, SignedHeader, SizeClass, Slot, SlotResult, Timestamp, codec, reason::Outcome,
 };
@@ -123,6 +123,8 @@ struct State {
     pending: Vec<(Slot, Vec<Hash>, SlotResult)>,
     left_heads: BTreeSet<Hash>,
     pool: BTreeMap<Hash, Held>,
+    epochs: Epochs,
+    states: Hash,
     entries: usize,
 }
 
@@ -206,9 +208,15 @@ impl World {
         let network = network(&deal, &voters, &members, &funded, &rollups, params);
         let anchor = Anchor::new(network, rollups.clone()).expect("the genesis keeps the rules");
         let keys = deal.key_set();
+        let executor = anchor.executor().expect("the demo rollups execute");
+        let states = executor.states_root();
+        let first = anchor.first_epoch(states);
+        let leaf = merkle::leaf_hash(&Entry::bytes(Kind::Epoch(first.clone().into())));
         let state = State {
             ledger: anchor.ledger.clone(),
-            executor: anchor.executor().expect("the demo rollups execute"),
+            executor,
+            epochs: Epochs::new(first, leaf),
+            states,
             tree: Tree::new(),
             last: Block::genesis(anchor.id).header,
             reveal: Tree::new().head(),
@@ -244,14 +252,9 @@ impl World {
     }
 
     fn genesis(&mut self) {
-        let network = &self.anchor.network;
-        let records = network.registry();
-        let leaves: Vec<_> = records.iter().map(codec::encode).collect();
-        let states = self.state.executor.states_root();
-        let accounts = self.state.ledger.account_root();
-        let epoch = network.first_epoch(self.anchor.id, ids::rules_id(), merkle::set_ref(&leaves), accounts, states);
+        let records = self.anchor.network.registry();
         let registry = Entry::bytes(Kind::Registry { epoch: Epoch(0), first: 0, records });
-        self.append(vec![Entry::bytes(epoch), registry]);
+        self.append(vec![Entry::bytes(Kind::Epoch(self.state.epochs.last.clone().into())), registry]);
         self.state.reveal = self.state.tree.head();
     }
 
@@ -336,7 +339,7 @@ impl World {
         let header = EnvelopeHeader {
             version: EnvelopeHeader::VERSION,
             network: self.anchor.id,
-            epoch: Epoch(0),
+            epoch: params.schedule().epoch_of(self.state.last.height.next()),
             expiry_slot: self.state.last.height.plus(40),
             fee_account: key.address(),
             nonce,
@@ -463,12 +466,21 @@ impl World {
         let parent = self.state.last.clone();
         let slot = parent.height.next();
         let mut header = Block::genesis(self.anchor.id).header;
+        let schedule = self.anchor.network.genesis.params.schedule();
         header.height = slot;
+        header.epoch = schedule.epoch_of(slot);
         header.view = slot.0;
         header.time_ms = Timestamp(parent.time_ms.0.max(START_MS).saturating_add(500));
         header.proposer = MemberId(u16::try_from(slot.0.checked_rem(MEMBERS.into()).unwrap_or(0)).unwrap_or(0));
         header.parent = ids::block_digest(&parent);
         let closed = if empty { None } else { Some(self.close_lists(&judged, &mut header)) };
+        if schedule.announced(slot).is_some() {
+            let State { epochs, ledger, states, .. } = &mut self.state;
+            let next = epochs.last.next(epochs.leaf, ledger.account_root(), *states);
+            let entry = Entry::bytes(Kind::Epoch(next.clone().into()));
+            epochs.announced(next, merkle::leaf_hash(&entry));
+            section.push(entry);
+        }
         let prices = judged.prices();
         let selection = closed.as_ref().map(|c| &c.selection);
         section.push(Entry::bytes(Kind::Close {
@@ -508,6 +520,7 @@ impl World {
             let outcome = |code: &u8| Outcome::from_number(*code).expect("a known outcome");
             let outcomes: Vec<_> = order.iter().copied().zip(result.outcomes.iter().map(outcome)).collect();
             let mut sums = self.state.ledger.exec(&params, slot, &outcomes).expect("the outcomes settle");
+            self.state.states = result.states;
             let mut chains = result.chains.clone();
             if self.lies(slot, Plant::WrongStateRoot) {
                 chains.iter_mut().take(1).for_each(|chain| chain.post = flip(chain.post));

@@ -2,6 +2,7 @@
 // faults to see which is named.
 use super::*;
 use crate::testing::{NOW, POOL_BYTES, RICH, account, bare, close, header, held, ledger, network, offer, pool};
+use types::Epoch;
 use types::{EnvelopeHeader, EthSignature, Params, Slot};
 
 fn params() -> Params {
@@ -53,7 +54,7 @@ fn more_consents_than_units_named_are_malformed() {
     let (ledger, pool) = (ledger(&params, &[(1, RICH)]), pool(&params));
     let mut envelope = bare(header(1, 0, 0));
     envelope.signed.consents.push(EthSignature([0; 65]));
-    assert_eq!(pool.precheck(&ledger, NOW, Epoch(0), &Hash::ZERO, &envelope), Err(Reason::MalformedData));
+    assert_eq!(pool.precheck(&ledger, NOW, &Hash::ZERO, &envelope), Err(Reason::MalformedData));
 }
 
 #[test]

@@ -28,7 +28,7 @@ use std::{
     },
     time::Duration,
 };
-use types::{ChainId, Hash};
+use types::{ChainId, Hash, Schedule, Slot};
 use wallet::{NetworkView, SubmitLimits, Submitter, demo::DemoWallet};
 use wallets::{Job, Tally, UNDER_WAY_MAX};
 use watch::{Line, Watch, median};
@@ -51,6 +51,9 @@ pub struct DevnetArgs {
     /// Length of a slot, ms.
     #[arg(long, default_value_t = 500)]
     slot_ms: u64,
+    /// Slots of an epoch.
+    #[arg(long, default_value_t = 120)]
+    epoch_slots: u64,
     /// Everything of the network; made if absent, continued if present.
     #[arg(long, default_value = "lockstep-devnet")]
     dir: PathBuf,
@@ -79,6 +82,7 @@ struct Shape {
     rollups: u64,
     wallets: u32,
     slot_ms: u64,
+    epoch_slots: u64,
     base_port: u16,
     wallet_seed: Hash,
 }
@@ -176,6 +180,7 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
 /// Makes the folder's network, or continues it.
 fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failure> {
     demo::check(args.members, args.rollups)?;
+    demo::check_epoch(args.epoch_slots)?;
     let file = args.dir.join(SHAPE_FILE);
     if args.fresh && file.exists() {
         std::fs::remove_dir_all(&args.dir).map_err(|e| Failure::software(format!("{}: {e}", args.dir.display())))?;
@@ -188,17 +193,19 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
             members: args.members,
             rollups: args.rollups,
             slot_ms: args.slot_ms,
+            epoch_slots: args.epoch_slots,
             base_port: args.base_port,
             wallets: args.wallets.min(shape.wallets),
             wallet_seed: shape.wallet_seed,
         };
         if wanted != (Shape { wallets: wanted.wallets, ..shape.clone() }) {
             return Err(Failure::usage(format!(
-                "{} holds a network of {} members, {} rollups, {} ms slots, base port {}; start it with these, or with --fresh",
+                "{} holds a network of {} members, {} rollups, {} ms slots, epochs of {} slots, base port {}; start it with these, or with --fresh",
                 args.dir.display(),
                 shape.members,
                 shape.rollups,
                 shape.slot_ms,
+                shape.epoch_slots,
                 shape.base_port
             )));
         }
@@ -216,6 +223,7 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
         rollups: args.rollups,
         wallets: args.wallets,
         slot_ms: args.slot_ms,
+        epoch_slots: args.epoch_slots,
         base_port: args.base_port,
         wallet_seed: Hash(*source.draw("wallets", 0)?),
     };
@@ -236,6 +244,7 @@ fn make(shape: &Shape, source: Source, dir: &Path) -> Result<NetworkFiles, Failu
         members: shape.members,
         rollups: shape.rollups,
         slot_ms: shape.slot_ms,
+        epoch_slots: shape.epoch_slots,
         base_port: shape.base_port,
         name: "devnet",
         wallet_seed: seed,
@@ -339,6 +348,11 @@ async fn watch(
                     out.say(Line::HEAD);
                 }
                 seen += 1;
+                let (slot, schedule) = (Slot(line.slot), Schedule::new(args.epoch_slots));
+                let epoch = schedule.epoch_of(slot);
+                if slot == schedule.first(epoch) {
+                    out.say(&format!("epoch      {epoch}: slots {slot} to {}, {count} members", schedule.last(epoch)));
+                }
                 out.say(&line.row());
                 out.event("slot", serde_json::to_value(&line).unwrap_or_default());
                 if args.slots.is_some_and(|slots| seen >= slots) {

@@ -20,7 +20,7 @@ use std::{
     },
     time::Duration,
 };
-use types::{Hash, MemberId, Network, Slot, Timestamp};
+use types::{Epoch, Hash, MemberId, Network, Slot, Timestamp};
 
 /// Slots that a member may lie behind its peers and still follow: answers are a few seconds old.
 pub(crate) const LAG_SLOTS_MAX: u64 = 10;
@@ -88,6 +88,8 @@ pub(crate) struct Heard {
 /// What the driver notes after every phase of a slot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Noted {
+    /// That consensus works in.
+    pub(crate) epoch: Epoch,
     pub(crate) last_final: Slot,
     pub(crate) opened: Slot,
     pub(crate) entries: u64,
@@ -232,7 +234,7 @@ impl Health {
             time_ms: now.0,
             uptime_ms: now.0.saturating_sub(self.started.0),
             state: state.name().into(),
-            epoch: 0,
+            epoch: inner.noted.epoch.0,
             final_slot: inner.noted.last_final.0,
             final_age_ms: now.0.saturating_sub(inner.final_at.0),
             opened_slot: inner.noted.opened.0,

@@ -46,7 +46,7 @@ fn vote(world: &World, signer: usize, view: u64, vote: Vote) -> Voted {
 }
 
 fn see(world: &mut World, view: u64, member: MemberId, voted: Voted) {
-    world.input_after(1, 0, Input::Vote { view, member, voted });
+    world.input_after(1, 0, Input::Vote { epoch: Epoch(0), view, member, voted });
     world.pass(5);
 }
 

@@ -16,6 +16,7 @@ mod agreement;
 mod chaos;
 mod common;
 mod empties;
+mod epochs;
 mod evidence;
 mod fetching;
 mod lies;

@@ -95,7 +95,7 @@ fn seq_2_a_proof_that_does_not_verify_ends_the_member_and_releases_nothing() {
         headers: vec![block.header.clone()],
         view: block.header.view,
         parent_view: 0,
-        votes: members.iter().map(|m| net.finalize_vote(*m, block.header.view, 0, digest)).collect(),
+        votes: members.iter().map(|m| net.finalize_vote(*m, &block.header, 0, digest)).collect(),
     };
     let mut moved = genuine(&[0, 1, 2], &block.digest);
     moved.view += 1;

@@ -6,9 +6,7 @@ use super::{
 use alloc::{format, vec::Vec};
 use auction_rules::Terms;
 use crypto::{eip712, eth, ids, merkle};
-use types::{
-    Envelope, Epoch, Hash, Kind, LeftHeadItem, ListText, SetRef, SignedHeader, Slot, codec, limits, reason::Finding,
-};
+use types::{Envelope, Hash, Kind, LeftHeadItem, ListText, SetRef, SignedHeader, Slot, codec, limits, reason::Finding};
 
 /// What a LEFTHEAD item counts besides its header.
 const LEFT_HEAD_OVERHEAD: usize = 36;
@@ -22,12 +20,15 @@ impl Replay {
             && header.height == self.last.height.next()
             && header.parent == self.last_digest
             && header.time_ms > self.last.time_ms
-            && header.view > self.last.view
+            && (header.view > self.last.view || header.epoch > self.last.epoch)
             && header.network == self.anchor.id
-            && header.epoch == Epoch(0)
+            && header.epoch == self.schedule().epoch_of(closed.slot)
             && usize::from(header.proposer.0) < self.anchor.network.genesis.members.len();
         if !follows {
             return self.find(Finding::ParentWrong, "the header does not follow the block before");
+        }
+        if self.schedule().announced(closed.slot).is_some() != self.announced {
+            return self.find(Finding::EpochWrong, "CLOSE without the EPOCH that its slot announces");
         }
         let with_lists = header.lists.count > 0;
         if header.reveal != with_lists.then_some(self.reveal) {
@@ -45,6 +46,7 @@ impl Replay {
             return self.find(Finding::CloseRootsWrong, "prices are not those of the rule");
         }
         self.exec_read = false;
+        self.announced = false;
         self.last_digest = ids::block_digest(header);
         self.last = header.clone();
         self.section.closed = Some(closed);

@@ -54,7 +54,7 @@ impl Replay {
         }
         self.tally(16, settled.len());
         self.tally(17, settled.len());
-        self.pending.remove(0);
+        self.states = self.pending.remove(0).result.states;
         self.exec_read = true;
     }
 }

@@ -141,6 +141,7 @@ impl Replay {
             }
         }
         self.pending.push(Pending { slot, order, result });
+        self.end_of_epoch(slot);
         self.judged = self.ledger.clone();
         self.stage = Stage::Between;
         self.section_done = true;

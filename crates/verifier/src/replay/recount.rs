@@ -13,7 +13,7 @@ use alloc::{
 use auction_rules::{Candidate, Selection, Terms};
 use crypto::{eip712, eth, ids, merkle};
 use types::{
-    Address, Epoch, Hash, Leaf, Nonce, Params, SignedHeader, SizeClass, limits,
+    Address, Hash, Leaf, Nonce, Params, SignedHeader, SizeClass, limits,
     reason::{Finding, Why},
 };
 
@@ -21,7 +21,7 @@ impl Replay {
     /// Checks 7 to 9: candidates and set as the lists give them.
     pub(super) fn recount(&mut self, closed: &Closed, union: &[Leaf], counts: &[usize]) {
         let params = self.anchor.network.genesis.params.clone();
-        let need = usize::from(self.anchor.committee.f).saturating_add(1);
+        let need = usize::from(self.anchor.network.faults()).saturating_add(1);
         let mut recount = Recount {
             params,
             set: self.section.units.iter().map(|u| u.hash).collect(),
@@ -60,8 +60,7 @@ impl Replay {
             };
             let open = self.judged.account(&terms.account).is_some_and(|a| terms.nonce >= a.nonce);
             let header = &header.header;
-            let admissible =
-                auction_rules::admissible(header, &self.anchor.id, Epoch(0), closed.slot, &recount.params).is_ok();
+            let admissible = auction_rules::admissible(header, &self.anchor.id, closed.slot, &recount.params).is_ok();
             if recount.set.contains(&hash) && !recount.claimed.contains_key(leaf) {
                 if self.judged.is_closed(&hash) || self.placed.contains_key(&hash) {
                     return self.find(Finding::EnvelopeDuplicate, &format!("{hash}"));

@@ -9,8 +9,8 @@ use crate::{
 use crypto::{ids, merkle};
 use std::{collections::BTreeSet, sync::OnceLock, vec, vec::Vec};
 use types::{
-    Amount, Entry, Envelope, Hash, Key128, Kind, Leaf, MemberId, Opening, Rank, SetRef, SignedHeader, Slot, Timestamp,
-    codec, limits, reason::Why,
+    Amount, Entry, Envelope, Epoch, EpochRecord, Hash, Key128, Kind, Leaf, MemberId, Opening, Params, Rank, SetRef,
+    SignedHeader, Slot, Timestamp, codec, limits, reason::Why,
 };
 
 #[test]
@@ -103,13 +103,87 @@ macro_rules! lie {
 
 #[test]
 fn genesis_entries() {
-    assert_eq!(lie!(0, Kind::Epoch { reserve, .. } => *reserve = Amount::ZERO), ["epoch-wrong"]);
-    assert_eq!(lie!(0, Kind::Epoch { params, .. } => params.forced_bps += 1), ["epoch-wrong"]);
-    assert_eq!(lie!(0, Kind::Epoch { states, .. } => flip(states)), ["epoch-wrong"]);
+    assert_eq!(lie!(0, Kind::Epoch(e) => e.reserve = Amount::ZERO), ["epoch-wrong"]);
+    assert_eq!(lie!(0, Kind::Epoch(e) => e.params.forced_bps += 1), ["epoch-wrong"]);
+    assert_eq!(lie!(0, Kind::Epoch(e) => flip(&mut e.states)), ["epoch-wrong"]);
     assert_eq!(lie!(0, Kind::Registry { records, .. } => records.reverse()), ["registry-wrong"]);
     assert_eq!(lie!(0, Kind::Registry { first, .. } => *first = 1), ["registry-wrong"]);
     let world = shared();
     assert_eq!(codes(world, &world.log()[1..]), ["section-order"]);
+}
+
+/// Slots 12 and 28 announce epochs 1 and 2, with an empty block at one boundary and at one announcement.
+fn epochs() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let mut world = World::with_params(3, Params { epoch_slots: 16, ..Params::default_for(500) });
+        for slot in 1..=33 {
+            if slot % 5 == 3 {
+                world.submit(Draft::of(slot % 2));
+            }
+            if [15, 28].contains(&slot) { world.empty_slot() } else { world.slot() }
+        }
+        world
+    })
+}
+
+#[test]
+fn epochs_are_announced_once_and_say_what_the_log_gives() {
+    let world = epochs();
+    let report = world.audit();
+    assert_eq!((report.findings.clone(), report.exit()), (vec![], 0));
+    assert_eq!(report.checks[18].units, 11, "three EPOCH entries and eight records");
+    let places: Vec<usize> =
+        (0..world.log().len()).filter(|i| matches!(kind(&world.log()[*i]), Kind::Epoch(_))).collect();
+    let [_, one, two] = places[..] else { panic!("{places:?}") };
+    let with = |place: usize, entry: Option<Vec<u8>>| {
+        let mut entries = world.log().to_vec();
+        entries.splice(place..=place, entry);
+        codes(world, &entries)
+    };
+    assert_eq!(with(one, None), ["epoch-wrong"]);
+    assert_eq!(with(two, None), ["epoch-wrong"]);
+    let changes: [fn(&mut EpochRecord); 7] = [
+        |e| e.reserve = Amount::ZERO,
+        |e| e.params.forced_bps += 1,
+        |e| e.members.swap(0, 1),
+        |e| flip(&mut e.prev),
+        |e| flip(&mut e.ledger),
+        |e| flip(&mut e.states),
+        |e| e.last_slot = e.last_slot.next(),
+    ];
+    for place in [one, two] {
+        for change in changes {
+            let Kind::Epoch(mut record) = kind(&world.log()[place]) else { panic!("EPOCH") };
+            change(&mut record);
+            assert_eq!(with(place, Some(Entry::bytes(Kind::Epoch(record)))), ["epoch-wrong"]);
+        }
+    }
+    // twice, a slot late, and before the EXEC that it stands on
+    let twice = [world.log()[..=one].to_vec(), world.log()[one..].to_vec()].concat();
+    assert_eq!(codes(world, &twice), ["section-order"]);
+    let mut early = world.log().to_vec();
+    early.swap(one - 1, one);
+    assert_eq!(codes(world, &early), ["epoch-wrong"]);
+    let next = (one + 1..).find(|i| matches!(kind(&world.log()[*i]), Kind::Exec { .. })).unwrap();
+    let mut late = world.log().to_vec();
+    let entry = late.remove(one);
+    late.insert(next, entry);
+    assert_eq!(codes(world, &late), ["epoch-wrong"]);
+}
+
+#[test]
+fn a_header_names_the_epoch_of_its_slot() {
+    let world = epochs();
+    for slot in [15u64, 16] {
+        let entries = edit(world, slot, |kind| {
+            if let Kind::Close { header, .. } = kind {
+                header.epoch = Epoch(1 - header.epoch.0);
+            }
+            true
+        });
+        assert_eq!(codes(world, &entries), ["parent-wrong"]);
+    }
 }
 
 #[test]

@@ -102,7 +102,8 @@ impl Consensus {
     }
     pub(crate) fn at(&self, net: &Net, view: u64) -> At {
         let leader = self.leader.unwrap_or_else(|| usize::try_from(view).unwrap() % net.n);
-        At { epoch: 0, view, leader: id(leader) }
+        let epoch = net.params().schedule().epoch_of(self.tip().header.height.next());
+        At { epoch: epoch.0, view, leader: id(leader) }
     }
 }
 
@@ -235,7 +236,7 @@ impl World {
             members.remove(out);
         }
         let parent_view = self.consensus.tip().header.view;
-        members.into_iter().map(|m| self.net.finalize_vote(m, header.view, parent_view, digest)).collect()
+        members.into_iter().map(|m| self.net.finalize_vote(m, header, parent_view, digest)).collect()
     }
 
     /// Hands final blocks to a member, in height order, each after a while.

@@ -97,6 +97,8 @@ impl Disk {
             last: state.last.unwrap_or_else(|| Block::genesis(net.id).header),
             unopened,
             reveal: state.reveal,
+            epochs: state.epochs,
+            states: state.states,
             unexecuted: state.unexecuted,
             left_heads: state.left_heads,
             included: state.included,

@@ -18,8 +18,8 @@ use sequencer::{Secrets, Setup, SignKeys, Timings};
 use std::sync::{Arc, OnceLock};
 use tlog::checkpoint::Policy;
 use types::{
-    Address, Amount, Balance, Bundle, ChainId, Envelope, EnvelopeHeader, Epoch, EthSignature, Fork, Genesis, Hash,
-    MemberId, MemberRecord, Network, Nonce, Params, SignedHeader, Slot, VoteSig, codec,
+    Address, Amount, Balance, BlockHeader, Bundle, ChainId, Envelope, EnvelopeHeader, Epoch, EthSignature, Fork,
+    Genesis, Hash, MemberId, MemberRecord, Network, Nonce, Params, SignedHeader, Slot, VoteSig, codec,
 };
 use verifier::{Anchor, Checks, Replay};
 use zeroize::Zeroizing;
@@ -70,6 +70,11 @@ impl Net {
         NET.get_or_init(|| Self::new(4, Params { count_limit: 12, ..Params::default_for(SLOT_MS) }))
     }
     /// n = 7, the defaults.
+    /// n = 4, epochs of 16 slots.
+    pub(crate) fn short_epochs() -> &'static Self {
+        static NET: OnceLock<Net> = OnceLock::new();
+        NET.get_or_init(|| Self::new(4, Params { epoch_slots: 16, ..Params::default_for(SLOT_MS) }))
+    }
     pub(crate) fn seven() -> &'static Self {
         static NET: OnceLock<Net> = OnceLock::new();
         NET.get_or_init(|| Self::new(7, Params::default_for(SLOT_MS)))
@@ -152,8 +157,14 @@ impl Net {
     pub(crate) fn receipt_key(&self, member: usize) -> SigningKey {
         key("receipt", u16::try_from(member).unwrap())
     }
-    pub(crate) fn finalize_vote(&self, member: usize, view: u64, parent_view: u64, digest: &Hash) -> VoteSig {
-        let message = vote_message(&self.id, VoteKind::Finalize, 0, view, parent_view, digest);
+    pub(crate) fn finalize_vote(
+        &self,
+        member: usize,
+        header: &BlockHeader,
+        parent_view: u64,
+        digest: &Hash,
+    ) -> VoteSig {
+        let message = vote_message(&self.id, VoteKind::Finalize, header.epoch.0, header.view, parent_view, digest);
         VoteSig { member: id(member), sig: self.voters.keys[member].sign(&message) }
     }
 }

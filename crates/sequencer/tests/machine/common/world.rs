@@ -7,7 +7,7 @@ use crate::common::{
 };
 use crypto::evidence::{Context, Proved, verify};
 use execution::{Executor, OpenedUnit, SlotEnv, prepare};
-use sequencer::{At, Channel, Effect, Input, Job, Phase, Record, Refused, Sequencer, Ticket, To};
+use sequencer::{At, Channel, Effect, EpochStart, Input, Job, Phase, Record, Refused, Sequencer, Ticket, To};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -108,6 +108,8 @@ pub(crate) struct Member {
     pub(crate) rejects: Vec<(Option<MemberId>, Reason, &'static str)>,
     pub(crate) evidence: Vec<Proved>,
     pub(crate) phases: Vec<(Slot, Phase)>,
+    /// Epochs that consensus was told to go on in.
+    pub(crate) epochs: Vec<EpochStart>,
     pub(crate) notes: BTreeMap<Slot, String>,
     pub(crate) told: Vec<Told>,
     /// Every list and share message that it ever signed.
@@ -171,6 +173,7 @@ impl World {
                 rejects: Vec::new(),
                 evidence: Vec::new(),
                 phases: Vec::new(),
+                epochs: Vec::new(),
                 notes: BTreeMap::new(),
                 told: Vec::new(),
                 lists: BTreeMap::new(),
@@ -456,6 +459,7 @@ impl World {
                 assert!(self.members[at].disk.slot >= slot, "SEQ-1: acknowledged before it is durable");
                 self.consensus.ack(at, slot);
             }
+            Effect::Epoch(start) => self.members[at].epochs.push(start),
             Effect::Run(job) => {
                 let (delay, life) = (self.delay(), self.members[at].life);
                 self.after(delay, Event::Job { member: at, life, job });
@@ -493,7 +497,7 @@ impl World {
                 let net = self.net;
                 let context = Context {
                     network: net.id,
-                    epoch: types::Epoch(0),
+                    epoch: evidence.epoch(self.net.params().schedule()),
                     f: u16::try_from(net.f).unwrap(),
                     members: &net.network.genesis.members,
                     params: net.params(),

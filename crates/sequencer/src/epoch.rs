@@ -1,0 +1,61 @@
+//! Epochs: EPOCH of the next one is announced in the log, and consensus goes on in it once the last slot is opened.
+//!
+//! ```text
+//!  block announce(e) final -> EPOCH(e+1) before its CLOSE
+//!  last slot of e opened   -> consensus of e ends here, that of e+1 starts on the last block of e
+//! ```
+//! Share messages and lists of the last slot go on being sent until a block of the next epoch is final.
+use crate::{effect::Effect, section, state::Sequencer};
+use types::{Epoch, EpochEnd, Hash, Slot, tag};
+
+/// What consensus needs to start in an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochStart {
+    /// Which.
+    pub epoch: Epoch,
+    /// Digest of the last block of the epoch before; of genesis for epoch 0.
+    pub parent: Hash,
+    /// Shuffles the order of leaders: known two epochs ahead, chosen by nobody (engine.md section 1).
+    pub leader_seed: Hash,
+}
+
+impl Sequencer {
+    /// The epoch of a slot.
+    #[must_use]
+    pub fn epoch_of(&self, slot: Slot) -> Epoch {
+        self.setup.params.schedule().epoch_of(slot)
+    }
+
+    /// The epoch that consensus works in, for who starts it.
+    #[must_use]
+    pub fn epoch_start(&self) -> EpochStart {
+        let epoch = self.epoch_of(self.opened.next());
+        let network = self.setup.network;
+        let end = |back| self.epochs.end_of(Epoch(epoch.0.checked_sub(back)?));
+        let parent = end(1).map(|end| end.digest);
+        let beacon = end(2).map_or(Hash::ZERO, |end| end.beacon);
+        let number = epoch.0.to_le_bytes();
+        EpochStart {
+            epoch,
+            parent: parent.unwrap_or_else(|| crypto::ids::block_digest(&types::Block::genesis(network).header)),
+            leader_seed: crypto::hash::tagged(tag::LEADERS, &[network.as_bytes(), &number, beacon.as_bytes()]),
+        }
+    }
+
+    /// EPOCH of the next epoch, in the section of the slot that announces it.
+    pub(crate) fn announce(&mut self, slot: Slot) -> Option<Vec<u8>> {
+        self.setup.params.schedule().announced(slot)?;
+        let next = self.epochs.last.next(self.epochs.leaf, self.ledger.account_root(), self.states);
+        let entry = section::epoch(next.clone());
+        self.epochs.announced(next, crypto::merkle::leaf_hash(&entry));
+        Some(entry)
+    }
+
+    /// A slot is opened: if it is the last of its epoch, consensus goes on in the next.
+    pub(crate) fn end_of_epoch(&mut self, slot: Slot, beacon: Hash) {
+        if self.setup.params.schedule().is_last(slot) {
+            self.epochs.ended(EpochEnd { epoch: self.epoch_of(slot), digest: self.fin.digest, beacon });
+            self.out.push(Effect::Epoch(self.epoch_start()));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+// Goal: epochs follow each other in the log and at every member, over empty blocks and restarts, and pending envelopes
+// survive. Method: epochs of 16 slots, of which the 12th announces the next; the auditor reads the logs.
+use crate::common::{Inside, Net, Order, World, world::Rng, world::kind};
+use types::{Epoch, Hash, Kind, Slot};
+
+/// Envelopes of epoch 0 that wait until their wallets' lower nonces come, and some that are sent at once.
+fn submit(world: &mut World, nonces: core::ops::Range<u64>) -> Vec<Hash> {
+    let net = world.net;
+    let mut hashes = Vec::new();
+    for nonce in nonces {
+        for wallet in 0..6 {
+            let inside = if wallet % 2 == 0 { Inside::Transfer } else { Inside::Junk };
+            let (hash, envelope) = net.envelope(&Order::new(wallet, nonce, inside));
+            world.submit(wallet % net.n, &envelope);
+            hashes.push(hash);
+        }
+    }
+    hashes
+}
+
+/// Every EPOCH with the slot of the CLOSE that follows it.
+fn announced(world: &World) -> Vec<(Epoch, Slot)> {
+    let mut told = Vec::new();
+    let mut epochs = Vec::new();
+    for entry in &world.log {
+        match kind(entry) {
+            Kind::Epoch(record) => epochs.push(record.epoch),
+            Kind::Close { slot, .. } => told.extend(epochs.drain(..).map(|epoch| (epoch, slot))),
+            _ => {}
+        }
+    }
+    told
+}
+
+#[test]
+fn epochs_follow_each_other_and_pending_envelopes_survive() {
+    let mut world = World::new(Net::short_epochs(), 51);
+    let mut hashes = submit(&mut world, 0..2);
+    world.open(17);
+    // sealed for epoch 0, first seen in epoch 1
+    hashes.extend(submit(&mut world, 2..3));
+    world.open(40);
+    world.executed(&hashes);
+    let told = announced(&world);
+    assert_eq!(told, [(Epoch(0), Slot(1)), (Epoch(1), Slot(11)), (Epoch(2), Slot(27))]);
+    let starts = &world.members[0].epochs;
+    assert_eq!(starts.iter().map(|s| s.epoch).collect::<Vec<_>>(), [Epoch(1), Epoch(2)]);
+    assert_eq!(starts[0].parent, world.consensus.final_digest(Slot(15)).unwrap());
+    assert_ne!(starts[0].leader_seed, starts[1].leader_seed);
+    for member in 0..4 {
+        assert_eq!(&world.members[member].epochs, starts);
+        assert_eq!(world.machine(member).epoch_start(), starts[1]);
+        world.audit(member);
+    }
+}
+
+#[test]
+fn empty_blocks_may_stand_where_epochs_are_announced_and_end() {
+    for (seed, withheld) in [(52, vec![10, 11]), (53, vec![11, 12, 13]), (54, vec![14]), (55, vec![26, 30])] {
+        let mut world = World::new(Net::short_epochs(), seed);
+        world.consensus.withheld.extend(withheld);
+        let hashes = submit(&mut world, 0..2);
+        world.open(35);
+        world.executed(&hashes);
+        assert_eq!(announced(&world), [(Epoch(0), Slot(1)), (Epoch(1), Slot(11)), (Epoch(2), Slot(27))]);
+        (0..4).for_each(|member| world.audit(member));
+    }
+}
+
+#[test]
+fn members_that_start_again_anywhere_know_their_epoch() {
+    for seed in 56..62u64 {
+        let net = Net::short_epochs();
+        let mut world = World::new(net, seed);
+        let mut rng = Rng(seed);
+        let hashes = submit(&mut world, 0..2);
+        // around the announcement, around the end, and in the next epoch
+        for (round, slot) in [(0, 10), (1, 14), (2, 17)] {
+            world.open(slot);
+            for member in net.members() {
+                world.members[member].crash_in = Some(rng.below(80));
+                world.members[member].down_ms = 50 + rng.below(700);
+            }
+            world.until(60_000, "all have crashed and run again", |w| {
+                w.members.iter().all(|m| m.crashes > round && m.machine.is_some())
+            });
+        }
+        world.open(34);
+        world.executed(&hashes);
+        let start = world.machine(0).epoch_start();
+        assert_eq!(start.epoch, Epoch(2));
+        for member in net.members() {
+            assert_eq!(world.machine(member).epoch_start(), start, "seed {seed}: m{member}");
+            world.audit(member);
+        }
+    }
+}

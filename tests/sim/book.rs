@@ -37,7 +37,7 @@ pub(crate) struct Seen {
     pub(crate) down: bool,
 }
 
-type VoteKey = (MemberId, u64, u8);
+type VoteKey = (MemberId, (u64, u64), u8);
 
 pub(crate) struct Book {
     net: &'static Net,
@@ -146,7 +146,7 @@ impl Book {
                         }
                     }
                     Phase::Opened { .. } => drop(seen.opened.insert(*slot, now)),
-                    Phase::Executed { .. } => {}
+                    Phase::Built | Phase::Executed { .. } => {}
                 }
             }
             Effect::Reject { from: Some(of), reason, what } => {
@@ -243,7 +243,8 @@ impl Book {
 
     /// Votes that contradict each other, over all members.
     pub(crate) fn vote(&mut self, vote: &SeenVote) {
-        let key = (vote.member, vote.view, vote.kind as u8);
+        let view = (vote.epoch, vote.view);
+        let key = (vote.member, view, vote.kind as u8);
         if self.votes.get(&key).is_some_and(|texts| texts.contains(&vote.msg[..])) {
             return;
         }
@@ -258,15 +259,15 @@ impl Book {
             return;
         }
         self.votes.entry(key).or_default().insert(vote.msg.to_vec());
-        let twice = self.is_double(vote.member, vote.view);
-        assert!(!twice || !self.is_honest(member), "m{member}, which is honest, voted twice in view {}", vote.view);
+        let twice = self.is_double(vote.member, view);
+        assert!(!twice || !self.is_honest(member), "m{member}, which is honest, voted twice in epoch and view {view:?}");
         if twice {
             self.voted_twice.insert(member);
         }
     }
 
     /// Two notarize or two finalize votes, or nullify and finalize.
-    fn is_double(&self, member: MemberId, view: u64) -> bool {
+    fn is_double(&self, member: MemberId, view: (u64, u64)) -> bool {
         let texts = |kind: VoteKind| self.votes.get(&(member, view, kind as u8)).map_or(0, BTreeSet::len);
         let finalize = texts(VoteKind::Finalize);
         texts(VoteKind::Notarize) > 1 || finalize > 1 || finalize > 0 && texts(VoteKind::Nullify) > 0

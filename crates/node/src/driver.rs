@@ -415,12 +415,14 @@ impl Driver {
     fn observe(&mut self, slot: Slot, phase: Phase) {
         let now = clock::now();
         let reached = &mut self.waiting.reached;
-        let since = reached.insert(slot, now).map_or(0, |before| now.0.saturating_sub(before.0));
+        let before = if phase == Phase::Built { reached.get(&slot).copied() } else { reached.insert(slot, now) };
+        let since = before.map_or(0, |before| now.0.saturating_sub(before.0));
         let member = self.machine.me();
         let span = tracing::info_span!("slot", %member, %slot);
         let _in_slot = span.enter();
         match &phase {
             Phase::Closed { listed } => tracing::debug!(listed, "slot.close"),
+            Phase::Built => tracing::debug!(ms = since, "slot.build"),
             Phase::Final { units, empty, size, left } => {
                 self.metrics.phase("final", since);
                 if *empty {

@@ -1,7 +1,7 @@
 //! Proposing and checking blocks (engine.md section 5).
 use crate::{
     derive::{self, Derived, Offer},
-    effect::{At, Effect, Ticket},
+    effect::{At, Effect, Phase, Ticket},
     lists,
     state::{Refused, Sequencer},
 };
@@ -104,6 +104,9 @@ impl Sequencer {
         for build in core::mem::take(&mut self.builds) {
             match self.try_build(now, &build) {
                 Some(block) => {
+                    if let Some(block) = &block {
+                        self.out.push(Effect::Phase { slot: block.header.height, phase: Phase::Built });
+                    }
                     let block = block.map(|b| codec::encode(&b)).filter(|b| b.len() <= limits::BLOCK_BYTES_MAX);
                     self.out.push(Effect::Built { ticket: build.ticket, block });
                 }

@@ -517,6 +517,8 @@ pub enum Phase {
         /// Envelopes on it.
         listed: usize,
     },
+    /// This member built the block that it proposes; another one may become final.
+    Built,
     /// The block is final and its section durable.
     Final {
         /// Units of the set.

@@ -9,6 +9,8 @@ use types::{MemberId, Slot, Timestamp, reason::Outcome};
 #[derive(Debug, Default)]
 struct Story {
     closed: BTreeMap<MemberId, Timestamp>,
+    /// By whoever proposed last.
+    built: Option<Timestamp>,
     fixed: BTreeMap<MemberId, Timestamp>,
     opened: BTreeMap<MemberId, Timestamp>,
     executed: BTreeMap<MemberId, Timestamp>,
@@ -34,6 +36,10 @@ pub(crate) struct Line {
     pub(crate) empty: bool,
     /// From the first close to final.
     pub(crate) close_to_final_ms: u64,
+    /// From the leader's building of the block to final: what consensus takes. 0 for a block that was built before.
+    pub(crate) built_to_final_ms: u64,
+    /// From the final block before to this one.
+    pub(crate) interval_ms: u64,
     /// From final to opened.
     pub(crate) final_to_opened_ms: u64,
     /// From opened to executed.
@@ -48,6 +54,8 @@ pub(crate) struct Watch {
     members: usize,
     stories: BTreeMap<Slot, Story>,
     done: Vec<Line>,
+    /// When the slot before was final at the middle member.
+    fixed_at: u64,
 }
 
 /// The middle of a list, or 0 for an empty one.
@@ -63,7 +71,7 @@ fn between(from: &BTreeMap<MemberId, Timestamp>, to: &BTreeMap<MemberId, Timesta
 
 impl Watch {
     pub(crate) fn new(members: usize) -> Self {
-        Self { members, stories: BTreeMap::new(), done: Vec::new() }
+        Self { members, stories: BTreeMap::new(), done: Vec::new(), fixed_at: 0 }
     }
 
     /// Takes a report; returns the slot's line once every member has executed it.
@@ -74,6 +82,7 @@ impl Watch {
             Phase::Closed { .. } => {
                 story.closed.insert(member, time);
             }
+            Phase::Built => story.built = Some(time),
             Phase::Final { units, empty, size, left } => {
                 story.fixed.insert(member, time);
                 let line = &mut story.line;
@@ -93,8 +102,12 @@ impl Watch {
             return None;
         }
         let story = self.stories.remove(&slot)?;
+        let fixed_at = median(story.fixed.values().map(|at| at.0).collect());
+        let before = core::mem::replace(&mut self.fixed_at, fixed_at);
         let line = Line {
             slot: slot.0,
+            built_to_final_ms: story.built.map_or(0, |built| fixed_at.saturating_sub(built.0)),
+            interval_ms: if before == 0 { 0 } else { fixed_at.saturating_sub(before) },
             close_to_final_ms: between(&story.closed, &story.fixed),
             final_to_opened_ms: between(&story.fixed, &story.opened),
             opened_to_executed_ms: between(&story.opened, &story.executed),

@@ -3,7 +3,11 @@
 //!
 //! Each figure stands beside what the engine alone took under the same load of its own on one machine (engine.md section
 //! 10): the protocol's lists, sections, shares and fsyncs are what lies between.
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a program for people: it ends where something is missing")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a program for people: it ends where something is missing"
+)]
 
 use serde_json::Value;
 use std::{
@@ -100,7 +104,9 @@ fn devnet(members: u16, slots: u64) {
     println!("  resident memory   {most} MB at most, all members and wallets");
     if members == 4 {
         let overhead = quantile(&mut intervals, 50).saturating_sub(SLOT_MS);
-        println!("  engine alone      {ENGINE_LATENCY_MS} ms, interval {ENGINE_OVERHEAD_MS} ms over the build; here {overhead} ms over the slot");
+        println!(
+            "  engine alone      {ENGINE_LATENCY_MS} ms, interval {ENGINE_OVERHEAD_MS} ms over the build; here {overhead} ms over the slot"
+        );
     }
 }
 

@@ -17,6 +17,9 @@ fn a_devnet_of_one_is_refused_with_the_reason() {
     let (status, _, err) = run(&["devnet", "--members", "1", "--dir", folder.to_str().unwrap()]);
     assert_eq!(status.code(), Some(64));
     assert!(err.contains("3f + 1"), "{err}");
+    let (status, _, err) = run(&["devnet", "--epoch-slots", "15", "--dir", folder.to_str().unwrap()]);
+    assert_eq!(status.code(), Some(64));
+    assert!(err.contains("16 or more"), "{err}");
     assert!(!folder.exists(), "a refused start leaves nothing behind");
 }
 
@@ -26,7 +29,7 @@ fn a_devnet_sequences_bundles_and_its_log_audits_clean() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("net");
     let port = base_port(4);
-    let devnet = Devnet::start(&folder, port, &["--slots", "12", "--seed", "7"]);
+    let devnet = Devnet::start(&folder, port, &["--slots", "20", "--seed", "7", "--epoch-slots", "16"]);
     let (summary, status) = devnet.finish();
     assert!(status.success(), "{summary}");
     for (key, least) in [("envelopes", 10), ("bundles", 1), ("aborted", 1), ("committed", 5), ("acknowledged", 10)] {
@@ -50,11 +53,12 @@ fn a_devnet_sequences_bundles_and_its_log_audits_clean() {
     }
 
     // another shape is refused and says what is there; the same continues the chain
+    assert!(summary["slots"].as_u64().unwrap() > 16, "an epoch has ended");
     let (status, _, err) = run(&["devnet", "--members", "7", "--dir", folder.to_str().unwrap()]);
     assert_eq!(status.code(), Some(64));
     assert!(err.contains("4 members"), "{err}");
     let before = summary["slots"].as_u64().unwrap();
-    let devnet = Devnet::start(&folder, port, &[]);
+    let devnet = Devnet::start(&folder, port, &["--epoch-slots", "16"]);
     let lines = devnet.slots(3);
     assert!(lines[0]["slot"].as_u64().unwrap() >= before, "the chain goes on: {lines:?}");
     let (summary, status) = devnet.terminate();

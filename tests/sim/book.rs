@@ -260,7 +260,10 @@ impl Book {
         }
         self.votes.entry(key).or_default().insert(vote.msg.to_vec());
         let twice = self.is_double(vote.member, view);
-        assert!(!twice || !self.is_honest(member), "m{member}, which is honest, voted twice in epoch and view {view:?}");
+        assert!(
+            !twice || !self.is_honest(member),
+            "m{member}, which is honest, voted twice in epoch and view {view:?}"
+        );
         if twice {
             self.voted_twice.insert(member);
         }

@@ -119,7 +119,9 @@ impl Sequencer {
             self.is_ahead(from, slot);
             return;
         }
-        if slot < self.fin.slot() {
+        // too late to count; what its member has signed is worth knowing all the same
+        let late = slot < self.fin.slot();
+        if late && self.cosigners.get(&from).is_some_and(|newest| *newest >= slot) {
             return;
         }
         if let Some(first) = self.shares.get(&slot).and_then(|by| by.get(&from)) {
@@ -143,6 +145,10 @@ impl Sequencer {
             && self.setup.policy.verify_cosignature(from, &header.head, &header.cosig);
         if !signed {
             self.out.push(refused(Reason::WrongSignature));
+            return;
+        }
+        if late {
+            self.cosigners.insert(from, slot);
             return;
         }
         if self.refused_shares.contains(&(slot, from)) {

@@ -147,3 +147,18 @@ fn seq_2_shares_for_another_digest_are_neither_given_nor_used() {
     assert!(world.members[0].rejects.contains(&(Some(id(3)), Reason::Equivocation, "share")));
     assert!(world.members[3].notes.len() < 4 || world.members[0].disk.slot >= Slot(4));
 }
+
+#[test]
+fn what_a_slow_member_has_signed_is_known_although_it_came_too_late_to_count() {
+    let mut world = World::new(Net::four(), 41);
+    world.filter = Box::new(|passing| {
+        let slow = passing.channel == Channel::Shares && passing.from == 3;
+        if slow { Fate::Late(1_400) } else { Fate::Arrives }
+    });
+    world.open(8);
+    for member in 0..3 {
+        let known = world.machine(member).cosigners().get(&id(3)).copied();
+        assert!(known.is_some_and(|slot| slot >= Slot(3)), "m{member} knows {known:?}");
+        assert_eq!(world.members[member].rejects, []);
+    }
+}

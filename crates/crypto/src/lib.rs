@@ -55,6 +55,7 @@ extern crate std;
 
 mod batch;
 pub mod beacon;
+pub mod change;
 #[cfg(any(test, feature = "test-util"))]
 pub mod dealer;
 pub mod ed25519;

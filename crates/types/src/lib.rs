@@ -39,6 +39,7 @@ extern crate std;
 mod block;
 mod bundle;
 mod bytes;
+mod change;
 pub mod codec;
 mod entry;
 mod envelope;
@@ -59,6 +60,7 @@ pub use block::{
 };
 pub use bundle::{Bundle, Leg, Policy};
 pub use bytes::{Address, EthSignature, FrBytes, G1Bytes, G2Bytes, Hash, HexError, Key128, Signature, SignatureStamp};
+pub use change::{Change, Joining, Seat, SignedChange};
 pub use entry::{
     Account, ENTRY_TAG, ENTRY_VERSION, Entry, Kind, LeftHeadItem, LeftItem, MemberRecord, Opening, Record,
 };

@@ -51,6 +51,10 @@ tags! {
     OPERATION = "lockstep/operation/v1";
     /// Evidence hash.
     EVIDENCE = "lockstep/evidence/v1";
+    /// What a member signs that approves a change of committee or parameters.
+    CHANGE_APPROVE = "lockstep/change/approve/v1";
+    /// What a member signs that joins by it.
+    CHANGE_ACCEPT = "lockstep/change/accept/v1";
     /// Block digest.
     BLOCK = "lockstep/block/v1";
     /// Text of a signed list.

@@ -1,0 +1,144 @@
+//! Whether a change of the committee or its parameters is one that this committee and the next one have agreed on.
+use crate::{ed25519, hash};
+use alloc::vec::Vec;
+use types::{Change, EpochRecord, Hash, Joining, MemberId, MemberRecord, Seat, SignedChange, codec, limits, tag};
+
+/// Longest address, bytes.
+const ADDRESS_BYTES_MAX: usize = 64;
+/// Longest name, bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// Why a change counts for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// Of another network.
+    #[error("of another network")]
+    Network,
+    /// Not of the epoch that begins next, or of another committee than this one.
+    #[error("not a change of this epoch")]
+    Epoch,
+    /// Not n = 3f + 1 with f of at least 1, or too many.
+    #[error("{0} seats: not 3f + 1 with f at least 1, or too many")]
+    Size(usize),
+    /// A seat names a member that this committee does not have.
+    #[error("no member {0} stays")]
+    Member(MemberId),
+    /// Members are not strictly ascending by consensus key.
+    #[error("seat {0} is not above the one before by consensus key")]
+    Order(usize),
+    /// Two keys of the next committee are one.
+    #[error("seat {0} has a key of another seat")]
+    Key(usize),
+    /// A name or address is empty or longer than 64 bytes.
+    #[error("seat {0} has a name or address that is empty or too long")]
+    Text(usize),
+    /// Fewer than 2f + 1 approvals, or not ascending.
+    #[error("{0} approvals in order")]
+    Approvals(usize),
+    /// An approval does not verify.
+    #[error("approval of member {0}")]
+    Approval(MemberId),
+    /// Not one acceptance for each member that joins.
+    #[error("{0} acceptances")]
+    Acceptances(usize),
+    /// An acceptance does not verify.
+    #[error("acceptance {0}")]
+    Acceptance(usize),
+}
+
+/// What an approval signs.
+#[must_use]
+pub fn approval(change: &Change) -> Hash {
+    hash::tagged(tag::CHANGE_APPROVE, &[&codec::encode(change)])
+}
+
+/// What an acceptance signs.
+#[must_use]
+pub fn acceptance(change: &Change) -> Hash {
+    hash::tagged(tag::CHANGE_ACCEPT, &[&codec::encode(change)])
+}
+
+/// The next committee by its seats; signatures are not looked at.
+///
+/// # Errors
+/// [`ChangeError`], for what is wrong with the seats.
+pub fn members(change: &Change, current: &EpochRecord) -> Result<Vec<MemberRecord>, ChangeError> {
+    let n = change.seats.len();
+    let f = n.saturating_sub(1).checked_div(3).unwrap_or(0);
+    if f == 0 || n != f.saturating_mul(3).saturating_add(1) || n > limits::MEMBERS_MAX {
+        return Err(ChangeError::Size(n));
+    }
+    let mut members: Vec<MemberRecord> = Vec::with_capacity(n);
+    let mut keys: Vec<(Hash, usize)> = Vec::with_capacity(n.saturating_mul(5));
+    for (at, seat) in change.seats.iter().enumerate() {
+        let record = match seat {
+            Seat::Stays(id) => current.members.get(usize::from(id.0)).ok_or(ChangeError::Member(*id))?,
+            Seat::Joins(joining) => {
+                check_text(at, joining)?;
+                &joining.record
+            }
+        };
+        if members.last().is_some_and(|last| last.consensus >= record.consensus) {
+            return Err(ChangeError::Order(at));
+        }
+        keys.extend([record.consensus, record.log, record.cosigner, record.receipt, record.tls].map(|key| (key, at)));
+        members.push(record.clone());
+    }
+    keys.sort_unstable();
+    let twice = keys.iter().zip(keys.iter().skip(1)).find(|((one, _), (other, _))| one == other);
+    if let Some((_, (_, at))) = twice {
+        return Err(ChangeError::Key(*at));
+    }
+    Ok(members)
+}
+
+fn check_text(at: usize, joining: &Joining) -> Result<(), ChangeError> {
+    let addresses = [&joining.p2p, &joining.quic, &joining.http];
+    let fits =
+        |text: &str, most: usize| !text.is_empty() && text.len() <= most && text.chars().all(|c| c.is_ascii_graphic());
+    let all = addresses.iter().all(|address| fits(address, ADDRESS_BYTES_MAX));
+    if all && fits(&joining.record.name, NAME_BYTES_MAX) { Ok(()) } else { Err(ChangeError::Text(at)) }
+}
+
+/// Checks a change against EPOCH of the epoch before, whose leaf hash is `leaf`; returns the next committee. Parameters
+/// are `auction-rules`' to check.
+///
+/// # Errors
+/// [`ChangeError`]: the first thing that is wrong, cheap checks first.
+pub fn verify(signed: &SignedChange, current: &EpochRecord, leaf: &Hash) -> Result<Vec<MemberRecord>, ChangeError> {
+    let change = &signed.change;
+    if change.network != current.network {
+        return Err(ChangeError::Network);
+    }
+    if change.epoch != current.epoch.next() || change.prev != *leaf {
+        return Err(ChangeError::Epoch);
+    }
+    let members = members(change, current)?;
+    let approvals = &signed.approvals;
+    let need = usize::from(current.f).saturating_mul(2).saturating_add(1);
+    let ascending = approvals.iter().zip(approvals.iter().skip(1)).all(|(one, next)| one.member < next.member);
+    if approvals.len() < need || !ascending || approvals.len() > current.members.len() {
+        return Err(ChangeError::Approvals(approvals.len()));
+    }
+    if signed.acceptances.len() != change.joining().count() {
+        return Err(ChangeError::Acceptances(signed.acceptances.len()));
+    }
+    let digest = approval(change);
+    for vote in approvals {
+        let member = current.members.get(usize::from(vote.member.0));
+        if !member.is_some_and(|m| ed25519::verify(&m.consensus, digest.as_bytes(), &vote.sig)) {
+            return Err(ChangeError::Approval(vote.member));
+        }
+    }
+    let digest = acceptance(change);
+    for (at, (joining, sig)) in change.joining().zip(&signed.acceptances).enumerate() {
+        if !ed25519::verify(&joining.record.consensus, digest.as_bytes(), sig) {
+            return Err(ChangeError::Acceptance(at));
+        }
+    }
+    Ok(members)
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,9 @@ use crate::{
     ceremony::{CeremonyError, CeremonyResult, MemberSecrets, member_id, quorum},
     public,
 };
-use commonware_codec::{Copying, Decode, Encode};
+use commonware_codec::Encode;
 use commonware_cryptography::{
-    bls12381::primitives::group::{G1, G2, Scalar, ScalarReadCfg},
+    bls12381::primitives::group::{G1, G2, Scalar},
     transcript::{Transcript, Version},
 };
 use commonware_math::algebra::{CryptoGroup, Random};
@@ -68,7 +68,7 @@ pub fn deal(network: &Hash, n: u16, f: u16, entropy: [u8; 32]) -> Result<Ceremon
     let published: Vec<Option<Vec<u8>>> = decrypt
         .shares
         .iter()
-        .map(|share| Ok(Some((G2::generator() * &scalar(share)?).encode().to_vec())))
+        .map(|share| Ok(Some((G2::generator() * &public::scalar(share)?).encode().to_vec())))
         .collect::<Result<_, CeremonyError>>()?;
     let keys_g2 = public::keys_g2(&decrypt.commitments, &published)?;
     let bytes = |points: &[_]| points.iter().map(public::g1_bytes).collect::<Result<Vec<_>, _>>();
@@ -114,7 +114,7 @@ fn deal_one(rng: &mut impl CryptoRng, n: usize, q: usize) -> Result<Dealt, Cerem
     for index in 0..n {
         let bytes = fr_bytes(&poly.evaluate(u64::try_from(index).unwrap_or(u64::MAX).saturating_add(1)));
         let theirs = set.secret_key_share(index).public_key_share().to_bytes();
-        if (G1::generator() * &scalar(&bytes)?).encode().as_ref() != theirs.as_slice() {
+        if (G1::generator() * &public::scalar(&bytes)?).encode().as_ref() != theirs.as_slice() {
             return Err(CeremonyError::Share { member: member_id(index) });
         }
         shares.push(bytes);
@@ -140,13 +140,6 @@ fn fr_bytes(fr: &Fr) -> Zeroizing<[u8; 32]> {
         *word = limb.to_le_bytes();
     }
     bytes
-}
-
-/// commonware's scalar of little-endian bytes.
-fn scalar(bytes: &Zeroizing<[u8; 32]>) -> Result<Scalar, CeremonyError> {
-    let mut big = Zeroizing::new(**bytes);
-    big.reverse();
-    Ok(Scalar::decode_cfg(Copying(big.as_slice()), &ScalarReadCfg::RejectZero)?)
 }
 
 /// `threshold_crypto`'s key set of our commitments.
@@ -202,7 +195,7 @@ pub fn cross_check(parts: &KeySetParts, secrets: &[MemberSecrets]) -> Result<(),
                 shares.insert(index, share);
             }
         }
-        let x = scalar(&secret.decrypt).map_err(|_zero| CrossCheckError::Share { member })?;
+        let x = public::scalar(&secret.decrypt).map_err(|_zero| CrossCheckError::Share { member })?;
         if (G2::generator() * &x).encode().as_ref() != key_g2.as_bytes() {
             return Err(CrossCheckError::ShareKeyG2 { member });
         }

@@ -16,6 +16,8 @@
 //! BLS12-381, `MinPk`, `N3f1`, `NonZeroCounter`, `Reveal::V1`); this crate decides who says what to whom, agrees on the
 //! set of logs, and turns the result into the encodings of `threshold_crypto` that the rest of Lockstep reads.
 //!
+//! When the committee changes, [`reshare`] hands both secrets to the next one under the same public keys.
+//!
 //! Types to know: [`CeremonyResult`], [`MemberSecrets`], [`files::KeySetFile`], [`files::ShareFile`].
 //!
 //! Deliberately absent: new mathematics; drawing randomness (entropy is an argument); printing a secret; a network (the
@@ -27,6 +29,7 @@
 //! * `KEY-2` all participants derive the same public key set from the same logs, and each holds the share that it names.
 //! * `KEY-3` whatever a participant sends, the others finish with a sound key set or with an error that names it.
 //! * `KEY-4` a share that was published because its member was silent is named in `revealed`.
+//! * `KEY-6` a resharing keeps both public keys, and everybody computes the same outcome from the same logs in any order.
 //! * `KEY-5` a key file is read back exactly, or refused: truncated, altered, of another network, wrong passphrase.
 //!
 //! Trust: a key set's file is public, and is trusted only as far as genesis or EPOCH repeats it. Whoever can *read* a
@@ -41,6 +44,7 @@ pub mod dealer;
 pub mod files;
 mod party;
 mod public;
+pub mod reshare;
 
 pub use ceremony::{CeremonyError, CeremonyResult, MemberSecrets, ROUNDS_MAX, run_in_process};
 #[cfg(feature = "dealer")]

@@ -1,13 +1,18 @@
 //! From commonware's result to the key set that the rest of Lockstep reads.
 use crate::{ceremony::CeremonyError, party::PublicOutput};
-use commonware_codec::{Copying, DecodeExt, Encode, RangeCfg, Read, ReadExt};
-use commonware_cryptography::bls12381::primitives::{
-    group::{G1, G2, Scalar, Share},
-    variant::{MinPk, Variant},
+use commonware_codec::{Copying, Decode, DecodeExt, Encode, RangeCfg, Read, ReadExt};
+use commonware_cryptography::{
+    bls12381::primitives::{
+        group::{G1, G2, Private, Scalar, ScalarReadCfg, Share},
+        sharing::ModeVersion,
+        variant::{MinPk, Variant},
+    },
+    ed25519::PublicKey,
 };
 use commonware_math::algebra::{Additive, CryptoGroup, Field, Ring};
-use commonware_utils::Participant;
-use types::{G1Bytes, G2Bytes, MemberId};
+use commonware_utils::{Participant, ordered::Set};
+use core::num::NonZeroU32;
+use types::{G1Bytes, G2Bytes, Hash, MemberId};
 use zeroize::Zeroizing;
 
 /// Where member `index` evaluates the polynomial: index + 1.
@@ -44,6 +49,40 @@ pub(crate) fn commitments(output: &PublicOutput, n: usize, q: usize) -> Result<V
         }
     }
     Ok(points)
+}
+
+/// The sharing of a key set, as the library writes it: the way back of [`commitments`].
+///
+/// `name` stands for the ceremony that made it; it enters what the next one signs.
+pub(crate) fn output(name: &Hash, members: &[PublicKey], points: &[G1]) -> Result<PublicOutput, CeremonyError> {
+    let n = members.len();
+    let size = u32::try_from(n).ok().and_then(NonZeroU32::new).ok_or(CeremonyError::Size { n })?;
+    let set = Set::from_iter_dedup(members.iter().cloned()).encode();
+    let nobody = Set::<PublicKey>::default().encode();
+    let sharing = [&[0u8], size.get().to_be_bytes().as_slice(), points.to_vec().encode().as_ref()].concat();
+    let bytes = [name.as_bytes().as_slice(), &sharing, &set, &set, &nobody].concat();
+    let output = PublicOutput::decode_cfg(Copying(bytes.as_slice()), &(size, ModeVersion::v0()))?;
+    if commitments(&output, n, points.len())? != points {
+        return Err(CeremonyError::Library);
+    }
+    Ok(output)
+}
+
+/// The points of a key set's commitments.
+pub(crate) fn points(bytes: &[G1Bytes]) -> Result<Vec<G1>, CeremonyError> {
+    bytes.iter().map(|point| Ok(G1::decode(Copying(point.as_bytes().as_slice()))?)).collect()
+}
+
+/// The scalar of little-endian bytes: not zero, below the group order.
+pub(crate) fn scalar(bytes: &Zeroizing<[u8; 32]>) -> Result<Scalar, CeremonyError> {
+    let mut big = Zeroizing::new(**bytes);
+    big.reverse();
+    Ok(Scalar::decode_cfg(Copying(big.as_slice()), &ScalarReadCfg::RejectZero)?)
+}
+
+/// A member's stored share, in the library's form.
+pub(crate) fn share(member: MemberId, bytes: &Zeroizing<[u8; 32]>) -> Result<Share, CeremonyError> {
+    Ok(Share::new(Participant::from_usize(member.0.into()), Private::new(scalar(bytes)?)))
 }
 
 /// The 48 bytes of a point of G1.
@@ -102,6 +141,12 @@ fn interpolate(known: &[(Scalar, G2)], at: &Scalar) -> G2 {
     sum
 }
 
+/// The point of a member's key in G2, if it is of the exponent that the commitments give that member.
+pub(crate) fn fitting_g2(commitments: &[G1], index: usize, bytes: &[u8]) -> Option<G2> {
+    let key = G2::decode(Copying(bytes)).ok()?;
+    same_exponent(&evaluate(commitments, &point(index)), &key).then_some(key)
+}
+
 /// The keys in G2.
 #[derive(Debug)]
 pub(crate) struct KeysG2 {
@@ -113,12 +158,8 @@ pub(crate) struct KeysG2 {
 
 /// Takes what members published, by index. What is missing or does not fit the commitments is interpolated from q others.
 pub(crate) fn keys_g2(commitments: &[G1], published: &[Option<Vec<u8>>]) -> Result<KeysG2, CeremonyError> {
-    let fits = |index: usize, bytes: &[u8]| {
-        let point_g2 = G2::decode(Copying(bytes)).ok()?;
-        same_exponent(&evaluate(commitments, &point(index)), &point_g2).then_some(point_g2)
-    };
-    let checked: Vec<Option<G2>> =
-        published.iter().enumerate().map(|(i, bytes)| bytes.as_deref().and_then(|b| fits(i, b))).collect();
+    let fits = |(index, bytes): (usize, &Option<Vec<u8>>)| fitting_g2(commitments, index, bytes.as_deref()?);
+    let checked: Vec<Option<G2>> = published.iter().enumerate().map(fits).collect();
     let known: Vec<(Scalar, G2)> =
         checked.iter().enumerate().filter_map(|(i, key)| key.map(|key| (point(i), key))).collect();
     let found = known.len();

@@ -85,6 +85,14 @@ tags! {
     DKG_ENTROPY = "lockstep/dkg/entropy/v1";
     /// Digest of a key ceremony's dealer logs.
     DKG_LOGS = "lockstep/dkg/logs/v1";
+    /// Name of a resharing: committees, key set, epoch, attempt.
+    RESHARE_PLAN = "lockstep/reshare/plan/v1";
+    /// What a dealer of a resharing derives its randomness from.
+    RESHARE_ENTROPY = "lockstep/reshare/entropy/v1";
+    /// Digest of a resharing's dealer logs.
+    RESHARE_LOGS = "lockstep/reshare/logs/v1";
+    /// Signed text of a new member's share key in G2.
+    RESHARE_SHARE_KEY = "lockstep/reshare/share-key/v1";
     /// Checksum of a key file; of a key set's file, also its name in share files.
     KEY_FILE = "lockstep/key-file/v1";
     /// Identity of a rollup's specification.

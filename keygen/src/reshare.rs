@@ -1,0 +1,229 @@
+//! Resharing: the committee of one epoch hands both secrets to the next committee, under the same two public keys.
+//!
+//! Member i of the old committee deals a random polynomial whose value at 0 is its *share* x_i; a new member that holds
+//! q of those dealings interpolates them to its own share of the same secret. Anyone computes the new commitments from
+//! the dealers' logs. So PK, PK2, key id and the beacon's key stay, and pending envelopes stay valid.
+//!
+//! ```text
+//!  Dealer (old member i)            Player (new member j)                     everybody
+//!  start -> dealing ---private-->   on_dealing -> ack
+//!  on_ack <------------------------
+//!  seal -> log --------------------------- operation in a block ----------->  check_log
+//!                                   finish(agreed logs) -> MemberSecrets       observe(agreed logs) -> Outcome
+//!                                   ShareKey::sign ------- operation ------->  check_share_key
+//!                                                                              Outcome::key_set -> KeySetParts
+//! ```
+//!
+//! Each message carries both secrets' halves. The blocks agree on the set of logs; what came too late is not in it. Fewer
+//! than q usable logs: [`ReshareError::TooFewLogs`], and the old committee stays.
+//!
+//! **What the caller keeps on disk**, and when: the dealer's entropy before the first dealing leaves; a dealing received
+//! before its acknowledgement leaves ([`Player::resume`]); the sealed log before it leaves, and from then on only those
+//! bytes are sent and no [`Dealer`] is started for the plan again. A dealer that seals twice signs two logs, counts as
+//! faulty, and may publish more scalars than one log would.
+//!
+//! Trust: up to f old and f new members may do anything. While dealings and acknowledgements travel the network must be
+//! synchronous: the scalar of a player that is silent goes into the logs, and once f + 1 of the chosen dealers did that
+//! anyone may compute its share ([`Outcome::revealed`]; f + 1 of the *old* f). The old shares still open everything:
+//! they must be deleted once the old epoch's last slot is revealed. A dealt key set stays a dealt one: its dealer knew
+//! the secret, which does not change.
+use crate::{
+    ceremony::{CeremonyError, quorum},
+    party::{Round, Secret},
+    public,
+};
+use commonware_codec::{Copying, DecodeExt};
+use commonware_cryptography::{bls12381::primitives::group::G1, ed25519::PublicKey};
+use crypto::{
+    hash::t256,
+    keys::{KeySet, KeySetError},
+};
+use types::{Epoch, G2Bytes, Hash, KeySetParts, MemberId, codec, tag};
+
+mod outcome;
+mod roles;
+mod share_key;
+
+pub use crate::party::LogError;
+pub use outcome::{LOG_BYTES_MAX, Outcome, check_log, observe};
+pub use roles::{Dealer, Dealing, Player};
+pub use share_key::{ShareKey, ShareKeyError, check_share_key};
+
+/// Why a resharing did not begin, or did not end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReshareError {
+    /// The key set to hand over does not hold.
+    #[error("the key set to hand over does not hold")]
+    KeySet(#[from] KeySetError),
+    /// A consensus key is no ed25519 key.
+    #[error("consensus key of {committee} member {member} is no key")]
+    Key {
+        /// Which committee.
+        committee: Committee,
+        /// Whose.
+        member: MemberId,
+    },
+    /// A committee of a wrong size or in a wrong order.
+    #[error("the {committee} committee is refused")]
+    Committee {
+        /// Which committee.
+        committee: Committee,
+        /// Why.
+        source: CeremonyError,
+    },
+    /// The seed's key is in the other committee at most.
+    #[error("not a member of the {committee} committee")]
+    Stranger {
+        /// Which committee.
+        committee: Committee,
+    },
+    /// The stored shares are not those of this member in the key set to hand over.
+    #[error("stored shares do not fit the key set")]
+    Shares,
+    /// A stored dealing is not one that this player ever acknowledged.
+    #[error("stored dealing of member {dealer} does not hold")]
+    Stored {
+        /// Whose, in the old committee.
+        dealer: MemberId,
+    },
+    /// Too few usable dealer logs: the old committee stays.
+    #[error("{found} usable dealer logs of {required}")]
+    TooFewLogs {
+        /// q of the old committee.
+        required: usize,
+        /// How many were usable.
+        found: usize,
+        /// Old members whose signatures prove a fault: a log that does not hold, or two logs.
+        faulty: Vec<MemberId>,
+        /// Old members without a log, or with an empty one.
+        unavailable: Vec<MemberId>,
+    },
+    /// This member cannot derive its shares: it lost a dealing that it had acknowledged. The others finish.
+    #[error("this member's dealings do not give its shares")]
+    State {
+        /// Why.
+        source: CeremonyError,
+    },
+    /// The library broke one of its promises.
+    #[error("the library broke a promise")]
+    Library {
+        /// Which.
+        source: CeremonyError,
+    },
+}
+
+/// One of the two committees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committee {
+    /// Hands over.
+    Old,
+    /// Takes over.
+    New,
+}
+
+impl core::fmt::Display for Committee {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Old => "old",
+            Self::New => "new",
+        })
+    }
+}
+
+/// What everybody agrees on before a resharing starts.
+pub struct Plan {
+    /// Binds messages, signatures and randomness to this plan.
+    name: Hash,
+    members: Vec<Hash>,
+    /// Members of the old committee, and how many of them it takes.
+    old: (usize, usize),
+    /// Members of the new committee, and how many of them it takes.
+    new: (usize, usize),
+    decrypt: Half,
+    beacon: Half,
+    decrypt_g2: G2Bytes,
+}
+
+/// A plan for one of the secrets.
+struct Half {
+    round: Round,
+    /// Of the old sharing.
+    commitments: Vec<G1>,
+}
+
+impl Plan {
+    /// Hands the secrets of `keys`, held by `from`, to `to`, who hold them from `epoch` on. Consensus keys ascend (KEY-1).
+    /// `attempt` counts the tries for that epoch.
+    ///
+    /// # Errors
+    /// [`ReshareError::Committee`], [`ReshareError::Key`], [`ReshareError::KeySet`].
+    pub fn new(
+        network: &Hash,
+        (epoch, attempt): (Epoch, u8),
+        (from, keys): (&[Hash], &KeySetParts),
+        to: &[Hash],
+    ) -> Result<Self, ReshareError> {
+        let (old, dealers) = committee(Committee::Old, from)?;
+        let (new, players) = committee(Committee::New, to)?;
+        let count = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        let _checked = KeySet::new(count(old.0), count(old.0.saturating_sub(old.1)), keys)?;
+        let number = epoch.0.to_le_bytes();
+        let lists = [codec::encode(&from), codec::encode(keys), codec::encode(&to)];
+        let parts = [network.as_bytes().as_slice(), &number, &[attempt], &lists[0], &lists[1], &lists[2]];
+        let name = t256(tag::RESHARE_PLAN, &parts);
+        // The library wants a number per attempt. The name, which it signs as part of the old sharing, says the rest.
+        let number = epoch.0.saturating_mul(256).saturating_add(attempt.into());
+        let half = |secret, commitments| {
+            let commitments = public::points(commitments)?;
+            let previous = public::output(&name, &dealers, &commitments)?;
+            let round = Round::reshare(network, secret, number, previous, [&dealers, &players])?;
+            Ok::<_, CeremonyError>(Half { round, commitments })
+        };
+        let library = |source| ReshareError::Library { source };
+        Ok(Self {
+            name,
+            members: to.to_vec(),
+            old,
+            new,
+            decrypt: half(Secret::Decrypt, &keys.decrypt).map_err(library)?,
+            beacon: half(Secret::Beacon, &keys.beacon).map_err(library)?,
+            decrypt_g2: keys.decrypt_g2,
+        })
+    }
+
+    /// T256("lockstep/reshare/plan/v1"; network, u64le epoch, attempt, codec(old members), codec(key set), codec(new
+    /// members)): what every message is bound to.
+    #[must_use]
+    pub fn name(&self) -> Hash {
+        self.name
+    }
+
+    fn halves(&self) -> [&Half; 2] {
+        [&self.decrypt, &self.beacon]
+    }
+}
+
+impl core::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("Plan").field(&self.name).finish()
+    }
+}
+
+/// n and q, and the keys, of members in strictly ascending order.
+fn committee(committee: Committee, members: &[Hash]) -> Result<((usize, usize), Vec<PublicKey>), ReshareError> {
+    let refused = |source| ReshareError::Committee { committee, source };
+    let n = members.len();
+    let q = quorum(n).map_err(refused)?;
+    if let Some(index) = members.windows(2).position(|pair| !pair.is_sorted_by(|a, b| a < b)) {
+        return Err(refused(CeremonyError::Order { index: index.saturating_add(1) }));
+    }
+    let key = |(member, bytes): (MemberId, &Hash)| {
+        PublicKey::decode(Copying(bytes.as_bytes().as_slice())).map_err(|_any| ReshareError::Key { committee, member })
+    };
+    let keys = (0..).map(MemberId).zip(members).map(key).collect::<Result<_, _>>()?;
+    Ok(((n, q), keys))
+}
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ const PREFIX: usize = 5;
 const LOCK: usize = 58;
 const FILE_MAX: usize = codec::FRAME_MAX;
 
-/// Where a key set comes from.
+/// Where a key set comes from. Resharing keeps it: whoever held the secrets still does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// A ceremony: nobody ever held the secrets.

@@ -29,8 +29,8 @@
 //! * `KEY-2` all participants derive the same public key set from the same logs, and each holds the share that it names.
 //! * `KEY-3` whatever a participant sends, the others finish with a sound key set or with an error that names it.
 //! * `KEY-4` a share that was published because its member was silent is named in `revealed`.
-//! * `KEY-6` a resharing keeps both public keys, and everybody computes the same outcome from the same logs in any order.
 //! * `KEY-5` a key file is read back exactly, or refused: truncated, altered, of another network, wrong passphrase.
+//! * `KEY-6` a resharing keeps both public keys, and everybody computes the same outcome from the same logs in any order.
 //!
 //! Trust: a key set's file is public, and is trusted only as far as genesis or EPOCH repeats it. Whoever can *read* a
 //! share file and its passphrase holds one share of q; whoever can write it can at most make the member refuse to start.

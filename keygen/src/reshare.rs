@@ -26,7 +26,7 @@
 //! synchronous: the scalar of a player that is silent goes into the logs, and once f + 1 of the chosen dealers did that
 //! anyone may compute its share ([`Outcome::revealed`]; f + 1 of the *old* f). The old shares still open everything:
 //! they must be deleted once the old epoch's last slot is revealed. A dealt key set stays a dealt one: its dealer knew
-//! the secret, which does not change.
+//! the secret, which does not change. Byte by byte: docs, cryptography, section 13.
 use crate::{
     ceremony::{CeremonyError, quorum},
     party::{Round, Secret},

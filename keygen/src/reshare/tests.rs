@@ -345,7 +345,7 @@ fn sizes_on_the_wire() {
         bls12381::{dkg::feldman_desmedt::SignedDealerLog, primitives::variant::MinPk},
         ed25519::PublicKey,
     };
-    for (n, dealing, log) in [(4, 354, 1_270), (7, 546, 2_044)] {
+    for (n, dealing, log) in [(4, 354, 1_270), (7, 546, 2_044), (16, 1_122, 4_366)] {
         let from = Holders::fresh(1..=4);
         let to = seeds(1..=n);
         let plan = from.plan(0, &to);

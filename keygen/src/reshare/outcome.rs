@@ -26,6 +26,12 @@ pub(super) fn join(decrypt: Vec<u8>, beacon: Vec<u8>) -> Vec<u8> {
     codec::encode(&LogHalves { decrypt, beacon })
 }
 
+#[cfg(test)]
+pub(super) fn split(log: &[u8]) -> [Vec<u8>; 2] {
+    let halves: LogHalves = codec::decode(log, LOG_BYTES_MAX).unwrap();
+    [halves.decrypt, halves.beacon]
+}
+
 /// A log whose signatures hold.
 struct Log {
     halves: LogHalves,

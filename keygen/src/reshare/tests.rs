@@ -15,6 +15,7 @@ use types::{G1Bytes, Opening, Slot};
 use zeroize::Zeroizing;
 
 mod faults;
+mod forged;
 mod resume;
 
 type Seed = Zeroizing<[u8; 32]>;

@@ -302,3 +302,39 @@ fn key_3_seeded_mutations_are_refused_without_a_panic() {
     assert_eq!(player.on_dealing(MemberId(0), &dealings[1]), Some(ack.clone()), "nothing was spoiled");
     assert!(dealer.on_ack(MemberId(1), &ack));
 }
+
+#[test]
+fn key_3_seeded_misbehaviour_of_f_old_and_f_new_members_is_survived() {
+    // Each message of a bad member arrives, is lost, altered, cut, or another one of the same kind, as the seed says.
+    let four = Holders::fresh(1..=4);
+    let seven = Holders::fresh(1..=7);
+    for (case, (from, to)) in (0u8..).zip([(&four, 2..=5), (&four, 3..=9), (&seven, 5..=8)].into_iter().cycle().take(6))
+    {
+        let to = seeds(to);
+        let bad = |role: u8, n: usize| -> BTreeSet<u16> {
+            let noise = crypto::hash::sha256(&[&[case, role]]).0;
+            (0..(n - 1) / 3).map(|i| u16::from(noise[i]) % u16::try_from(n).unwrap()).collect()
+        };
+        let (bad_dealers, bad_players) = (bad(0, from.seeds.len()), bad(1, to.len()));
+        let wire = |message: Message, bytes: &mut Vec<u8>| {
+            let bad = match message {
+                Message::Dealing { dealer, .. } | Message::Log { dealer } => bad_dealers.contains(&dealer),
+                Message::Ack { player, .. } => bad_players.contains(&player),
+            };
+            let noise = crypto::hash::sha256(&[&[case], format!("{message:?}").as_bytes()]).0;
+            let at = usize::from(u16::from_le_bytes([noise[0], noise[1]])) % bytes.len();
+            match noise[2] % 4 {
+                _ if !bad => {}
+                0 => return false,
+                1 => bytes[at] ^= 1 << (noise[3] % 8),
+                2 => bytes.truncate(at),
+                _ => {}
+            }
+            true
+        };
+        let (outcome, _) = reshare(from, &to, wire).unwrap_or_else(|error| panic!("case {case}: {error}"));
+        let honest = |bad: &BTreeSet<u16>, named: &[MemberId]| named.iter().all(|member| bad.contains(&member.0));
+        assert!(honest(&bad_dealers, &outcome.faulty), "case {case}: a dealer is named that was good");
+        assert!(honest(&bad_players, &outcome.revealed), "case {case}: the share of a good player is revealed");
+    }
+}

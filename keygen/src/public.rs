@@ -20,12 +20,17 @@ pub(crate) fn point(index: usize) -> Scalar {
     Scalar::from_u64(u64::try_from(index).unwrap_or(u64::MAX).saturating_add(1))
 }
 
-/// sum of coefficients x^k, by Horner.
-fn evaluate(coefficients: &[G1], x: &Scalar) -> G1 {
-    coefficients.iter().rev().fold(G1::zero(), |mut sum, coefficient| {
-        sum *= x;
-        sum += coefficient;
-        sum
+/// The commitments' value for member `index`: sum of coefficients x^k at x = index + 1, by Horner. All of it is public.
+fn evaluate(coefficients: &[G1], index: usize) -> G1 {
+    coefficients.iter().rev().fold(G1::zero(), |sum, coefficient| times(&sum, index.saturating_add(1)) + coefficient)
+}
+
+/// For small factors: some ten additions instead of a product with a whole scalar.
+fn times(value: &G1, factor: usize) -> G1 {
+    let bits = (0..usize::BITS).rev().map(|bit| factor >> bit & 1 == 1).skip_while(|bit| !bit);
+    bits.fold(G1::zero(), |sum, bit| {
+        let doubled = sum + &sum;
+        if bit { doubled + value } else { doubled }
     })
 }
 
@@ -44,7 +49,7 @@ pub(crate) fn commitments(output: &PublicOutput, n: usize, q: usize) -> Result<V
     }
     for index in 0..n {
         let key = sharing.partial_public(Participant::from_usize(index)).map_err(|_index| CeremonyError::Library)?;
-        if key != evaluate(&points, &point(index)) {
+        if key != evaluate(&points, index) {
             return Err(CeremonyError::Library);
         }
     }
@@ -144,7 +149,7 @@ fn interpolate(known: &[(Scalar, G2)], at: &Scalar) -> G2 {
 /// The point of a member's key in G2, if it is of the exponent that the commitments give that member.
 pub(crate) fn fitting_g2(commitments: &[G1], index: usize, bytes: &[u8]) -> Option<G2> {
     let key = G2::decode(Copying(bytes)).ok()?;
-    same_exponent(&evaluate(commitments, &point(index)), &key).then_some(key)
+    same_exponent(&evaluate(commitments, index), &key).then_some(key)
 }
 
 /// The keys in G2.
@@ -180,7 +185,7 @@ pub(crate) fn keys_g2(commitments: &[G1], published: &[Option<Vec<u8>>]) -> Resu
 /// The share of `member` fits the key that the commitments give it (KEY-2).
 pub(crate) fn check_share(commitments: &[G1], member: MemberId, share: &Share) -> Result<(), CeremonyError> {
     let index = usize::from(member.0);
-    if usize::from(share.index) != index || share.public::<MinPk>() != evaluate(commitments, &point(index)) {
+    if usize::from(share.index) != index || share.public::<MinPk>() != evaluate(commitments, index) {
         return Err(CeremonyError::Share { member });
     }
     Ok(())

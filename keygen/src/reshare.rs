@@ -34,11 +34,8 @@ use crate::{
 };
 use commonware_codec::{Copying, DecodeExt};
 use commonware_cryptography::{bls12381::primitives::group::G1, ed25519::PublicKey};
-use crypto::{
-    hash::t256,
-    keys::{KeySet, KeySetError},
-};
-use types::{Epoch, G2Bytes, Hash, KeySetParts, MemberId, codec, tag};
+use crypto::{hash::t256, keys::KeySetError};
+use types::{Epoch, EpochRecord, G1Bytes, G2Bytes, Hash, KeySetParts, MemberId, codec, tag};
 
 mod outcome;
 mod roles;
@@ -131,6 +128,44 @@ impl core::fmt::Display for Committee {
     }
 }
 
+/// The keys to hand over: what EPOCH says, so that whoever reads the log can follow.
+#[derive(Clone, Copy, Debug)]
+pub struct OldKeys<'a> {
+    /// Commitments of the decryption secret.
+    pub decrypt: &'a [G1Bytes],
+    /// Its public key in G2.
+    pub decrypt_g2: &'a G2Bytes,
+    /// Commitments of the beacon secret.
+    pub beacon: &'a [G1Bytes],
+}
+
+impl<'a> From<&'a KeySetParts> for OldKeys<'a> {
+    fn from(parts: &'a KeySetParts) -> Self {
+        Self { decrypt: &parts.decrypt, decrypt_g2: &parts.decrypt_g2, beacon: &parts.beacon }
+    }
+}
+
+impl<'a> From<&'a EpochRecord> for OldKeys<'a> {
+    fn from(record: &'a EpochRecord) -> Self {
+        Self { decrypt: &record.decrypt, decrypt_g2: &record.decrypt_g2, beacon: &record.beacon }
+    }
+}
+
+impl OldKeys<'_> {
+    /// The commitments of both secrets, q each, if PK and PK2 have one secret.
+    fn check(&self, q: usize) -> Result<[Vec<G1>; 2], KeySetError> {
+        if [self.decrypt.len(), self.beacon.len()] != [q, q] {
+            return Err(KeySetError::Count);
+        }
+        let points = |bytes| public::points(bytes).map_err(|_not| KeySetError::Point);
+        let (decrypt, beacon) = (points(self.decrypt)?, points(self.beacon)?);
+        // The key of "member" 0 of a polynomial of degree 0.
+        let constant = decrypt.get(..1).ok_or(KeySetError::Count)?;
+        public::fitting_g2(constant, 0, self.decrypt_g2.as_bytes()).ok_or(KeySetError::PublicKeys)?;
+        Ok([decrypt, beacon])
+    }
+}
+
 /// What everybody agrees on before a resharing starts.
 pub struct Plan {
     /// Binds messages, signatures and randomness to this plan.
@@ -158,42 +193,53 @@ impl Plan {
     ///
     /// # Errors
     /// [`ReshareError::Committee`], [`ReshareError::Key`], [`ReshareError::KeySet`].
-    pub fn new(
+    pub fn new<'a>(
         network: &Hash,
         (epoch, attempt): (Epoch, u8),
-        (from, keys): (&[Hash], &KeySetParts),
+        (from, keys): (&[Hash], impl Into<OldKeys<'a>>),
         to: &[Hash],
     ) -> Result<Self, ReshareError> {
         let (old, dealers) = committee(Committee::Old, from)?;
         let (new, players) = committee(Committee::New, to)?;
-        let count = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
-        let _checked = KeySet::new(count(old.0), count(old.0.saturating_sub(old.1)), keys)?;
+        let keys = keys.into();
+        let commitments = keys.check(old.1)?;
         let number = epoch.0.to_le_bytes();
-        let lists = [codec::encode(&from), codec::encode(keys), codec::encode(&to)];
-        let parts = [network.as_bytes().as_slice(), &number, &[attempt], &lists[0], &lists[1], &lists[2]];
+        let lists =
+            [codec::encode(&from), codec::encode(&keys.decrypt), codec::encode(&keys.beacon), codec::encode(&to)];
+        let [from, decrypt, beacon, members] = lists.each_ref().map(Vec::as_slice);
+        let parts = [
+            network.as_bytes().as_slice(),
+            &number,
+            &[attempt],
+            from,
+            decrypt,
+            keys.decrypt_g2.as_bytes(),
+            beacon,
+            members,
+        ];
         let name = t256(tag::RESHARE_PLAN, &parts);
         // The library wants a number per attempt. The name, which it signs as part of the old sharing, says the rest.
         let number = epoch.0.saturating_mul(256).saturating_add(attempt.into());
-        let half = |secret, commitments| {
-            let commitments = public::points(commitments)?;
+        let half = |secret, commitments: Vec<G1>| {
             let previous = public::output(&name, &dealers, &commitments)?;
             let round = Round::reshare(network, secret, number, previous, [&dealers, &players])?;
             Ok::<_, CeremonyError>(Half { round, commitments })
         };
         let library = |source| ReshareError::Library { source };
+        let [decrypt, beacon] = commitments;
         Ok(Self {
             name,
             members: to.to_vec(),
             old,
             new,
-            decrypt: half(Secret::Decrypt, &keys.decrypt).map_err(library)?,
-            beacon: half(Secret::Beacon, &keys.beacon).map_err(library)?,
-            decrypt_g2: keys.decrypt_g2,
+            decrypt: half(Secret::Decrypt, decrypt).map_err(library)?,
+            beacon: half(Secret::Beacon, beacon).map_err(library)?,
+            decrypt_g2: *keys.decrypt_g2,
         })
     }
 
-    /// T256("lockstep/reshare/plan/v1"; network, u64le epoch, attempt, codec(old members), codec(key set), codec(new
-    /// members)): what every message is bound to.
+    /// T256("lockstep/reshare/plan/v1"; network, u64le epoch, u8 attempt, codec(old members), codec(decrypt), PK2,
+    /// codec(beacon), codec(new members)): what every message is bound to.
     #[must_use]
     pub fn name(&self) -> Hash {
         self.name

@@ -7,11 +7,11 @@ use commonware_codec::Encode;
 use commonware_math::algebra::HashToGroup;
 use crypto::{
     beacon,
-    keys::{BeaconShareKey, DecryptionShareKey},
+    keys::{BeaconShareKey, DecryptionShareKey, KeySet},
     tdh2,
 };
 use std::collections::BTreeSet;
-use types::{G1Bytes, Opening, Slot};
+use types::{Opening, Slot};
 use zeroize::Zeroizing;
 
 mod faults;
@@ -318,8 +318,11 @@ fn plans_that_are_refused() {
     let error = plan(&members, &four.parts, &no_key);
     assert!(matches!(error, ReshareError::Key { committee: Committee::New, member: MemberId(3) }), "{error:?}");
     let mut parts = four.parts.clone();
-    parts.share_keys_g2.swap(0, 1);
-    assert!(matches!(plan(&members, &parts, &members), ReshareError::KeySet(KeySetError::ShareKeyG2(MemberId(0)))));
+    parts.decrypt_g2 = parts.share_keys_g2[0];
+    assert!(matches!(plan(&members, &parts, &members), ReshareError::KeySet(KeySetError::PublicKeys)));
+    let mut parts = four.parts.clone();
+    parts.beacon[2] = G1Bytes([0xff; 48]);
+    assert!(matches!(plan(&members, &parts, &members), ReshareError::KeySet(KeySetError::Point)));
     let seven = publics(&seeds(1..=7));
     assert!(matches!(plan(&seven, &four.parts, &members), ReshareError::KeySet(KeySetError::Count)));
 }

@@ -1,5 +1,5 @@
-//! Hands the secrets of n members to the same n and prints what each step costs, sizes and milliseconds. Nothing secret is
-//! printed.
+//! Hands the secrets of n members to the same n and prints what each step costs, sizes and milliseconds. Nothing secret
+//! is printed.
 //!
 //! `cargo run --release -p keygen --no-default-features --example reshare -- 4 16`
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example that measures and reports")]

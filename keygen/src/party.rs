@@ -5,8 +5,8 @@
 //!  PlayerSide --on_dealing (all dealers)--> PlayerSide --finish(Board)--> (Output, Share)
 //! ```
 //!
-//! In a fresh ceremony every member is both ([`Dealing`], [`Sealed`]); in a resharing the old committee deals and the new
-//! one plays.
+//! In a fresh ceremony every member is both ([`Dealing`], [`Sealed`]); in a resharing the old committee deals and the
+//! new one plays.
 use crate::ceremony::CeremonyError;
 use commonware_codec::{Copying, Decode, DecodeExt, Encode, FixedSize};
 use commonware_cryptography::{

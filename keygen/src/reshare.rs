@@ -14,13 +14,13 @@
 //!                                                                              Outcome::key_set -> KeySetParts
 //! ```
 //!
-//! Each message carries both secrets' halves. The blocks agree on the set of logs; what came too late is not in it. Fewer
-//! than q usable logs: [`ReshareError::TooFewLogs`], and the old committee stays.
+//! Each message carries both secrets' halves. The blocks agree on the set of logs; what came too late is not in it.
+//! Fewer than q usable logs: [`ReshareError::TooFewLogs`], and the old committee stays.
 //!
-//! **What the caller keeps on disk**, and when: the dealer's entropy before the first dealing leaves; a dealing received
-//! before its acknowledgement leaves ([`Player::resume`]); the sealed log before it leaves, and from then on only those
-//! bytes are sent and no [`Dealer`] is started for the plan again. A dealer that seals twice signs two logs, counts as
-//! faulty, and may publish more scalars than one log would.
+//! **What the caller keeps on disk**, and when: the dealer's entropy before the first dealing leaves; a dealing
+//! received before its acknowledgement leaves ([`Player::resume`]); the sealed log before it leaves, and from then on
+//! only those bytes are sent and no [`Dealer`] is started for the plan again. A dealer that seals twice signs two logs,
+//! counts as faulty, and may publish so many scalars that f bad players compute its old share.
 //!
 //! Trust: up to f old and f new members may do anything. While dealings and acknowledgements travel the network must be
 //! synchronous: the scalar of a player that is silent goes into the logs, and once f + 1 of the chosen dealers did that
@@ -188,8 +188,8 @@ struct Half {
 }
 
 impl Plan {
-    /// Hands the secrets of `keys`, held by `from`, to `to`, who hold them from `epoch` on. Consensus keys ascend (KEY-1).
-    /// `attempt` counts the tries for that epoch.
+    /// Hands the secrets of `keys`, held by `from`, to `to`, who hold them from `epoch` on. Consensus keys ascend
+    /// (KEY-1). `attempt` counts the tries for that epoch.
     ///
     /// # Errors
     /// [`ReshareError::Committee`], [`ReshareError::Key`], [`ReshareError::KeySet`].

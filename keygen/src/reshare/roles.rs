@@ -31,8 +31,8 @@ pub struct Dealer {
 }
 
 impl Dealer {
-    /// A dealer, and a dealing per new member, by index: each must reach its member, and nobody else, over a channel that
-    /// proves who sent it.
+    /// A dealer, and a dealing per new member, by index: each must reach its member, and nobody else, over a channel
+    /// that proves who sent it.
     ///
     /// `entropy` must be secret and uniform. The same plan and entropy give the same dealings; keep it until the log is
     /// sealed. It may serve several plans.
@@ -77,14 +77,14 @@ impl Dealer {
         good
     }
 
-    /// New members that have not acknowledged. Sealing publishes their scalars, if they are at most f; if they are more,
-    /// the log is empty and does not count.
+    /// New members that have not acknowledged. Sealing publishes their scalars, if they are at most f; if they are
+    /// more, the log is empty and does not count.
     pub fn waiting(&self) -> impl Iterator<Item = MemberId> {
         self.waiting.iter().copied()
     }
 
-    /// Closes the dealing: the signed log for both secrets, at most [`super::LOG_BYTES_MAX`]. Write it to disk before it
-    /// is sent, and never seal for this plan again.
+    /// Closes the dealing: the signed log for both secrets, at most [`super::LOG_BYTES_MAX`]. Write it to disk before
+    /// it is sent, and never seal for this plan again.
     #[must_use]
     pub fn seal(self) -> Vec<u8> {
         super::outcome::join(self.decrypt.seal(), self.beacon.seal())

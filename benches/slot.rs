@@ -84,6 +84,7 @@ impl Asked {
         for effect in effects {
             match effect {
                 Effect::Persist(Record::Items(items)) => self.items.extend(items),
+                Effect::Persist(Record::Operations(operations)) => assert!(operations.is_empty(), "nobody is guilty"),
                 Effect::Persist(Record::List { slot, bytes }) => self.list = Some((slot, bytes)),
                 Effect::Persist(Record::Commit(commit)) => self.commit = Some(commit),
                 Effect::Persist(Record::Opened { slot, entries }) => self.opened = Some((slot, entries)),
@@ -251,6 +252,8 @@ impl Bench {
             own_list: None,
             cosigned_at: 0,
             items: Vec::new(),
+            operations: Vec::new(),
+            faults: state.faults,
         };
         let members = self.net.network.genesis.members.clone();
         let setup = Setup {

@@ -6,6 +6,7 @@
 mod common;
 
 use common::{PATIENCE, Person, base_port, lockstep, run};
+use crypto::{ed25519::SigningKey, evidence};
 use ingress::{Client, ClientError, CloseCode};
 use serde_json::{Value, json};
 use std::{
@@ -17,7 +18,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
-use types::{Network, reason::Reason, wire::Status};
+use types::{Evidence, Hash, Leaf, MemberId, Network, Slot, codec, reason::Reason, wire::Status};
 
 /// A network keeps two cores busy: one at a time.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -441,6 +442,100 @@ fn a_clock_that_is_far_off_is_refused_and_a_little_off_is_said() {
     net.set(0, "clock_skew_max_ms", "60000");
     let node = net.start(0);
     assert!(node.log().contains("clock.off"), "{}", node.log());
+}
+
+// ---- evidence --------------------------------------------------------------------------------------------------
+
+/// The seed of a member's receipt key, out of its `identity.key`.
+fn receipt_key(net: &Net, member: usize) -> SigningKey {
+    type Identity = ([u8; 4], [u8; 32], [u8; 32], [u8; 32], [u8; 32], Vec<u8>);
+    let bytes = fs::read(net.member(member).join("identity.key")).unwrap();
+    let (_, _, _, _, receipt, _) = codec::decode::<Identity>(&bytes, 4_096).unwrap();
+    SigningKey::from_seed(receipt.into())
+}
+
+/// Two lists of one slot that a member signed.
+fn two_lists(net: &Net, member: u16) -> Evidence {
+    let id = crypto::ids::network_id(&net.network().genesis);
+    let key = receipt_key(net, member.into());
+    let list = |leaves: &[Leaf]| {
+        let text = evidence::list_text(id, Slot(1), MemberId(member), leaves, None);
+        (text, key.sign(crypto::ids::list_digest(&text).as_bytes()))
+    };
+    evidence::lists(list(&[]), list(&[Leaf::Op { hash: Hash([1; 32]) }]))
+}
+
+/// What `lockstep verify-evidence` says of these bytes: status and output.
+fn verdict(net: &Net, bytes: &[u8]) -> (Option<i32>, String) {
+    let file = net.folder.join("piece");
+    fs::write(&file, bytes).unwrap();
+    let network = net.file();
+    let (status, out, err) = run(&["verify-evidence", file.to_str().unwrap(), "--network", network.to_str().unwrap()]);
+    (status.code(), format!("{out}{err}"))
+}
+
+/// A binary answer.
+fn get_bytes(http: &str, path: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(http).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    answer.split_off(end + 4)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guilty_member_is_in_every_log_and_a_file_proves_it_alone() {
+    let _turn = TURN.lock().await;
+    let dir = tempfile::tempdir().unwrap();
+    let net = Net::init(&dir.path().join("net"), &[]);
+    let piece = two_lists(&net, 3);
+    let bytes = codec::encode(&piece);
+
+    // alone: no log, no member runs
+    let (code, said) = verdict(&net, &bytes);
+    assert_eq!((code, said.trim()), (Some(0), "proved: list-equivocation by member 3 in slot 1"));
+    let mut tampered = bytes.clone();
+    *tampered.last_mut().unwrap() ^= 1;
+    let (code, said) = verdict(&net, &tampered);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("not proved: the signature of the second statement"), "{said}");
+    assert_eq!(verdict(&net, &bytes[..bytes.len() - 1]).0, Some(2));
+
+    // one member has kept it; from its start on it tells the others
+    let folder = net.member(0).join("evidence");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(format!("list-equivocation-3-{}", evidence::id(&piece))), &bytes).unwrap();
+    let nodes: Vec<Node> = (0..4).map(|i| net.start(i)).collect();
+    let network = net.network();
+    let http = |member: usize| network.addresses[member].http.clone();
+    let faults =
+        |member: usize| -> Value { serde_json::from_str(&get(&http(member), "/lockstep/v1/faults").1).unwrap() };
+    seen(|| faults(1).as_array().is_some_and(|all| !all.is_empty())).await;
+    let told = faults(1);
+    assert_eq!(
+        (&told[0]["finding"], &told[0]["accused"], &told[0]["slot"]),
+        (&json!("list-equivocation"), &json!(3), &json!(1))
+    );
+    let served = get_bytes(&http(1), &format!("/lockstep/v1/faults/{}", told[0]["file"].as_str().unwrap()));
+    assert_eq!(verdict(&net, &served).0, Some(0));
+    assert_eq!(served, bytes);
+
+    // the auditor sees the FAULT in each log
+    let file = net.file();
+    for member in [0, 1, 3] {
+        let audited = || {
+            let url = format!("http://{}", http(member));
+            let (status, out, err) = run(&["audit", &url, "--network", file.to_str().unwrap(), "--json"]);
+            let report: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+            let check = report["checks"].as_array().unwrap().iter().find(|check| check["n"] == 20).unwrap().clone();
+            assert!(report["findings"].as_array().unwrap().is_empty(), "{report}");
+            status.code() == Some(0) && check["status"] == "pass" && check["units"] == 1
+        };
+        seen(audited).await;
+    }
+    nodes.into_iter().for_each(Node::kill);
 }
 
 // ---- a disk that fills up --------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@
 //! [`select`] found payable stays payable.
 //!
 //! Deliberately absent: signatures, hashing of envelopes and ciphertexts (`crypto`, `mempool`), the order within a set
-//! (`ordering`), execution; and, marked `planned` in RULES.md, bids, tails, rebates, operations and epochs.
+//! (`ordering`), execution; and, marked `planned` in RULES.md, bids, tails, rebates, account operations and epochs.
 //!
 //! Invariants that tests cite:
 //! * `RUL-1` the result does not depend on the order of the input.
@@ -55,6 +55,7 @@ mod candidates;
 mod genesis;
 mod ledger;
 mod listed;
+mod operations;
 mod prices;
 mod rank;
 mod root;
@@ -67,6 +68,7 @@ mod text;
 
 pub use genesis::GenesisError;
 pub use ledger::{Ledger, LedgerError, Pools};
+pub use operations::{Claim, EnteredOperation, ListedOperation, Operations, convicts, enter, may_lack_room};
 pub use prices::{Prices, base_fee, charge, fee_per_byte, next_prices, unit_bond};
 pub use rank::LAST;
 pub use set::{Candidate, Selection, list_rank, select};

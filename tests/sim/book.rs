@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tlog::checkpoint;
 use types::{
     Entry, Envelope, FinalityProof, Hash, Head, Kind, MemberId, Slot, codec, limits,
-    reason::Reason,
+    reason::{Finding, Reason},
     wire::{Event, Refusal},
 };
 
-/// Somebody honest names a member. What is evidence of the fault follows from here once faults become operations.
+/// Somebody honest names a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Accusation {
     pub(crate) by: usize,
@@ -58,6 +58,8 @@ pub(crate) struct Book {
     votes: BTreeMap<VoteKey, BTreeSet<Vec<u8>>>,
     /// Who voted twice in a view, as far as all members together saw.
     pub(crate) voted_twice: BTreeSet<usize>,
+    /// FAULT entries of the log: of what, and whom.
+    pub(crate) convicted: BTreeSet<(Finding, usize)>,
     /// Slots with empty blocks.
     pub(crate) empty: BTreeSet<Slot>,
     /// Whose share messages arrived at honest members.
@@ -82,6 +84,7 @@ impl Book {
             included: BTreeMap::new(),
             votes: BTreeMap::new(),
             voted_twice: BTreeSet::new(),
+            convicted: BTreeSet::new(),
             empty: BTreeSet::new(),
             shares_heard: BTreeSet::new(),
             asked: BTreeSet::new(),
@@ -165,7 +168,7 @@ impl Book {
 
     fn persist(&mut self, at: usize, record: &Record, disk: &Disk) {
         match record {
-            Record::Items(_) => {}
+            Record::Items(_) | Record::Operations(_) => {}
             Record::List { slot, bytes } => {
                 let first = self.members[at].lists.entry(*slot).or_insert_with(|| bytes.clone());
                 assert_eq!(first, bytes, "SEQ-1: m{at} signs a second list for slot {slot}");
@@ -217,6 +220,13 @@ impl Book {
                 let envelope: Envelope = codec::decode(&bytes, limits::ENVELOPE_BYTES_MAX).unwrap();
                 let before = self.included.insert(crypto::ids::hash_envelope(&envelope), slot);
                 assert_eq!(before, None, "an envelope is in two sets");
+            }
+            if let Kind::Fault { finding, accused, .. } = kind(entry) {
+                let mut members = self.net.network.genesis.members.iter();
+                let of = members.position(|m| accused == [m.receipt] || accused == [m.consensus]).expect("a member");
+                assert!(!self.is_honest(of), "the log convicts m{of}, which is honest, of finding {finding}");
+                let finding = Finding::from_number(finding).unwrap();
+                assert!(self.convicted.insert((finding, of)), "the log convicts m{of} twice of {finding}");
             }
             self.log.push(entry.clone());
         }

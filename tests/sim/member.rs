@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use consensus::{
-    Ack, EngineConfig, EngineEpoch, Outbox, QUOTAS, Timeouts,
+    Ack, EngineConfig, EngineEpoch, Outbox, QUOTAS, SeenVote, Timeouts, VoteKind,
     testing::{Clock as _, Context, Network, Spawner as _, Supervisor as _, Wire},
 };
 use execution::{Executor, OpenedUnit, SlotEnv, prepare};
@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, UNIX_EPOCH},
 };
-use types::{Block, Hash, Slot, Timestamp, codec, limits};
+use types::{Block, Hash, Slot, Timestamp, Vote, Voted, codec, limits};
 use zeroize::Zeroizing;
 
 /// What a member starts from, again and again.
@@ -139,6 +139,36 @@ async fn start_engine(ctx: &Context, node: &Node, machine: &Sequencer, handle: H
     (running.outbox(), running)
 }
 
+/// What a vote of the engine says.
+fn voted(seen: &SeenVote) -> Voted {
+    let parent = || {
+        let (numbers, digest) = seen.msg.split_last_chunk::<32>().unwrap();
+        // epoch, view, parent's view
+        let (mut values, mut value, mut shift) = (Vec::new(), 0, 0);
+        for byte in numbers {
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                values.push(core::mem::take(&mut value));
+                shift = 0;
+            }
+        }
+        (values[2], Hash(*digest))
+    };
+    let vote = match seen.kind {
+        VoteKind::Nullify => Vote::Nullify,
+        VoteKind::Notarize => {
+            let (parent_view, digest) = parent();
+            Vote::Notarize { parent_view, digest }
+        }
+        VoteKind::Finalize => {
+            let (parent_view, digest) = parent();
+            Vote::Finalize { parent_view, digest }
+        }
+    };
+    Voted { vote, sig: seen.sig }
+}
+
 /// The consensus secret behind a member's key.
 fn secret(net: &Net, member: usize) -> Zeroizing<[u8; 32]> {
     let seed_of =
@@ -235,15 +265,16 @@ impl Life {
             Message::Executed { slot, result } => Input::Executed { slot, result },
             Message::Vote(vote) => {
                 lock(&self.node.book).vote(&vote);
-                return None;
+                Input::Vote { view: vote.view, member: vote.member, voted: voted(&vote) }
             }
         })
     }
 
     /// In order; the WAL records of the whole turn go first, as in `node::driver`.
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Gone> {
-        let (items, rest): (Vec<_>, Vec<_>) =
-            effects.into_iter().partition(|effect| matches!(effect, Effect::Persist(Record::Items(_))));
+        let (items, rest): (Vec<_>, Vec<_>) = effects
+            .into_iter()
+            .partition(|effect| matches!(effect, Effect::Persist(Record::Items(_) | Record::Operations(_))));
         for effect in items.into_iter().chain(rest) {
             if let Some(left) = self.crash_in.as_mut() {
                 if *left == 0 {
@@ -265,6 +296,7 @@ impl Life {
                 let mut disk = lock(&self.node.disk);
                 disk.persist(record);
                 if commit {
+                    disk.operations.retain(|(hash, _)| self.machine.is_live(hash));
                     // the WAL forgets what is live no more
                     disk.items.retain(|(hash, _)| self.machine.is_live(hash));
                 }

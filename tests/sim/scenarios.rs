@@ -160,6 +160,10 @@ pub(crate) fn faulty(seed: u64, n: u16, fault: Fault) -> Report {
     simulate(seed, lan(n), made, async |w| {
         w.traffic(4_000).await;
         w.go_on(3, 8 * w.leader_ms()).await;
+        if let Some(finding) = fault.fault {
+            let all = |w: &World| bad.iter().all(|member| w.book().convicted.contains(&(finding, *member)));
+            w.until(20_000, "the log convicts the guilty", all).await;
+        }
         let book = w.book();
         assert!(book.accused().is_subset(&bad) && book.voted_twice.is_subset(&bad));
         let seen = match fault.shows {

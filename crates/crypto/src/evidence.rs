@@ -16,10 +16,11 @@ use crate::{
     keys::KeySet,
     merkle, tdh2,
 };
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use types::{
-    Epoch, Evidence, FinalityProof, G1Bytes, Hash, Leaf, ListText, MemberId, MemberRecord, Params, Rank, ShareFault,
-    ShareHeader, Signature, SignedList, SignedShare, SizeClass, Slot, Vote, Voted, codec, limits, reason::Finding, tag,
+    Epoch, Evidence, FinalityProof, G1Bytes, Hash, Leaf, ListText, MemberId, MemberRecord, Params, Rank, Receipt,
+    ReceiptError, ShareFault, ShareHeader, Signature, SignedList, SignedShare, SizeClass, Slot, Vote, Voted, codec,
+    limits, reason::Finding, tag,
 };
 
 /// What evidence is held against: EPOCH says all of it.
@@ -29,6 +30,10 @@ pub struct Context<'a> {
     pub network: Hash,
     /// Epoch.
     pub epoch: Epoch,
+    /// Its first slot: a list names no epoch, and the caps and keys of another one may differ.
+    pub first_slot: Slot,
+    /// Its last slot.
+    pub last_slot: Slot,
     /// How many members may be faulty.
     pub f: u16,
     /// The committee, by index.
@@ -68,6 +73,20 @@ pub struct Proved {
     pub place: Place,
 }
 
+impl Proved {
+    /// What a FAULT stands for, once in an epoch.
+    #[must_use]
+    pub const fn claim(&self) -> (Finding, MemberId) {
+        (self.finding, self.accused)
+    }
+    /// The key whose signature convicts: votes are signed with the consensus key, all else with the receipt key.
+    #[must_use]
+    pub fn key(&self, members: &[MemberRecord]) -> Option<Hash> {
+        let member = members.get(usize::from(self.accused.0))?;
+        Some(if self.finding == Finding::VoteDouble { member.consensus } else { member.receipt })
+    }
+}
+
 /// Which of two statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -75,6 +94,15 @@ pub enum Which {
     First,
     /// The second.
     Second,
+}
+
+impl core::fmt::Display for Which {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::First => "first",
+            Self::Second => "second",
+        })
+    }
 }
 
 /// The step at which a proof fails.
@@ -90,6 +118,9 @@ pub enum EvidenceError {
     /// Of another epoch.
     #[error("of another epoch")]
     Epoch,
+    /// Of a slot that is not in the epoch.
+    #[error("slot {0} is not in the epoch")]
+    Slot(Slot),
     /// Of nobody in the committee.
     #[error("member {0} is not in the committee")]
     Member(MemberId),
@@ -100,11 +131,14 @@ pub enum EvidenceError {
     #[error("the statements are the same, or out of order")]
     Order,
     /// A signature does not verify.
-    #[error("the signature of the {} statement does not verify", match .0 { Which::First => "first", Which::Second => "second" })]
+    #[error("the signature of the {0} statement does not verify")]
     Signature(Which),
     /// An honest member may say both.
     #[error("the statements do not contradict each other")]
     Agree,
+    /// A text is no receipt.
+    #[error("the text of the {0} statement is no receipt: {1}")]
+    Receipt(Which, ReceiptError),
     /// The list keeps the rules.
     #[error("the list keeps the rules")]
     ListHolds,
@@ -159,6 +193,24 @@ pub fn verify(evidence: &Evidence, context: &Context<'_>) -> Result<Proved, Evid
         Evidence::ShareBad { fault } => share_bad(context, fault),
         Evidence::BeaconBad { share } => beacon_bad(context, share),
         Evidence::ShareStray { share, proof } => share_stray(context, share, proof),
+        Evidence::ReceiptDouble { member, a, a_sig, b, b_sig } => {
+            receipt_double(context, *member, (a, a_sig), (b, b_sig))
+        }
+    }
+}
+
+/// What a piece of evidence is said to prove, by its form alone: nothing is checked.
+#[must_use]
+pub fn claim(evidence: &Evidence) -> (Finding, MemberId) {
+    match evidence {
+        Evidence::ListDouble { a, .. } => (Finding::ListEquivocation, a.member),
+        Evidence::ListInvalid { list } => (Finding::ListInvalid, list.member),
+        Evidence::VoteDouble { member, .. } => (Finding::VoteDouble, *member),
+        Evidence::ShareDouble { a, .. } => (Finding::ShareEquivocation, a.header.member),
+        Evidence::ShareBad { fault } => (Finding::ShareBad, fault.share.header.member),
+        Evidence::BeaconBad { share } => (Finding::ShareBad, share.header.member),
+        Evidence::ShareStray { share, .. } => (Finding::ShareStray, share.header.member),
+        Evidence::ReceiptDouble { member, .. } => (Finding::ReceiptConflict, *member),
     }
 }
 
@@ -183,6 +235,13 @@ pub fn shares(one: SignedShare, other: SignedShare) -> Evidence {
     Evidence::ShareDouble { a: a.into(), b: b.into() }
 }
 
+/// Two receipts as evidence, whichever comes first: the texts, as signed.
+#[must_use]
+pub fn receipts(member: MemberId, one: (String, Signature), other: (String, Signature)) -> Evidence {
+    let ((a, a_sig), (b, b_sig)) = ordered(one, other, |(text, _)| text.clone().into_bytes());
+    Evidence::ReceiptDouble { member, a, a_sig, b, b_sig }
+}
+
 fn ordered<T>(one: T, other: T, bytes: impl Fn(&T) -> Vec<u8>) -> (T, T) {
     if bytes(&one) <= bytes(&other) { (one, other) } else { (other, one) }
 }
@@ -197,8 +256,12 @@ impl<'a> Context<'a> {
         }
         if epoch == self.epoch { Ok(()) } else { Err(EvidenceError::Epoch) }
     }
+    fn within(&self, slot: Slot) -> Result<(), EvidenceError> {
+        if (self.first_slot..=self.last_slot).contains(&slot) { Ok(()) } else { Err(EvidenceError::Slot(slot)) }
+    }
     fn list_signed(&self, text: &ListText, sig: &Signature, which: Which) -> Result<(), EvidenceError> {
         self.at_home(&text.network, self.epoch)?;
+        self.within(text.slot)?;
         let key = &self.member(text.member)?.receipt;
         signed(key, list_digest(text).as_bytes(), sig, which)
     }
@@ -433,6 +496,37 @@ fn share_stray(context: &Context<'_>, share: &SignedShare, proof: &FinalityProof
         return Err(EvidenceError::Agree);
     }
     Ok(Proved { finding: Finding::ShareStray, accused: header.member, place: about(share) })
+}
+
+/// A receipt of this network, given for a list of this epoch.
+fn given(context: &Context<'_>, member: MemberId, text: &str, which: Which) -> Result<Receipt, EvidenceError> {
+    let receipt = Receipt::parse(text).map_err(|error| EvidenceError::Receipt(which, error))?;
+    context.at_home(&receipt.network, context.epoch)?;
+    context.within(receipt.list_from)?;
+    context.member(member)?;
+    Ok(receipt)
+}
+
+fn receipt_double(
+    context: &Context<'_>,
+    member: MemberId,
+    (a, a_sig): (&str, &Signature),
+    (b, b_sig): (&str, &Signature),
+) -> Result<Proved, EvidenceError> {
+    in_order(a.as_bytes(), b.as_bytes())?;
+    let one = given(context, member, a, Which::First)?;
+    let other = given(context, member, b, Which::Second)?;
+    if one.seq != other.seq {
+        return Err(EvidenceError::Apart);
+    }
+    if (one.kind, one.item) == (other.kind, other.item) {
+        return Err(EvidenceError::Agree);
+    }
+    let key = &context.member(member)?.receipt;
+    signed(key, a.as_bytes(), a_sig, Which::First)?;
+    signed(key, b.as_bytes(), b_sig, Which::Second)?;
+    let place = Place::Slot(one.list_from.min(other.list_from));
+    Ok(Proved { finding: Finding::ReceiptConflict, accused: member, place })
 }
 
 #[cfg(test)]

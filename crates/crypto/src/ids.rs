@@ -1,6 +1,6 @@
 //! Names by hash: network, block, list, envelope, rollup. Each is SHA-256 over a tag of its own and canonical bytes.
 use crate::hash::{sha256, tagged};
-use types::{BlockHeader, Envelope, Genesis, Hash, ListText, RollupSpec, SignedHeader, codec, tag};
+use types::{BlockHeader, Envelope, Genesis, Hash, ListText, Operation, RollupSpec, SignedHeader, codec, tag};
 
 /// Network id: SHA-256("lockstep/genesis/v1" | codec(Genesis)).
 #[must_use]
@@ -36,6 +36,18 @@ pub fn hash_envelope(envelope: &Envelope) -> Hash {
 #[must_use]
 pub fn list_digest(list: &ListText) -> Hash {
     tagged(tag::LIST, &[&codec::encode(list)])
+}
+
+/// Operation hash: SHA-256("lockstep/operation/v1" | codec(Operation)).
+#[must_use]
+pub fn operation_hash(operation: &Operation) -> Hash {
+    operation_bytes_hash(&codec::encode(operation))
+}
+
+/// [`operation_hash`] of bytes as they travel, whether or not they are an operation.
+#[must_use]
+pub fn operation_bytes_hash(bytes: &[u8]) -> Hash {
+    tagged(tag::OPERATION, &[bytes])
 }
 
 /// Version of the rules: SHA-256("lockstep/rules/v1"). A change of the rules is a change of the tag.

@@ -68,6 +68,7 @@ pub mod hash;
 pub mod ids;
 pub mod keys;
 pub mod merkle;
+pub mod operation;
 pub mod tdh2;
 mod weights;
 

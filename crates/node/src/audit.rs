@@ -5,6 +5,7 @@
 use crate::{
     cli::{Failure, note, print},
     files::{self, FilesError, NETWORK_FILE, NetworkFiles},
+    receipts,
     source::Source,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -34,6 +35,13 @@ pub(crate) struct AuditArgs {
     /// A checkpoint to remember: read before the audit if it exists, and written after it.
     #[arg(long)]
     heads: Option<PathBuf>,
+    /// Receipts to hold the lists against, one a file: the signed note, then perhaps a line `envelope` and the
+    /// envelope's bytes in hex.
+    #[arg(long)]
+    receipts: Option<PathBuf>,
+    /// Where to write what proves a finding by receipts: a file each.
+    #[arg(long)]
+    evidence_dir: Option<PathBuf>,
     /// One JSON document instead of text.
     #[arg(long)]
     json: bool,
@@ -67,7 +75,12 @@ pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
             Some(path) => Some(files::read(path, 1 << 16).map_err(cannot)?),
             None => None,
         };
-        let done = audit(&source, work.network.as_deref(), work.require_anchor, seen.as_deref(), &mut |p| {
+        let given = match &work.receipts {
+            Some(folder) => receipts::read(folder).map_err(cannot)?,
+            None => Vec::new(),
+        };
+        let beside = Beside { seen: seen.as_deref(), receipts: &given };
+        let done = audit(&source, work.network.as_deref(), work.require_anchor, &beside, &mut |p| {
             bar.set_length(p.of);
             bar.set_position(p.entries);
             bar.set_message(format!("{} slots", p.slots));
@@ -82,6 +95,9 @@ pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
     report.findings.retain(|f| f.slot >= from && f.slot <= to);
     let seconds = crate::clock::now().0.saturating_sub(started.0);
     show(&report, &anchor, seconds, &args);
+    if let Some(folder) = &args.evidence_dir {
+        receipts::write(folder, &report.proofs)?;
+    }
     if let Some(path) = args.heads.filter(|_| report.findings.is_empty()) {
         files::write(&path, &checkpoint)?;
     }
@@ -105,14 +121,23 @@ pub(crate) fn audit_folder(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Report, Failure> {
     let source = Source::folder(folder);
-    audit(&source, network, false, None, progress).map(|done| done.report)
+    audit(&source, network, false, &Beside::default(), progress).map(|done| done.report)
+}
+
+/// What an audit gets besides the log.
+#[derive(Default)]
+struct Beside<'a> {
+    /// A head that was seen before.
+    seen: Option<&'a [u8]>,
+    /// Receipts, by file.
+    receipts: &'a [(PathBuf, Vec<u8>)],
 }
 
 fn audit(
     source: &Source,
     network: Option<&Path>,
     require_anchor: bool,
-    seen: Option<&[u8]>,
+    beside: &Beside<'_>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Done, Failure> {
     if network.is_none() && require_anchor {
@@ -126,8 +151,11 @@ fn audit(
     let mut auditor = Auditor::new(&anchored, Checks::ALL).map_err(cannot)?;
     let checkpoint =
         source.get("checkpoint").map_err(cannot)?.ok_or_else(|| cannot("no checkpoint: nothing is published"))?;
-    if let Some(seen) = seen {
+    if let Some(seen) = beside.seen {
         auditor.seen(seen);
+    }
+    for (path, case) in beside.receipts {
+        auditor.receipt(case).map_err(|error| cannot(format!("{}: {error}", path.display())))?;
     }
     if let Err(error) = auditor.head(&checkpoint) {
         let mut report = auditor.finish();

@@ -75,6 +75,17 @@ pub(crate) struct Saved {
     pub(crate) own_list: Option<(Slot, Vec<u8>)>,
     pub(crate) cosigned_at: u64,
     pub(crate) items: Vec<ItemRecord>,
+    /// Operations of the WAL, and evidence that is kept.
+    pub(crate) operations: Vec<Vec<u8>>,
+}
+
+/// A record of the WAL.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+enum Walled {
+    /// An envelope admitted here.
+    Item(Hash, ItemRecord),
+    /// codec(Operation).
+    Operation(Hash, Vec<u8>),
 }
 
 /// The open folder of a member.
@@ -85,9 +96,9 @@ pub(crate) struct Disk {
     log: LogDir,
     state: State,
     wal: Wal,
-    /// WAL sequence of the last record of each live envelope.
+    /// WAL sequence of the last record of each live envelope and operation.
     live: BTreeMap<Hash, u64>,
-    replayed: Vec<ItemRecord>,
+    replayed: (Vec<ItemRecord>, Vec<Vec<u8>>),
     opened: Slot,
     /// The oldest record of the WAL that is still needed.
     owed: u64,
@@ -146,13 +157,20 @@ impl Disk {
         let owed = locked.as_ref().map_or((1, 1), |lock| lock.owed);
         wal.check_owed(&replay, owed)?;
         let mut live = BTreeMap::new();
-        let mut replayed = Vec::new();
+        let mut replayed = (Vec::new(), Vec::new());
         for entry in replay.records {
-            let Ok((hash, record)) = codec::decode::<(Hash, ItemRecord)>(&entry.payload, ITEM_BYTES_MAX) else {
-                continue;
+            let hash = match codec::decode::<Walled>(&entry.payload, ITEM_BYTES_MAX) {
+                Ok(Walled::Item(hash, record)) => {
+                    replayed.0.push(record);
+                    hash
+                }
+                Ok(Walled::Operation(hash, bytes)) => {
+                    replayed.1.push(bytes);
+                    hash
+                }
+                Err(_other_format) => continue,
             };
             live.insert(hash, entry.seq);
-            replayed.push(record);
         }
         durable::create_dir(&finality_folder(folder))?;
         let opened = locked.map_or(Slot(0), |l| l.opened);
@@ -258,21 +276,30 @@ impl Disk {
             Some(slot) => self.state.list(slot)?.map(|bytes| (slot, bytes)),
             None => None,
         };
+        let (items, mut operations) = core::mem::take(&mut self.replayed);
+        operations.extend(crate::evidence::operations(&self.folder));
         Ok(Saved {
             // one that was stored before its commit point was never sent
             share_message: share.filter(|(slot, _)| *slot == lock.slot).map(|(_, bytes)| bytes),
             own_list,
             cosigned_at: lock.time,
-            items: core::mem::take(&mut self.replayed),
+            items,
+            operations,
         })
     }
 
-    pub(crate) fn items(&mut self, items: &[(Hash, ItemRecord)]) -> Result<(), DiskError> {
-        let payloads: Vec<Vec<u8>> = items.iter().map(codec::encode).collect();
+    /// Envelopes and operations, with one fsync.
+    pub(crate) fn items(
+        &mut self,
+        items: Vec<(Hash, ItemRecord)>,
+        operations: Vec<(Hash, Vec<u8>)>,
+    ) -> Result<(), DiskError> {
+        let items = items.into_iter().map(|(hash, record)| (hash, Walled::Item(hash, record)));
+        let operations = operations.into_iter().map(|(hash, bytes)| (hash, Walled::Operation(hash, bytes)));
+        let (hashes, payloads): (Vec<Hash>, Vec<Vec<u8>>) =
+            items.chain(operations).map(|(hash, record)| (hash, codec::encode(&record))).unzip();
         let first = self.wal.append(&payloads)?;
-        for (seq, (hash, _)) in (first..).zip(items) {
-            self.live.insert(*hash, seq);
-        }
+        self.live.extend(hashes.into_iter().zip(first..));
         Ok(())
     }
 
@@ -313,7 +340,7 @@ impl Disk {
         Ok(crate::evidence::keep(&self.folder, proved, piece)?)
     }
 
-    /// Lets go of WAL segments whose envelopes are all included, replaced or expired, once a lock has said so: a start
+    /// Lets go of WAL segments whose envelopes and operations are all included, replaced or expired, once a lock has said so: a start
     /// tells what was given up from what was lost.
     pub(crate) fn forget(&mut self, live: impl Fn(&Hash) -> bool) -> Result<(), DiskError> {
         self.live.retain(|hash, _| live(hash));

@@ -290,18 +290,20 @@ impl Driver {
 
     /// In order; the WAL records of the whole turn go first, with one fsync: earlier than asked is never wrong.
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), DriverError> {
-        let mut items = Vec::new();
+        let (mut items, mut operations) = (Vec::new(), Vec::new());
         let mut rest = Vec::with_capacity(effects.len());
         for effect in effects {
             if let Effect::Persist(Record::Items(records)) = effect {
                 items.extend(records);
+            } else if let Effect::Persist(Record::Operations(records)) = effect {
+                operations.extend(records);
             } else {
                 rest.push(effect);
             }
         }
-        if !items.is_empty() {
+        if !(items.is_empty() && operations.is_empty()) {
             self.metrics.admitted(u64::try_from(items.len()).unwrap_or(u64::MAX));
-            self.timed("items", |disk| disk.items(&items))?;
+            self.timed("items", |disk| disk.items(items, operations))?;
         }
         rest.into_iter().try_for_each(|effect| self.effect(effect))
     }
@@ -399,7 +401,8 @@ impl Driver {
 
     fn persist(&mut self, record: Record) -> Result<(), DriverError> {
         match record {
-            Record::Items(items) => self.timed("items", |disk| disk.items(&items)),
+            Record::Items(items) => self.timed("items", |disk| disk.items(items, Vec::new())),
+            Record::Operations(operations) => self.timed("items", |disk| disk.items(Vec::new(), operations)),
             Record::List { slot, bytes } => self.timed("list", |disk| disk.list(slot, bytes)),
             Record::Opened { slot, entries } => self.timed("opened", |disk| disk.opened(slot, &entries)),
             Record::Commit(commit) => {

@@ -9,7 +9,7 @@ use crypto::evidence::{self, Context, Proved};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use store::durable;
-use types::{Evidence, limits};
+use types::{Evidence, Operation, Receipt, limits};
 
 fn folder(member: &Path) -> PathBuf {
     member.join("evidence")
@@ -51,6 +51,13 @@ pub(crate) fn read(member: &Path, name: &str) -> Option<Vec<u8>> {
     files::read(&folder(member).join(name), limits::EVIDENCE_BYTES_MAX).ok()
 }
 
+/// All pieces as operations: what the log does not hold yet is listed again.
+pub(crate) fn operations(member: &Path) -> Vec<Vec<u8>> {
+    let piece = |name: String| evidence::decode(&read(member, &name)?);
+    let operation = |piece: Evidence| types::codec::encode(&Operation::Evidence(piece.into()));
+    names(member).into_iter().filter_map(piece).map(operation).collect()
+}
+
 /// All pieces, as JSON: what each says, not checked again.
 pub(crate) fn list(member: &Path) -> Option<Vec<u8>> {
     let entry = |name: String| {
@@ -65,6 +72,7 @@ pub(crate) fn list(member: &Path) -> Option<Vec<u8>> {
             | Evidence::BeaconBad { share }
             | Evidence::ShareStray { share, .. } => (Some(share.header.slot.0), None),
             Evidence::ShareBad { fault } => (Some(fault.share.header.slot.0), None),
+            Evidence::ReceiptDouble { a, .. } => (Receipt::parse(a).ok().map(|receipt| receipt.list_from.0), None),
         };
         Some(json!({ "finding": finding, "accused": accused, "slot": slot, "view": view, "file": name }))
     };
@@ -93,9 +101,13 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let no_evidence = || unreadable(format!("{}: no evidence", args.file.display()));
     let piece = evidence::decode(&bytes).ok_or_else(no_evidence)?;
     let genesis = &network.network.genesis;
+    let schedule = genesis.params.schedule();
+    let epoch = piece.epoch(schedule);
     let context = Context {
         network: network.id,
-        epoch: piece.epoch(genesis.params.schedule()),
+        epoch,
+        first_slot: schedule.first(epoch),
+        last_slot: schedule.last(epoch),
         f: network.network.faults(),
         members: &genesis.members,
         params: &genesis.params,

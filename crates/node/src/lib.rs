@@ -38,6 +38,7 @@ mod mailbox;
 pub mod member;
 pub mod metrics;
 pub mod pool;
+mod receipts;
 mod source;
 mod start;
 mod status;

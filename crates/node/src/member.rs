@@ -507,6 +507,8 @@ fn resume(
         own_list: saved.own_list,
         cosigned_at: saved.cosigned_at,
         items: saved.items,
+        operations: saved.operations,
+        faults: state.faults,
     };
     Ok((resume, state.executor))
 }

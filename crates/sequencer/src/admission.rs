@@ -22,6 +22,23 @@ const PARKED_MAX: usize = 1_024;
 /// Own receipted envelopes that are relayed again after a final block: sends are lossy.
 const RELAY_AGAIN_MAX: usize = 64;
 
+/// Numbers that one millisecond has: a member gives fewer receipts.
+const SEQS_PER_MS: u64 = 1 << 10;
+
+/// The number before the first receipt of a life. Two receipts of one number convict, so it is above all of earlier
+/// lives, wherever the clock stands now: those of the WAL, and those that it let go, which are older than the last
+/// cosignature.
+pub(crate) fn first_seq(now: Timestamp, cosigned_at: u64, items: &[ItemRecord]) -> u64 {
+    let seq_of = |record: &ItemRecord| {
+        let end = record.receipt.find("\n\n")?;
+        let receipt = Receipt::parse(record.receipt.get(..=end)?).ok()?;
+        Some(receipt.seq)
+    };
+    let released = cosigned_at.saturating_add(1).saturating_mul(1_000);
+    let newest = items.iter().filter_map(seq_of).max().unwrap_or(0);
+    now.0.max(released).saturating_mul(SEQS_PER_MS).max(newest)
+}
+
 /// An envelope that waits for another one.
 #[derive(Debug)]
 pub(crate) struct Parked {
@@ -117,7 +134,7 @@ impl Sequencer {
         self.wanted.contains_key(hash) || self.flights.get(hash).is_some_and(|f| f.forced)
     }
 
-    /// Envelopes that another member took from its clients.
+    /// Envelopes that another member took from its clients, and operations.
     pub(crate) fn on_items(&mut self, from: MemberId, bytes: &[u8]) {
         let max = ITEMS_BYTES_MAX.saturating_add(limits::ENVELOPE_BYTES_MAX).saturating_add(64);
         let Ok(items) = codec::decode::<Items>(bytes, max) else {
@@ -126,6 +143,9 @@ impl Sequencer {
         };
         for bytes in &items.envelopes {
             self.offered(from, bytes, false);
+        }
+        for bytes in items.operations {
+            self.offered_operation(from, bytes, false);
         }
     }
 
@@ -403,7 +423,7 @@ impl Sequencer {
                 }
                 envelopes.push(next);
             }
-            let bytes = codec::encode(&Items { envelopes });
+            let bytes = codec::encode(&Items { envelopes, operations: Vec::new() });
             self.out.push(Effect::Send { channel: Channel::Items, to: To::All, bytes });
         }
     }
@@ -414,5 +434,35 @@ impl Sequencer {
 
     pub(crate) fn relay_due(&self) -> Option<Timestamp> {
         (!self.relay.is_empty()).then(|| self.relay_since.plus(self.setup.timings.relay_linger))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    // Goal: no number of a receipt is given twice over lives. Method: clocks that went back, and a WAL.
+    use super::*;
+
+    #[test]
+    fn numbers_go_on_above_those_of_earlier_lives() {
+        let receipt = Receipt {
+            name: "example.net/test/m0/receipt".into(),
+            kind: ReceiptKind::Envelope,
+            item: Hash::ZERO,
+            network: Hash::ZERO,
+            last_final: Slot(1),
+            list_from: Slot(2),
+            admit_by: Slot(3),
+            expires: Slot(9),
+            seq: 9_000 << 10,
+            time: Timestamp(8_000),
+        };
+        let note = format!("{}\n\u{2014} name sig\n", receipt.text());
+        let items = [
+            ItemRecord { envelope: Vec::new(), receipt: note },
+            ItemRecord { envelope: Vec::new(), receipt: String::new() },
+        ];
+        assert_eq!(first_seq(Timestamp(70_000), 5, &[]), 70_000 << 10, "the clock");
+        assert_eq!(first_seq(Timestamp(2_000), 5, &[]), 6_000 << 10, "what the WAL let go of");
+        assert_eq!(first_seq(Timestamp(2_000), 5, &items), 9_000 << 10, "what it holds");
     }
 }

@@ -1,11 +1,12 @@
 //! Proposing and checking blocks (engine.md section 5).
 use crate::{
-    derive::{self, Derived, Offer},
+    derive::{self, Derived, Known, Offer},
     effect::{At, Effect, Phase, Ticket},
     lists,
     state::{Refused, Sequencer},
 };
-use auction_rules::Terms;
+use auction_rules::{Claim, ListedOperation, Terms};
+use std::collections::BTreeSet;
 use types::{Block, BlockHeader, Epoch, Hash, ListSet, MemberId, SetRef, Slot, Timestamp, codec, limits};
 
 /// What consensus needs of a block's bytes.
@@ -58,6 +59,29 @@ pub(crate) struct PendingCheck {
     block: OpenedBlock,
     parent: OpenedBlock,
     asked: Timestamp,
+}
+
+/// What this member knows of what the lists of a slot name.
+struct Here<'a> {
+    machine: &'a Sequencer,
+    slot: Slot,
+}
+
+impl Known for Here<'_> {
+    fn offer(&self, hash: &Hash) -> Option<Offer> {
+        let Sequencer { setup, ledger, .. } = self.machine;
+        let header = self.machine.header_of(hash)?;
+        let terms = Terms::of(*hash, header);
+        let admissible = auction_rules::admissible(header, &setup.network, self.slot, &setup.params).is_ok()
+            && ledger.account(&terms.account).is_some_and(|a| terms.nonce >= a.nonce);
+        Some(Offer { terms, admissible })
+    }
+    fn operation(&self, hash: &Hash) -> Option<ListedOperation> {
+        self.machine.operations.get(hash)
+    }
+    fn faults(&self) -> &BTreeSet<Claim> {
+        self.machine.operations.faults()
+    }
 }
 
 impl Sequencer {
@@ -163,13 +187,14 @@ impl Sequencer {
     fn block(&self, now: Timestamp, build: &PendingBuild, set: ListSet, derived: &Derived) -> Block {
         let mut block = self.empty_block(now, build);
         block.header.set = derived.set_ref;
+        block.header.operations = derived.operations_ref;
         block.header.reveal = Some(self.reveal);
         block.header.lists = lists::root(&lists::texts(&block.header, &set));
         block.lists = Some(set);
         block
     }
 
-    /// Recomputes what lists give, or asks for the envelopes that are missing: of what is left out the header is enough.
+    /// Recomputes what lists give, or asks for what is missing: of an envelope that is left out the header is enough.
     pub(crate) fn derive(
         &mut self,
         now: Timestamp,
@@ -177,9 +202,8 @@ impl Sequencer {
         set: &ListSet,
         ask: Option<MemberId>,
     ) -> Option<Derived> {
-        let result = derive::derive(set, self.setup.listed(), &self.ledger, &self.setup.params, slot, |hash| {
-            self.header_of(hash).map(|header| self.offer(header, Terms::of(*hash, header), slot))
-        });
+        let known = Here { machine: self, slot };
+        let result = derive::derive(set, self.setup.listed(), &self.ledger, &self.setup.params, slot, &known);
         let absent = |derived: &Derived| -> Vec<Hash> {
             derived.selection.set.iter().filter(|hash| self.held(hash).is_none()).copied().collect()
         };
@@ -195,13 +219,6 @@ impl Sequencer {
         };
         self.want(now, &missing, ask);
         None
-    }
-
-    fn offer(&self, header: &types::EnvelopeHeader, terms: Terms, slot: Slot) -> Offer {
-        let (network, params) = (&self.setup.network, &self.setup.params);
-        let admissible = auction_rules::admissible(header, network, slot, params).is_ok()
-            && self.ledger.account(&terms.account).is_some_and(|a| terms.nonce >= a.nonce);
-        Offer { terms, admissible }
     }
 
     pub(crate) fn try_checks(&mut self, now: Timestamp) {
@@ -252,8 +269,8 @@ impl Sequencer {
             return Some(Err(refused));
         }
         let derived = self.derive(now, header.height, set, Some(header.proposer))?;
-        let roots = header.set == derived.set_ref
-            && [header.bids, header.objects, header.operations].iter().all(|r| *r == SetRef::EMPTY);
+        let roots = (header.set, header.operations) == (derived.set_ref, derived.operations_ref)
+            && [header.bids, header.objects].iter().all(|r| *r == SetRef::EMPTY);
         if !roots {
             return Some(Err(Refused::Roots));
         }

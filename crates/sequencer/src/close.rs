@@ -36,8 +36,10 @@ impl Sequencer {
             return;
         }
         let slot = self.current();
-        let (leaves, cut) = self.pool.list(&self.ledger, slot);
+        let (mut leaves, cut) = self.pool.list(&self.ledger, slot);
         let count = leaves.len();
+        // leaves of operations come after those of envelopes
+        leaves.extend(self.operations.listed());
         let list = sign::list(&self.signer, self.setup.network, slot, self.setup.me, leaves, cut);
         let bytes = codec::encode(&list);
         self.out.push(Effect::Persist(Record::List { slot, bytes: bytes.clone() }));

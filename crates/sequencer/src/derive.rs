@@ -1,8 +1,8 @@
-//! What a block's lists give: candidates, set, what is left and why, and the roots of the header.
+//! What a block's lists give: candidates, set, operations, what is left and why, and the roots of the header.
 use crate::lists;
-use auction_rules::{Ledger, Selection, Terms};
+use auction_rules::{Claim, EnteredOperation, Ledger, ListedOperation, Selection, Terms};
 use crypto::merkle;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{Hash, Leaf, LeftItem, ListSet, Params, SetRef, Slot, reason::Why};
 
 /// Everything that follows from the lists of a block and the ledger as of the reveal of the slot before.
@@ -18,35 +18,55 @@ pub(crate) struct Derived {
     pub(crate) set_ref: SetRef,
     /// Root over C_h.
     pub(crate) candidates: SetRef,
+    /// Operations with an entry, and the root over them.
+    pub(crate) operations: Vec<EnteredOperation>,
+    pub(crate) operations_ref: SetRef,
 }
 
-/// Recomputes C_h and S_h. `terms` gives what the rules read of a listed envelope, for this slot admissible or not.
+/// What members know of what lists name.
+pub(crate) trait Known {
+    /// What the rules read of a listed envelope, for this slot admissible or not.
+    fn offer(&self, hash: &Hash) -> Option<Offer>;
+    /// The same of an operation.
+    fn operation(&self, hash: &Hash) -> Option<ListedOperation>;
+    /// Whom the log of this epoch convicts already.
+    fn faults(&self) -> &BTreeSet<Claim>;
+}
+
+/// Recomputes C_h, S_h and the operations.
 ///
 /// # Errors
-/// The listed envelopes that are not here.
+/// The listed envelopes and operations that are not here.
 pub(crate) fn derive(
     set: &ListSet,
     need: usize,
     ledger: &Ledger,
     params: &Params,
     slot: Slot,
-    terms: impl Fn(&Hash) -> Option<Offer>,
+    known: &impl Known,
 ) -> Result<Derived, Vec<Hash>> {
     let prices = ledger.prices();
     let counts = lists::counts(set);
     let mut why: BTreeMap<Leaf, Why> = BTreeMap::new();
-    let mut listed = Vec::new();
+    let (mut listed, mut operations) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for (leaf, count) in set.leaves.iter().zip(counts) {
         if count < need {
             why.insert(*leaf, Why::Unlisted);
             continue;
         }
+        if let Leaf::Op { hash } = leaf {
+            match known.operation(hash) {
+                None => missing.push(*hash),
+                Some(operation) => operations.push(operation),
+            }
+            continue;
+        }
         let Leaf::Envelope { hash, fee_per_byte, size, gas } = leaf else {
             why.insert(*leaf, Why::Inadmissible);
             continue;
         };
-        match terms(hash) {
+        match known.offer(hash) {
             None => missing.push(*hash),
             Some(offer) => {
                 let t = offer.terms;
@@ -62,12 +82,16 @@ pub(crate) fn derive(
     if !missing.is_empty() {
         return Err(missing);
     }
+    let operations = auction_rules::enter(&operations, known.faults(), params.schedule().epoch_of(slot));
+    why.extend(operations.left.iter().map(|hash| (Leaf::Op { hash: *hash }, Why::NoRoom)));
+    let entered: Vec<Hash> = operations.entered.iter().map(|operation| operation.hash).collect();
     let selection = auction_rules::select(ledger, params, slot, &listed, &[]);
     let reasons: BTreeMap<Hash, Why> = selection.left.iter().copied().collect();
     let by_hash: BTreeMap<Hash, Terms> = listed.into_iter().map(|t| (t.hash, t)).collect();
     let mut left = Vec::new();
     for leaf in &set.leaves {
-        let reason = why.get(leaf).or_else(|| reasons.get(&leaf.hash()));
+        let of_envelope = || reasons.get(&leaf.hash()).filter(|_| matches!(leaf, Leaf::Envelope { .. }));
+        let reason = why.get(leaf).or_else(of_envelope);
         if let Some(reason) = reason {
             left.push(LeftItem { leaf: *leaf, why: reason.number() });
         }
@@ -78,6 +102,8 @@ pub(crate) fn derive(
         left,
         set_ref: merkle::set_ref(&selection.set),
         candidates: candidates(&selection),
+        operations_ref: merkle::set_ref(&entered),
+        operations: operations.entered,
         selection,
     })
 }

@@ -31,9 +31,9 @@ pub struct At {
 pub enum Channel {
     /// Share messages.
     Shares,
-    /// Envelopes.
+    /// Envelopes and operations.
     Items,
-    /// Requests for envelopes and openings, and their answers.
+    /// Requests for envelopes, operations and openings, and their answers.
     Fetch,
     /// Lists.
     Lists,
@@ -134,6 +134,8 @@ pub struct ItemRecord {
 pub enum Record {
     /// Envelopes admitted here (WAL).
     Items(Vec<(Hash, ItemRecord)>),
+    /// Operations by hash, found or received here (WAL).
+    Operations(Vec<(Hash, Vec<u8>)>),
     /// This member's list for a slot.
     List {
         /// Slot.
@@ -491,7 +493,7 @@ pub enum Effect {
         /// Which.
         phase: Phase,
     },
-    /// A member did what it must not: the evidence proves itself. Once per finding and member in a life.
+    /// A member did what it must not: the evidence proves itself, whoever found it. Once per finding and member in a life.
     Evidence {
         /// What it proves.
         proved: crypto::evidence::Proved,

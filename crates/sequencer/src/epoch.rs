@@ -55,6 +55,8 @@ impl Sequencer {
     pub(crate) fn end_of_epoch(&mut self, slot: Slot, beacon: Hash) {
         if self.setup.params.schedule().is_last(slot) {
             self.epochs.ended(EpochEnd { epoch: self.epoch_of(slot), digest: self.fin.digest, beacon });
+            // what is done in the next one counts anew
+            self.accused.clear();
             self.out.push(Effect::Epoch(self.epoch_start()));
         }
     }

@@ -6,12 +6,12 @@ use crate::{
 };
 use crypto::{
     ed25519,
-    evidence::{self, Context},
+    evidence::{self, Context, Proved},
     merkle,
 };
 use types::{
-    Block, Epoch, Evidence, G1Bytes, Hash, MemberId, ShareFault, SignedList, SignedShare, Slot, Voted, limits,
-    reason::Finding,
+    Block, Epoch, Evidence, G1Bytes, Hash, MemberId, Operation, ShareFault, SignedList, SignedShare, Slot, Voted,
+    limits, reason::Finding,
 };
 
 /// Views before and after that of the last final block whose votes are kept.
@@ -32,17 +32,33 @@ impl Sequencer {
             return;
         }
         let Some(evidence) = made(self) else { return };
-        let context = Context {
+        if let Ok(proved) =
+            evidence::verify(&evidence, &self.epoch_context(evidence.epoch(self.setup.params.schedule())))
+        {
+            self.found_operation(Operation::Evidence(evidence.clone().into()));
+            self.tell(proved, evidence);
+        }
+    }
+
+    /// Says once in a life and epoch that a member is guilty of a finding.
+    pub(crate) fn tell(&mut self, proved: Proved, evidence: Evidence) {
+        if self.accused.insert(proved.claim()) {
+            self.out.push(Effect::Evidence { proved, evidence: Box::new(evidence) });
+        }
+    }
+
+    /// What evidence about an epoch is held against: the committee stays the same.
+    pub(crate) fn epoch_context(&self, epoch: Epoch) -> Context<'_> {
+        let schedule = self.setup.params.schedule();
+        Context {
             network: self.setup.network,
-            epoch: evidence.epoch(self.setup.params.schedule()),
+            epoch,
+            first_slot: schedule.first(epoch),
+            last_slot: schedule.last(epoch),
             f: self.setup.f,
             members: &self.setup.members,
             params: &self.setup.params,
             keys: &self.secrets.keys,
-        };
-        if let Ok(proved) = evidence::verify(&evidence, &context) {
-            self.accused.insert((proved.finding, proved.accused));
-            self.out.push(Effect::Evidence { proved, evidence: Box::new(evidence) });
         }
     }
 

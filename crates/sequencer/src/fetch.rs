@@ -120,6 +120,11 @@ impl Sequencer {
                     self.out.push(Effect::Send { channel: Channel::Lists, to: To::One(from), bytes });
                 }
             }
+            Ok(Fetch::Operations(operations)) => {
+                for bytes in operations {
+                    self.offered_operation(from, bytes, true);
+                }
+            }
             Err(_codec) => {
                 self.out.push(Effect::Reject { from: Some(from), reason: Reason::MalformedData, what: "fetch" });
             }
@@ -127,23 +132,30 @@ impl Sequencer {
     }
 
     fn serve_items(&mut self, to: MemberId, hashes: &[Hash]) {
-        let (mut items, mut heads, mut size) = (Vec::new(), Vec::new(), 0usize);
+        let (mut items, mut heads, mut operations, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0usize);
         // one bounded answer to a request: who lacks more asks again
         let distinct: BTreeSet<&Hash> = hashes.iter().take(FETCH_ITEMS_MAX).collect();
         for hash in distinct {
-            let Some(envelope) = self.any_envelope(hash) else {
+            if let Some(envelope) = self.any_envelope(hash) {
+                let bytes = codec::encode(&*envelope);
+                size = size.saturating_add(bytes.len());
+                items.push(bytes);
+            } else if let Some(operation) = self.operations.bytes(hash) {
+                size = size.saturating_add(operation.len());
+                operations.push(operation.to_vec());
+            } else {
                 heads.extend(self.heads.get(hash).cloned());
-                continue;
-            };
-            let bytes = codec::encode(&*envelope);
-            size = size.saturating_add(bytes.len());
-            items.push(bytes);
+            }
             if size > ANSWER_BYTES_MAX {
                 break;
             }
         }
         if !items.is_empty() {
             let bytes = codec::encode(&Fetch::Items(items));
+            self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
+        }
+        if !operations.is_empty() {
+            let bytes = codec::encode(&Fetch::Operations(operations));
             self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
         }
         if !heads.is_empty() {

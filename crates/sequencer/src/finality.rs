@@ -107,6 +107,7 @@ impl Sequencer {
             let item = self.pool.take(hash).or_else(|| self.extra.remove(hash));
             held.push(item.ok_or(Halt::Sequence)?);
         }
+        let operations = derived.as_ref().map_or(Vec::new(), |d| d.operations.clone());
         let part_a = PartA {
             header: &block.header,
             lists: block.lists.as_ref().zip(derived.as_ref()),
@@ -114,6 +115,7 @@ impl Sequencer {
             gas_price: prices.gas,
             envelopes: held.iter().map(|h| h.bytes.clone()).collect(),
             left_heads,
+            operations: self.operation_entries(slot, &operations)?,
         };
         entries.extend(part_a.entries());
         for entry in &entries {
@@ -159,8 +161,11 @@ impl Sequencer {
         self.fin_proof = Some(proof);
         self.accuse_strays();
         self.broadcast_at = now;
+        let epoch = self.epoch_of(slot.next());
+        self.operations.settle(slot, epoch, &operations);
         self.prune();
         self.relay_again(now);
+        self.relay_operations();
         Ok(())
     }
 
@@ -182,6 +187,7 @@ impl Sequencer {
         let heads = section::heads_wanted(derived, &self.left_heads);
         derived.selection.set.iter().all(|hash| self.held(hash).is_some())
             && heads.iter().all(|hash| self.header_of(hash).is_some())
+            && derived.operations.iter().all(|entered| self.operations.get(&entered.hash).is_some())
     }
 
     fn left_heads_of(&mut self, derived: Option<&Derived>) -> Result<Vec<(Hash, SignedHeader, Hash)>, Halt> {

@@ -48,6 +48,7 @@ mod fetch;
 mod finality;
 mod lists;
 mod message;
+mod operations;
 mod queries;
 mod recent;
 mod rejoin;

@@ -2,17 +2,19 @@
 use serde::{Deserialize, Serialize};
 use types::{G2Bytes, Hash, Opening, SignedHeader, Slot};
 
-/// Channel `Items`: envelopes that the sender took from clients, as codec bytes.
+/// Channel `Items`: envelopes that the sender took from clients, and operations, as codec bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Items {
     /// codec(Envelope) each.
     pub(crate) envelopes: Vec<Vec<u8>>,
+    /// codec(Operation) each.
+    pub(crate) operations: Vec<Vec<u8>>,
 }
 
 /// Channel `Fetch`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fetch {
-    /// Send me these envelopes.
+    /// Send me these envelopes and operations.
     GetItems(Vec<Hash>),
     /// Here are those that I have.
     Items(Vec<Vec<u8>>),
@@ -24,6 +26,8 @@ pub(crate) enum Fetch {
     GetList(Slot),
     /// Signed header and hash of the ciphertext of listed envelopes that no set will hold: all that a block needs of them.
     Heads(Vec<(SignedHeader, Hash)>),
+    /// Here are those of the operations that I have.
+    Operations(Vec<Vec<u8>>),
 }
 
 /// Part B of a section in short form.

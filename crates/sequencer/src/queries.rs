@@ -85,10 +85,13 @@ impl Sequencer {
         wire::AccountState { address: *address, account, pending_nonce }
     }
 
-    /// The lowest WAL sequence matters to the node: hashes of all envelopes that must survive a restart.
+    /// The lowest WAL sequence matters to the node: hashes of all envelopes and operations that must survive a restart.
     #[must_use]
     pub fn is_live(&self, hash: &Hash) -> bool {
-        self.pool.contains(hash) || self.extra.contains_key(hash) || self.flights.contains_key(hash)
+        self.pool.contains(hash)
+            || self.extra.contains_key(hash)
+            || self.flights.contains_key(hash)
+            || self.operations.is_live(hash, self.fin.slot())
     }
 
     /// Why an envelope was dropped without being included.

@@ -2,7 +2,9 @@
 use crate::{message::OpeningSection, state::RECENT_SLOTS};
 use crypto::ids;
 use std::{collections::BTreeMap, sync::Arc};
-use types::{Entry, Envelope, G2Bytes, Hash, Kind, LeftHeadItem, Opening, SignedHeader, Slot, codec, limits};
+use types::{
+    Entry, Envelope, G2Bytes, Hash, Kind, LeftHeadItem, Opening, Operation, SignedHeader, Slot, codec, limits,
+};
 
 type Units = Vec<(Hash, Arc<Envelope>)>;
 
@@ -20,6 +22,8 @@ struct Parts {
 pub struct Recent {
     slots: BTreeMap<Slot, Parts>,
     heads: BTreeMap<Hash, (SignedHeader, Hash)>,
+    /// Slot of the entry, and codec(Operation).
+    operations: BTreeMap<Hash, (Slot, Vec<u8>)>,
 }
 
 /// Whether a member that lags may, at `slot`, still come to a block whose lists name this envelope.
@@ -38,6 +42,7 @@ impl Recent {
                 let oldest = Slot(slot.0.saturating_sub(RECENT_SLOTS));
                 self.slots.retain(|s, _| *s > oldest);
                 self.heads.retain(|_, (signed, _)| is_kept(signed, slot));
+                self.operations.retain(|_, (s, _)| *s > oldest);
                 self.slots.insert(slot, Parts::default());
             }
             Kind::LeftHead { heads, .. } => {
@@ -51,6 +56,15 @@ impl Recent {
                 let envelope = codec::decode::<Envelope>(&bytes, limits::ENVELOPE_BYTES_MAX);
                 if let (Ok(envelope), Some(parts)) = (envelope, self.slots.get_mut(&slot)) {
                     parts.units.push((ids::hash_envelope(&envelope), Arc::new(envelope)));
+                }
+            }
+            Kind::Operation { bytes, .. } => {
+                self.operations.insert(ids::operation_bytes_hash(&bytes), (slot, bytes));
+            }
+            Kind::Fault { evidence, .. } => {
+                if let Some(evidence) = crypto::evidence::decode(&evidence) {
+                    let bytes = codec::encode(&Operation::Evidence(evidence.into()));
+                    self.operations.insert(ids::operation_bytes_hash(&bytes), (slot, bytes));
                 }
             }
             Kind::Beacon { sig, .. } => self.change(slot, |parts| parts.sig = Some(sig)),
@@ -69,6 +83,11 @@ impl Recent {
     /// Headers of what was listed and left.
     pub(crate) fn take_heads(&mut self) -> BTreeMap<Hash, (SignedHeader, Hash)> {
         core::mem::take(&mut self.heads)
+    }
+
+    /// Operations of the newest slots.
+    pub(crate) fn take_operations(&mut self) -> BTreeMap<Hash, (Slot, Vec<u8>)> {
+        core::mem::take(&mut self.operations)
     }
 
     /// Envelopes of every slot, ascending by hash, and its opening once it is whole.

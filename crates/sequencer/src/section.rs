@@ -37,6 +37,8 @@ pub(crate) struct PartA<'a> {
     pub(crate) envelopes: Vec<Vec<u8>>,
     /// Header and ciphertext hash of listed envelopes that were left out, ascending by hash.
     pub(crate) left_heads: Vec<(Hash, SignedHeader, Hash)>,
+    /// OPERATION and FAULT, ascending by the operations' hashes.
+    pub(crate) operations: Vec<Kind>,
 }
 
 impl PartA<'_> {
@@ -64,6 +66,7 @@ impl PartA<'_> {
             }));
         }
         out.extend(self.envelopes.into_iter().map(|bytes| Entry::bytes(Kind::Envelope { slot, bytes })));
+        out.extend(self.operations.into_iter().map(Entry::bytes));
         out
     }
 

@@ -1,16 +1,17 @@
 //! The machine's state, how it starts, and what can go wrong.
 use crate::{
-    admission::Parked,
+    admission::{self, Parked},
     blocks::{PendingBuild, PendingCheck},
     derive::Derived,
     effect::{AdmitItem, Effect, ItemRecord, RevealItem, Ticket},
     message::OpeningSection,
+    operations::Operations,
     recent::Recent,
     rejoin::Rejoin,
     reveal::{self, Received},
     sign::SignKeys,
 };
-use auction_rules::{Ledger, Terms};
+use auction_rules::{Claim, Ledger, Terms};
 use crypto::keys::{BeaconShareKey, DecryptionShareKey, KeySet};
 use mempool::{Held, Mempool};
 use std::{
@@ -239,6 +240,10 @@ pub struct Resume {
     pub cosigned_at: u64,
     /// Envelopes of the WAL, in its order.
     pub items: Vec<ItemRecord>,
+    /// Operations that this member holds: the WAL's, and evidence that it keeps.
+    pub operations: Vec<Vec<u8>>,
+    /// Whom the log of this epoch convicts already, and of what.
+    pub faults: BTreeSet<Claim>,
 }
 
 /// A final set that the log does not open yet.
@@ -341,6 +346,8 @@ pub struct Sequencer {
     pub(crate) refused_lists: BTreeMap<(Slot, MemberId), u8>,
     /// Members that evidence was told of, by finding.
     pub(crate) accused: BTreeSet<(types::reason::Finding, MemberId)>,
+    /// What lists name besides envelopes.
+    pub(crate) operations: Operations,
     /// Votes by view and member, signatures unchecked.
     pub(crate) votes: BTreeMap<(types::Epoch, u64, MemberId), Vec<types::Voted>>,
     pub(crate) epochs: Epochs,
@@ -418,6 +425,7 @@ impl Sequencer {
             refused_shares: BTreeSet::new(),
             refused_lists: BTreeMap::new(),
             accused: BTreeSet::new(),
+            operations: Operations::new(resume.faults, slot, resume.recent.take_operations()),
             votes: BTreeMap::new(),
             epochs: resume.epochs,
             states: resume.states,
@@ -448,7 +456,7 @@ impl Sequencer {
             relayed_to: Hash::ZERO,
             broadcast_at: now,
             wanted: BTreeMap::new(),
-            receipt_seq: now.0.saturating_mul(1 << 10),
+            receipt_seq: admission::first_seq(now, resume.cosigned_at, &resume.items),
             stepped_at: now,
             batches: 0,
             out: Vec::new(),
@@ -470,6 +478,7 @@ impl Sequencer {
             machine.resume_fixed(unopened);
         }
         machine.resume_items(resume.items);
+        machine.resume_operations(&resume.operations);
         machine.resume_list(resume.own_list);
         machine
     }

@@ -97,9 +97,9 @@ pub enum Leaf {
         /// Tail hash.
         hash: Hash,
     },
-    /// An operation or evidence.
+    /// An operation.
     Op {
-        /// Operation or evidence hash.
+        /// Operation hash.
         hash: Hash,
     },
 }

@@ -204,24 +204,24 @@ pub enum Kind {
         /// codec(Envelope), as received.
         bytes: Vec<u8>,
     },
-    /// 9: an operation.
+    /// 9: an operation that is no FAULT.
     Operation {
         /// Slot.
         slot: Slot,
-        /// As received.
+        /// As received: codec([`crate::Operation`]).
         bytes: Vec<u8>,
     },
-    /// 10: evidence, verified.
+    /// 10: evidence that proves itself, the first of its finding and member in the epoch.
     Fault {
         /// Slot.
         slot: Slot,
         /// Finding number.
         finding: u16,
-        /// Accused keys.
+        /// The keys that signed.
         accused: Vec<Hash>,
-        /// Taken.
+        /// What the parameters say of it. It is recorded for settlement: members have no bonds on the ledger.
         penalty: Amount,
-        /// codec of the evidence.
+        /// codec([`crate::Evidence`]): with one byte before it, the operation that the lists name.
         evidence: Vec<u8>,
     },
     /// 11: the beacon.

@@ -1,10 +1,10 @@
 //! Evidence: what a member signed and must not have signed (log.md section 8). Each piece names its culprit and is
 //! proved by `crypto::evidence::verify` from the epoch's public keys and parameters alone.
 use crate::{
-    BlockHeader, Envelope, Epoch, FinalityProof, G1Bytes, Hash, ListText, MemberId, Schedule, ShareHeader, Signature,
-    SignedList,
+    BlockHeader, Envelope, Epoch, FinalityProof, G1Bytes, Hash, ListText, MemberId, Receipt, Schedule, ShareHeader,
+    Signature, SignedList,
 };
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// What a vote says of its view.
@@ -121,6 +121,19 @@ pub enum Evidence {
         /// Which block is final.
         proof: FinalityProof,
     },
+    /// 7, `receipt-conflict`: two receipts of one member with one `seq` for different items.
+    ReceiptDouble {
+        /// Who gave both.
+        member: MemberId,
+        /// Text of one, as signed: [`crate::Receipt::text`].
+        a: String,
+        /// Receipt key over `a`.
+        a_sig: Signature,
+        /// Text of the other.
+        b: String,
+        /// Receipt key over `b`.
+        b_sig: Signature,
+    },
 }
 
 impl Evidence {
@@ -134,6 +147,9 @@ impl Evidence {
             Self::ShareDouble { a, .. } => a.header.epoch,
             Self::ShareBad { fault } => fault.share.header.epoch,
             Self::BeaconBad { share } | Self::ShareStray { share, .. } => share.header.epoch,
+            Self::ReceiptDouble { a, .. } => {
+                Receipt::parse(a).map_or(Epoch(0), |receipt| schedule.epoch_of(receipt.list_from))
+            }
         }
     }
 }

@@ -221,6 +221,9 @@ pub struct Params {
     pub pricing: Pricing,
     /// A dealt key set is accepted.
     pub allow_dealer: bool,
+    /// What a FAULT records against a member, for settlement: members have no bonds on the ledger.
+    #[serde(default)]
+    pub member_penalty: Amount,
 }
 
 impl Params {
@@ -258,6 +261,7 @@ impl Params {
             tail_gas_bps: 1_000,
             pricing: Pricing::Second,
             allow_dealer: false,
+            member_penalty: Amount::ZERO,
         }
     }
 }

@@ -46,8 +46,12 @@ pub const LEFT_ITEMS_MAX: usize = 1_300;
 pub const OPENED_ITEMS_MAX: usize = 3_000;
 /// Total size of the heads of one LEFTHEAD entry, bytes.
 pub const LEFT_HEAD_BYTES_MAX: usize = 60_000;
-/// A piece of evidence, bytes of its codec: what still fits an entry.
-pub const EVIDENCE_BYTES_MAX: usize = 60_000;
+/// An operation, bytes of its codec: what still fits an entry.
+pub const OPERATION_BYTES_MAX: usize = 60_000;
+/// A piece of evidence, bytes of its codec: an operation says its kind in one byte before it.
+pub const EVIDENCE_BYTES_MAX: usize = OPERATION_BYTES_MAX - 1;
+/// Operations of one kind in one slot, bytes of their codec.
+pub const OPERATIONS_BYTES_MAX: usize = 512 << 10;
 /// Rollups of a network.
 pub const ROLLUPS_MAX: usize = 128;
 /// The genesis file, bytes.

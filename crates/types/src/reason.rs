@@ -245,7 +245,7 @@ codes! {
         ListEquivocation = 13 "list-equivocation",
         /// Candidates that are not those the lists give.
         CandidatesWrong = 14 "candidates-wrong",
-        /// A unit of the set that f + 1 lists do not name.
+        /// A unit of the set, or an operation, that f + 1 lists do not name.
         UnlistedIncluded = 15 "unlisted-included",
         /// A candidate above the cut that is not in the set.
         ForcedOmitted = 16 "forced-omitted",
@@ -253,13 +253,13 @@ codes! {
         CutWrong = 17 "cut-wrong",
         /// A listed bid that is not in the section.
         BidOmitted = 18 "bid-omitted",
-        /// A listed operation that is not in the section.
+        /// A listed operation that is not in the section, although it had room.
         OperationOmitted = 19 "operation-omitted",
         /// A body that is not the listed one of the winner.
         BodyWrong = 20 "body-wrong",
         /// Passes 2 and 3 give another set.
         SetWrong = 21 "set-wrong",
-        /// A set over the slot's limits.
+        /// A set, or operations, over the slot's limits.
         LimitsExceeded = 22 "limits-exceeded",
         /// A unit that may not be in any set.
         EnvelopeInvalid = 23 "envelope-invalid",
@@ -309,7 +309,7 @@ codes! {
         EpochWrong = 45 "epoch-wrong",
         /// A registry that does not follow.
         RegistryWrong = 46 "registry-wrong",
-        /// A FAULT that does not prove itself.
+        /// A FAULT that does not prove itself or comes a second time, or evidence that convicts without one.
         FaultFalse = 47 "fault-false",
         /// Another penalty than the rules give.
         PenaltyWrong = 48 "penalty-wrong",

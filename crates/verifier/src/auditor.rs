@@ -1,6 +1,7 @@
 //! An audit from the outside: a signed head first, then bytes on demand, a report at the end.
 use crate::{
-    Anchor, AnchorError, Checks, Finding, Replay,
+    Anchor, AnchorError, Checks, Finding, Proof, ReceiptInputError, Replay,
+    replay::{Promise, note_of},
     report::{Missing, Ran, Report},
 };
 use alloc::{
@@ -15,7 +16,7 @@ use tlog::{
     note::Note,
     tiles::{self, Level, TILE_WIDTH, Tile},
 };
-use types::{FinalityProof, Hash, Head, MemberId, Slot, codec, limits, reason};
+use types::{FinalityProof, Hash, Head, MemberId, Signature, Slot, codec, limits, reason};
 
 /// What the auditor needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +214,37 @@ impl Auditor {
             Some(_) if seen.head.size <= self.replay.head().size => self.late = self.late.saturating_add(1),
             _ => self.seen.entry(seen.head.size).or_default().push(seen),
         }
+    }
+
+    /// A receipt to hold the lists against: the signed note, then perhaps a line `envelope` with the envelope's bytes in
+    /// hex. Before the first bytes of the log.
+    ///
+    /// # Errors
+    /// [`ReceiptInputError`]: it promises nothing.
+    pub fn receipt(&mut self, case: &[u8]) -> Result<(), ReceiptInputError> {
+        self.replay.promise(case)
+    }
+
+    /// Receipts of one number for different items: they convict by themselves, whatever the log says.
+    fn receipt_conflicts(&mut self, proofs: &mut Vec<Proof>) {
+        let mut found = Vec::new();
+        for (one, other) in self.replay.conflicts() {
+            let code = reason::Finding::ReceiptConflict;
+            let signed = |promise: &Promise| {
+                let note = Note::parse(note_of(&promise.case)).ok()?;
+                let [line] = note.lines() else { return None };
+                let sig: [u8; 64] = line.signature().try_into().ok()?;
+                Some((note.text().into(), Signature(sig)))
+            };
+            let (Some(a), Some(b)) = (signed(one), signed(other)) else { continue };
+            let bytes = codec::encode(&crypto::evidence::receipts(one.member, a, b));
+            proofs.push(Proof { code, member: one.member, bytes });
+            let accused = Vec::from([checkpoint::receipt_name(self.policy.origin(), one.member)]);
+            let detail = format!("seq {}: {} and {}", one.receipt.seq, one.receipt.item, other.receipt.item);
+            found.push(Finding { code, slot: one.receipt.list_from, index: 0, detail, accused });
+        }
+        self.from_notes = self.from_notes.saturating_add(found.len());
+        self.findings.splice(0..0, found);
     }
 
     fn read_seen(&self, note: &[u8]) -> Option<Seen> {
@@ -427,7 +459,9 @@ impl Auditor {
 
     /// The report. Stopping before nothing is needed any more is reported as checks that could not run.
     #[must_use]
-    pub fn finish(self) -> Report {
+    pub fn finish(mut self) -> Report {
+        let mut proofs = Vec::new();
+        self.receipt_conflicts(&mut proofs);
         let mut findings = self.findings;
         let entries = self.replay.head_size();
         let missing = match (&self.subject, self.done) {
@@ -443,13 +477,23 @@ impl Auditor {
             let (code, detail) = (reason::Finding::HeadInvalid, format!("{error}"));
             findings.push(Finding { code, slot: Slot(0), index: 0, detail, accused: Vec::new() });
         }
+        let (judged, unjudged) = self.replay.promises_judged();
+        if missing.is_none() {
+            let code = reason::Finding::ReceiptUnlisted;
+            proofs.extend(self.replay.broken().map(|p| Proof { code, member: p.member, bytes: p.case.clone() }));
+        }
+        let mut units = self.replay.tallies();
+        if let Some(receipts) = units.last_mut() {
+            *receipts = u64::try_from(judged).unwrap_or(u64::MAX);
+        }
         let ran = Ran {
             checks: self.checks,
+            unjudged,
             missing,
             stopped: self.replay.findings().first().map(|f| f.slot),
             unproven: self.unproven,
             unseen: self.late.saturating_add(u64::try_from(self.seen.values().flatten().count()).unwrap_or(u64::MAX)),
-            units: self.replay.tallies(),
+            units,
             heads: self.compared,
             tiles: self.tiles,
         };
@@ -465,6 +509,7 @@ impl Auditor {
             findings,
             entries,
             bytes: self.bytes,
+            proofs,
             exit,
         }
     }

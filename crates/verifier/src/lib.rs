@@ -54,6 +54,6 @@ mod tests;
 pub use anchor::{Anchor, AnchorError, Checks};
 pub use auditor::{Auditor, Need, Progress};
 pub use finding::Finding;
-pub use replay::{Placed, Replay, State};
-pub use report::{CheckReport, Report, Status};
+pub use replay::{Placed, ReceiptInputError, Replay, State};
+pub use report::{CheckReport, Proof, Report, Status};
 pub use tlog::checkpoint::HeadError;

@@ -3,6 +3,8 @@ mod close;
 mod exec;
 mod lists;
 mod open;
+mod operations;
+mod promises;
 mod recount;
 mod section;
 
@@ -13,9 +15,11 @@ use alloc::{
     string::String,
     vec::Vec,
 };
-use auction_rules::Ledger;
+use auction_rules::{Claim, Ledger};
 use crypto::{ids, merkle};
 use execution::{Executor, Registry};
+pub use promises::ReceiptInputError;
+pub(crate) use promises::{Promise, note_of};
 use section::{Closed, Section};
 use tlog::{Tree, checkpoint};
 use types::{
@@ -59,6 +63,8 @@ pub struct State {
     pub included: BTreeMap<Hash, (Address, Nonce)>,
     /// Envelopes included in the last 4,096 slots and a few more, by slot, then hash: the order of the log.
     pub placed: Vec<(Hash, Placed)>,
+    /// Whom the log of the last two epochs convicts, and of what.
+    pub faults: BTreeSet<Claim>,
     /// The rollups after the last opened slot.
     pub executor: Executor,
 }
@@ -128,6 +134,10 @@ pub struct Replay {
     /// Faults of single members that leave the log right; one of a kind per member.
     faults: Vec<Finding>,
     convicted: BTreeSet<(u16, MemberId)>,
+    /// FAULT entries of this epoch and the one before.
+    claims: BTreeSet<Claim>,
+    /// Receipts that the lists are held against.
+    promises: Vec<Promise>,
     /// Signed headers of left envelopes of the epoch.
     headers: BTreeMap<Hash, SignedHeader>,
     /// An EXEC was read since the last CLOSE.
@@ -140,7 +150,7 @@ pub struct Replay {
     units: u64,
     finality: u64,
     /// What each check of log.md section 6 went over, by its number.
-    tallies: [u64; 21],
+    tallies: [u64; 22],
 }
 
 impl Replay {
@@ -178,6 +188,8 @@ impl Replay {
             findings: Vec::new(),
             faults: Vec::new(),
             convicted: BTreeSet::new(),
+            claims: BTreeSet::new(),
+            promises: Vec::new(),
             headers: BTreeMap::new(),
             exec_read: false,
             section_done: false,
@@ -185,7 +197,7 @@ impl Replay {
             index: 0,
             units: 0,
             finality: 0,
-            tallies: [0; 21],
+            tallies: [0; 22],
             anchor: anchor.clone(),
         })
     }
@@ -245,7 +257,7 @@ impl Replay {
         self.closed.take()
     }
     /// What each check went over.
-    pub(crate) fn tallies(&self) -> [u64; 21] {
+    pub(crate) fn tallies(&self) -> [u64; 22] {
         self.tallies
     }
     fn tally(&mut self, check: usize, units: usize) {
@@ -448,6 +460,7 @@ impl Replay {
             left_heads: self.left_heads,
             included,
             placed,
+            faults: self.claims,
             executor: self.executor,
             ledger,
         }

@@ -53,7 +53,21 @@ pub struct Report {
     pub entries: u64,
     /// Bytes of bundles read.
     pub bytes: u64,
+    /// What proves findings by receipts: codec(Evidence) of `receipt-conflict`; of `receipt-unlisted` the receipt as it was
+    /// given, which proves it beside the log.
+    pub proofs: Vec<Proof>,
     pub(crate) exit: u8,
+}
+
+/// What proves a finding against a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Of what.
+    pub code: reason::Finding,
+    /// Whom.
+    pub member: MemberId,
+    /// The file's content.
+    pub bytes: Vec<u8>,
 }
 
 impl Report {
@@ -66,7 +80,7 @@ impl Report {
 }
 
 /// Checks by number, from 1.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "head",
     "other heads",
     "bytes",
@@ -87,6 +101,7 @@ const NAMES: [&str; 20] = [
     "payments",
     "epochs",
     "faults",
+    "receipts",
 ];
 
 /// The check that a finding belongs to.
@@ -136,10 +151,12 @@ pub(crate) struct Ran {
     pub(crate) stopped: Option<Slot>,
     /// First slot without a proof of finality, and how many there are.
     pub(crate) unproven: Option<(Slot, u64)>,
+    /// Receipts that could not be judged, and why the first.
+    pub(crate) unjudged: Option<(usize, &'static str)>,
     /// Heads that could not be compared.
     pub(crate) unseen: u64,
     /// By check number.
-    pub(crate) units: [u64; 21],
+    pub(crate) units: [u64; 22],
     pub(crate) heads: u64,
     pub(crate) tiles: u64,
 }
@@ -201,7 +218,8 @@ impl Ran {
             }
             2 if units == 0 => return Why::NotAsked("no other head was given".to_string()),
             1..=3 => return Why::Passed,
-            10 | 12 | 15 | 18 | 20 => return Why::NotAsked("nothing of the kind in this log".to_string()),
+            21 if units == 0 && self.unjudged.is_none() => return Why::NotAsked("no receipt was given".to_string()),
+            10 | 12 | 15 | 18 => return Why::NotAsked("nothing of the kind in this log".to_string()),
             _ => {}
         }
         if let Some(slot) = self.stopped {
@@ -212,7 +230,12 @@ impl Ran {
                 Why::CouldNot(format!("headers hold, but {count} slots have no proof of finality, first slot {first}"))
             }
             (5, None) if !self.checks.finality => Why::NotAsked("proofs of finality were not asked for".to_string()),
-            (6 | 9, _) if !self.checks.signatures => Why::NotAsked("signatures were not asked for".to_string()),
+            (21, _) => match self.unjudged {
+                Some((count, why)) => Why::NotAsked(format!("{count} receipts cannot be judged: {why}")),
+                None => Why::Passed,
+            },
+            (20, _) if units == 0 => Why::NotAsked("no operation in this log".to_string()),
+            (6 | 9 | 20, _) if !self.checks.signatures => Why::NotAsked("signatures were not asked for".to_string()),
             (11, _) if !self.checks.beacon => Why::NotAsked("the beacon was not asked for".to_string()),
             _ => Why::Passed,
         }

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "for tests: what is made here belongs together")]
 #![expect(clippy::disallowed_methods, reason = "the tokens here are made from real votes")]
 mod close;
+mod guilt;
 mod open;
 mod serve;
 
@@ -16,7 +17,7 @@ use alloc::{
     vec,
     vec::Vec,
 };
-use auction_rules::{Ledger, Terms};
+use auction_rules::{Claim, Ledger, Terms};
 use crypto::{
     dealer::{Deal, Voters, deal},
     ed25519::SigningKey,
@@ -32,6 +33,7 @@ use execution::{
     demo::{LegTx, TRANSFER_GAS},
     genesis::{RollupGenesis, demo},
 };
+use guilt::HeldOperations;
 pub use serve::tile_of;
 use tlog::Tree;
 use types::{
@@ -70,6 +72,10 @@ pub enum Plant {
     WrongFee,
     /// The last member's list says that it was cut, although there was room: `list-invalid`.
     CutWithRoom,
+    /// A FAULT that its evidence does not prove: `fault-false`.
+    FalseFault,
+    /// A listed operation is left out for want of room: `operation-omitted`.
+    OmitOperation,
     /// The last member lists an envelope at a fee that its header does not offer: `list-item-wrong`.
     WrongLeaf,
 }
@@ -125,6 +131,8 @@ struct State {
     pool: BTreeMap<Hash, Held>,
     epochs: Epochs,
     states: Hash,
+    operations: HeldOperations,
+    claims: BTreeSet<Claim>,
     entries: usize,
 }
 
@@ -133,6 +141,7 @@ struct State {
 struct Step {
     before: State,
     added: BTreeMap<Hash, Held>,
+    added_operations: HeldOperations,
     empty: bool,
 }
 
@@ -159,6 +168,7 @@ pub struct World {
     seed: [u8; 32],
     state: State,
     added: BTreeMap<Hash, Held>,
+    added_operations: HeldOperations,
     steps: Vec<Step>,
     entries: Vec<Vec<u8>>,
     proofs: BTreeMap<Slot, FinalityProof>,
@@ -224,6 +234,8 @@ impl World {
             pending: Vec::new(),
             left_heads: BTreeSet::new(),
             pool: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            claims: BTreeSet::new(),
             entries: 0,
         };
         let mut world = Self {
@@ -241,6 +253,7 @@ impl World {
             seed,
             state,
             added: BTreeMap::new(),
+            added_operations: BTreeMap::new(),
             steps: Vec::new(),
             entries: Vec::new(),
             proofs: BTreeMap::new(),
@@ -424,7 +437,8 @@ impl World {
 
     fn step(&mut self, empty: bool) {
         let added = core::mem::take(&mut self.added);
-        self.steps.push(Step { before: self.state.clone(), added, empty });
+        let added_operations = core::mem::take(&mut self.added_operations);
+        self.steps.push(Step { before: self.state.clone(), added, added_operations, empty });
         self.replay(self.steps.len().saturating_sub(1));
     }
 
@@ -439,6 +453,7 @@ impl World {
                 stored.before = self.state.clone();
             }
             self.state.pool.extend(step.added);
+            self.state.operations.extend(step.added_operations);
             self.make(step.empty);
         }
     }
@@ -495,12 +510,14 @@ impl World {
             gas_price: prices.gas,
         }));
         let set: Vec<Hash> = selection.map_or(Vec::new(), |s| s.set.clone());
-        section.extend(closed.into_iter().flat_map(|c| c.entries));
+        let (entries, operations) = closed.map(|c| (c.entries, c.operations)).unwrap_or_default();
+        section.extend(entries);
         let units: Vec<(Hash, Envelope)> =
             set.iter().filter_map(|hash| self.state.pool.remove(hash).map(|held| (*hash, held.envelope))).collect();
         let unit =
             |(_, envelope): &(Hash, Envelope)| Entry::bytes(Kind::Envelope { slot, bytes: codec::encode(envelope) });
         section.extend(units.iter().map(unit));
+        section.extend(self.operation_entries(slot, &operations));
         let terms: Vec<Terms> = units.iter().map(|(hash, e)| Terms::of(*hash, &e.signed.header)).collect();
         let params = self.anchor.network.genesis.params.clone();
         self.state.ledger.close(&params, slot, &terms).expect("the set is one that the rules give");

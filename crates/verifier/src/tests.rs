@@ -2,12 +2,13 @@
 mod heads;
 mod honest;
 mod lies;
+mod promises;
 
 use crate::testing::{Draft, World};
 use std::vec::Vec;
-use types::{Entry, Kind, MemberId, Nonce, codec, limits};
+use types::{Entry, Kind, MemberId, Nonce, Slot, codec, limits};
 
-/// A log with a unit or a leaf of every kind: opened and not, after another payer's, listed by one member only, left
+/// A log with a unit, operation or leaf of every kind: opened and not, after another payer's, listed by one member only, left
 /// for five reasons; an empty block between blocks with lists, and a slot without units.
 fn busy(seed: u8) -> World {
     let mut world = World::new(seed);
@@ -19,6 +20,10 @@ fn busy(seed: u8) -> World {
     world.submit(Draft { nonce: Some(Nonce(3)), ..Draft::of(4) });
     world.submit(Draft::of(5));
     world.slot();
+    // evidence: of two of one claim the second by hash has no effect; one is with a single member
+    world.accuse(world.two_lists(MemberId(3), Slot(1), 1));
+    world.accuse(world.two_lists(MemberId(3), Slot(1), 2));
+    world.operate(Vec::from([9; 9]), &[MemberId(1)]);
     world.submit(Draft { opens: false, ..Draft::of(0) });
     world.submit(Draft { percent: 50, ..Draft::of(1) });
     world.empty_slot();

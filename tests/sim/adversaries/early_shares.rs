@@ -23,7 +23,8 @@ fn listed(net: &Net, set: &ListSet) -> Vec<Hash> {
     let bit = |bits: &[u8], at: usize| bits[at / 8] >> (at % 8) & 1 == 1;
     let lists = |at: usize| set.members.iter().filter(|m| bit(&m.bits, at)).count();
     let named = set.leaves.iter().enumerate().filter(|(at, _)| lists(*at) > net.f);
-    let mut hashes: Vec<Hash> = named.map(|(_, leaf)| Leaf::hash(leaf)).collect();
+    let units = named.filter(|(_, leaf)| matches!(leaf, Leaf::Envelope { .. }));
+    let mut hashes: Vec<Hash> = units.map(|(_, leaf)| Leaf::hash(leaf)).collect();
     hashes.sort_unstable();
     hashes
 }

@@ -8,7 +8,10 @@ use bytes::Bytes;
 use consensus::{At, Channel};
 use sequencer::Refused;
 use std::sync::Arc;
-use types::{MemberId, reason::Reason};
+use types::{
+    MemberId,
+    reason::{Finding, Reason},
+};
 
 mod early_empty;
 mod early_shares;
@@ -54,6 +57,8 @@ pub(crate) struct Fault {
     pub(crate) make: fn(usize) -> Arc<dyn Adversary>,
     /// Where honest members see it, so that the fault is known to have happened.
     pub(crate) shows: Shows,
+    /// What the log convicts it of. `None`: nothing that it signs convicts it by itself, or not in every run.
+    pub(crate) fault: Option<Finding>,
 }
 
 /// What a fault leaves at honest members.
@@ -72,44 +77,71 @@ pub(crate) enum Shows {
 }
 
 pub(crate) const FAULTS: [Fault; 11] = [
-    Fault { name: "equivocating leader", make: |me| Arc::new(equivocating_leader::new(me)), shows: Shows::TwoVotes },
+    Fault {
+        name: "equivocating leader",
+        make: |me| Arc::new(equivocating_leader::new(me)),
+        shows: Shows::TwoVotes,
+        fault: None,
+    },
     Fault {
         name: "vote conflicter",
         make: |me| Arc::new(vote_conflicter::VoteConflicter { me }),
         shows: Shows::TwoVotes,
+        fault: Some(Finding::VoteDouble),
     },
-    Fault { name: "nuller", make: |me| Arc::new(nuller::Nuller { me }), shows: Shows::TwoVotes },
+    Fault {
+        name: "nuller",
+        make: |me| Arc::new(nuller::Nuller { me }),
+        shows: Shows::TwoVotes,
+        fault: Some(Finding::VoteDouble),
+    },
     Fault {
         name: "list equivocator",
         make: |me| Arc::new(list_equivocator::ListEquivocator { me }),
         shows: Shows::As("list", Reason::Equivocation),
+        fault: Some(Finding::ListEquivocation),
     },
     Fault {
         name: "forged cut",
         make: |me| Arc::new(forged_cut::ForgedCut { me }),
         shows: Shows::As("list", Reason::WrongSignature),
+        fault: Some(Finding::ListInvalid),
     },
-    Fault { name: "share withholder", make: |_| Arc::new(share_withholder::ShareWithholder), shows: Shows::NoShares },
+    Fault {
+        name: "share withholder",
+        make: |_| Arc::new(share_withholder::ShareWithholder),
+        shows: Shows::NoShares,
+        fault: None,
+    },
     Fault {
         name: "wrong shares",
         make: |me| Arc::new(wrong_shares::WrongShares { me }),
         shows: Shows::As("share", Reason::BadCiphertext),
+        fault: Some(Finding::ShareBad),
     },
     Fault {
         name: "early shares",
         make: |me| Arc::new(early_shares::EarlyShares { me }),
         shows: Shows::As("share", Reason::Equivocation),
+        fault: Some(Finding::ShareEquivocation),
     },
     Fault {
         name: "early empty block",
         make: |me| Arc::new(early_empty::EarlyEmpty { me }),
         shows: Shows::Refused(Refused::EmptyLate),
+        fault: None,
     },
-    Fault { name: "slow fetcher", make: |_| Arc::new(slow_fetcher::SlowFetcher::default()), shows: Shows::Asking },
+    Fault {
+        name: "slow fetcher",
+        make: |_| Arc::new(slow_fetcher::SlowFetcher::default()),
+        shows: Shows::Asking,
+        fault: None,
+    },
     Fault {
         name: "item spammer",
         make: |_| Arc::new(item_spammer::ItemSpammer::default()),
         shows: Shows::As("envelope", Reason::BadCiphertext),
+        fault: None,
     },
 ];
 

@@ -11,8 +11,8 @@ use crate::{
 use serde_json::json;
 use std::{boxed::Box, collections::BTreeSet, vec};
 use types::{
-    Address, Amount, Block, BlockHeader, Envelope, EnvelopeHeader, EthSignature, Head, Nonce, ShareMode,
-    SignatureStamp, SignedHeader, VoteSig,
+    Address, Amount, Block, BlockHeader, Envelope, EnvelopeHeader, EthSignature, Head, Nonce, ReceiptKind, ShareMode,
+    SignatureStamp, SignedHeader, Timestamp, VoteSig,
 };
 use zeroize::Zeroizing;
 
@@ -53,7 +53,8 @@ impl Scene {
     }
     fn context(&self) -> Context<'_> {
         let Self { keys, members, params, .. } = self;
-        Context { network: NETWORK, epoch: Epoch(0), f: 1, members, params, keys }
+        let (first_slot, last_slot) = (Slot(1), Slot(400));
+        Context { network: NETWORK, epoch: Epoch(0), first_slot, last_slot, f: 1, members, params, keys }
     }
     fn verify(&self, evidence: &Evidence) -> Result<Proved, EvidenceError> {
         verify(evidence, &self.context())
@@ -224,6 +225,25 @@ fn guilty(scene: &Scene) -> Vec<(&'static str, Evidence, Proved)> {
     let share = scene.sign_share(header).into();
     out.push(("beacon-bad", Evidence::BeaconBad { share }, slot(Finding::ShareBad)));
 
+    let receipt = |item: u8, list_from: u64| {
+        let receipt = Receipt {
+            name: "example.net/test/m2/receipt".into(),
+            kind: ReceiptKind::Envelope,
+            item: Hash([item; 32]),
+            network: NETWORK,
+            last_final: Slot(list_from - 1),
+            list_from: Slot(list_from),
+            admit_by: Slot(list_from + 1),
+            expires: Slot(90),
+            seq: 77,
+            time: Timestamp(9_000),
+        };
+        let sig = scene.receipt[2].sign(receipt.text().as_bytes());
+        (receipt.text(), sig)
+    };
+    let two = receipts(MemberId(2), receipt(1, 5), receipt(2, 5));
+    out.push(("receipt-double", two, slot(Finding::ReceiptConflict)));
+
     let proof = scene.voters.finalize(vec![scene.block(5, 1).1]);
     out.push(("share-stray", Evidence::ShareStray { share: honest.share.into(), proof }, slot(Finding::ShareStray)));
     out
@@ -261,14 +281,27 @@ fn no_change_of_a_byte_leaves_a_proof() {
 #[test]
 fn other_networks_epochs_and_members_are_refused() {
     let scene = Scene::new();
-    for (name, evidence, _) in guilty(&scene) {
+    for (name, evidence, proved) in guilty(&scene) {
         let network = Context { network: Hash([1; 32]), ..scene.context() };
         assert!(verify(&evidence, &network).is_err(), "{name}");
         let fewer = Context { members: &scene.members[..2], ..scene.context() };
         assert_eq!(verify(&evidence, &fewer), Err(EvidenceError::Member(MemberId(2))), "{name}");
         let epoch = verify(&evidence, &Context { epoch: Epoch(1), ..scene.context() });
-        let epochless = matches!(evidence, Evidence::ListDouble { .. } | Evidence::ListInvalid { .. });
+        let epochless = matches!(
+            evidence,
+            Evidence::ListDouble { .. } | Evidence::ListInvalid { .. } | Evidence::ReceiptDouble { .. }
+        );
         assert_eq!(epoch.err(), (!epochless).then_some(EvidenceError::Epoch), "{name}");
+        if let (true, Place::Slot(slot)) = (epochless, proved.place) {
+            for (first_slot, last_slot) in [(slot.next(), Slot(400)), (Slot(1), slot.prev())] {
+                let elsewhere = Context { first_slot, last_slot, ..scene.context() };
+                assert_eq!(
+                    verify(&evidence, &elsewhere),
+                    Err(EvidenceError::Slot(slot)),
+                    "{name}: of another epoch's slots"
+                );
+            }
+        }
         let mut swapped = scene.members.clone();
         swapped.swap(2, 3);
         let swapped = verify(&evidence, &Context { members: &swapped, ..scene.context() });
@@ -291,6 +324,13 @@ fn a_statement_beside_itself_and_two_in_the_wrong_order_are_no_evidence() {
             ),
             Evidence::ShareDouble { a, b } => {
                 (Evidence::ShareDouble { a: b, b: a.clone() }, Evidence::ShareDouble { a: a.clone(), b: a })
+            }
+            Evidence::ReceiptDouble { member, a, a_sig, b, b_sig } => {
+                let both = |a: &String, b: &String, a_sig, b_sig| {
+                    let (a, b) = (a.clone(), b.clone());
+                    Evidence::ReceiptDouble { member, a, a_sig, b, b_sig }
+                };
+                (both(&b, &a, b_sig, a_sig), both(&a, &a, a_sig, a_sig))
             }
             Evidence::ListInvalid { .. }
             | Evidence::ShareBad { .. }
@@ -396,6 +436,33 @@ fn a_stray_share_takes_a_quorum_for_another_block_of_its_slot() {
     let forged = FinalityProof { votes: [&proof.votes[..2], &[forged]].concat(), ..proof.clone() };
     assert_eq!(of(forged), Err(EvidenceError::Finality(FinalityError::Signature(MemberId(2)))));
     assert_eq!(of(FinalityProof { headers: vec![], ..proof }), Err(EvidenceError::Finality(FinalityError::Empty)));
+}
+
+#[test]
+fn receipts_of_two_numbers_or_for_one_item_are_no_evidence() {
+    let scene = Scene::new();
+    let Some((_, Evidence::ReceiptDouble { member, a, a_sig, b, b_sig }, _)) =
+        guilty(&scene).into_iter().find(|(name, ..)| *name == "receipt-double")
+    else {
+        panic!()
+    };
+    let sign = |text: &str| scene.receipt[2].sign(text.as_bytes());
+    let other = |from: &str, to: &str| {
+        let text = b.replace(from, to);
+        assert_ne!(text, b);
+        let sig = sign(&text);
+        scene.verify(&receipts(member, (a.clone(), a_sig), (text, sig))).unwrap_err()
+    };
+    assert_eq!(other("seq 77", "seq 78"), EvidenceError::Apart);
+    // one item, with another promise
+    let again = a.replace("expires 90", "expires 91");
+    let sig = sign(&again);
+    assert_eq!(scene.verify(&receipts(member, (a.clone(), a_sig), (again, sig))), Err(EvidenceError::Agree));
+    let twice = a.replace("seq 77", "seq 077");
+    let sig = sign(&twice);
+    let refused = scene.verify(&receipts(member, (a.clone(), a_sig), (twice, sig)));
+    assert!(matches!(refused, Err(EvidenceError::Receipt(..))), "{refused:?}");
+    assert_eq!(scene.verify(&receipts(member, (a.clone(), a_sig), (b, b_sig))).map(|p| p.accused), Ok(member));
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod epochs;
 mod evidence;
 mod fetching;
 mod lies;
+mod operations;
 mod release;
 mod restarts;
 mod units;

@@ -1,7 +1,7 @@
-//! Part A: CLOSE and what follows it up to the last unit (check 5, and the grammar of check 4).
+//! Part A: CLOSE and what follows it up to the last operation (check 5, and the grammar of check 4).
 use super::{
     Due, PLACED_SLOTS, Placed, Replay, Stage,
-    section::{Closed, Listed, Section, Unit},
+    section::{Closed, Fault, Listed, Section, Unit},
 };
 use alloc::{format, vec::Vec};
 use auction_rules::Terms;
@@ -53,7 +53,7 @@ impl Replay {
         self.stage = Stage::PartA;
     }
 
-    /// LEFT, LEFTHEAD, LIST, ENVELOPE, in this order.
+    /// LEFT, LEFTHEAD, LIST, ENVELOPE, OPERATION or FAULT, in this order.
     #[expect(clippy::wildcard_enum_match_arm, reason = "whatever does not belong here is out of place")]
     pub(super) fn part_a(&mut self, kind: Kind) {
         let slot = self.section.slot;
@@ -61,6 +61,8 @@ impl Replay {
             return self.find(Finding::SectionOrder, "an entry of another slot");
         }
         let (heads, lists, units) = (self.section.heads.len(), self.section.lists.len(), self.section.units.len());
+        // operations come last
+        let units = units.saturating_add(self.section.operations.len());
         match kind {
             Kind::Left { first, items, .. } if heads == 0 && lists == 0 && units == 0 => {
                 let full = self.section.left.len().checked_rem(limits::LEFT_ITEMS_MAX) == Some(0);
@@ -83,7 +85,11 @@ impl Replay {
                 let text = ListText { network: self.anchor.id, slot, member, count, root, cut };
                 self.section.lists.push(Listed { text, sig, bits });
             }
-            Kind::Envelope { bytes, .. } => self.unit(&bytes),
+            Kind::Envelope { bytes, .. } if self.section.operations.is_empty() => self.unit(&bytes),
+            Kind::Operation { bytes, .. } => self.operation(bytes, None),
+            Kind::Fault { finding, accused, penalty, evidence, .. } => {
+                self.fault(&evidence, Fault { finding, accused, penalty });
+            }
             other => self.out_of_place(&other),
         }
     }
@@ -124,7 +130,7 @@ impl Replay {
         self.section.units.push(Unit { hash, envelope });
     }
 
-    /// Judges part A once as many lists and units are here as the header counts.
+    /// Judges part A once as many lists, units and operations are here as the header counts.
     pub(super) fn complete_part_a(&mut self) {
         if self.stage != Stage::PartA || !self.findings.is_empty() {
             return;
@@ -132,10 +138,13 @@ impl Replay {
         let Some(closed) = self.section.closed.clone() else { return };
         let lists = u32::try_from(self.section.lists.len()).unwrap_or(u32::MAX);
         let units = u32::try_from(self.section.units.len()).unwrap_or(u32::MAX);
-        if lists > closed.header.lists.count || units > closed.header.set.count {
-            return self.find(Finding::CloseRootsWrong, "more lists or units than the header counts");
+        let operations = u32::try_from(self.section.operations.len()).unwrap_or(u32::MAX);
+        let here = [lists, units, operations];
+        let due = [closed.header.lists.count, closed.header.set.count, closed.header.operations.count];
+        if here.iter().zip(due).any(|(here, due)| *here > due) {
+            return self.find(Finding::CloseRootsWrong, "more lists, units or operations than the header counts");
         }
-        if lists < closed.header.lists.count || units < closed.header.set.count {
+        if here != due {
             return;
         }
         self.judge(&closed);
@@ -159,6 +168,7 @@ impl Replay {
         self.tally(7, self.section.left.len().saturating_add(terms.len()));
         self.tally(8, 1);
         self.tally(9, terms.len());
+        self.tally(20, self.section.operations.len());
         self.closed = Some(closed.slot);
         self.stage = Stage::PartB(Due::Beacon);
     }
@@ -175,9 +185,12 @@ impl Replay {
 
     fn judge(&mut self, closed: &Closed) {
         let header = &closed.header;
-        let roots = [header.bids, header.objects, header.operations];
-        if roots.iter().any(|r| *r != SetRef::EMPTY) {
-            return self.find(Finding::CloseRootsWrong, "bids, objects or operations without entries");
+        if [header.bids, header.objects].iter().any(|r| *r != SetRef::EMPTY) {
+            return self.find(Finding::CloseRootsWrong, "bids or objects without entries");
+        }
+        let operations: Vec<Hash> = self.section.operations.iter().map(|operation| operation.hash).collect();
+        if header.operations != merkle::set_ref(&operations) {
+            return self.find(Finding::CloseRootsWrong, "the root over the operations");
         }
         if header.set != merkle::set_ref(&self.section.hashes()) {
             return self.find(Finding::CloseRootsWrong, "the root over the set");
@@ -188,14 +201,22 @@ impl Replay {
                 && self.section.heads.is_empty()
                 && (closed.candidates, closed.bytes, closed.gas, closed.forced) == (SetRef::EMPTY, 0, 0, 0)
                 && closed.cut.is_none()
-                && self.section.units.is_empty();
+                && self.section.units.is_empty()
+                && operations.is_empty();
             if !empty {
-                self.find(Finding::CloseRootsWrong, "an empty block that is not empty");
+                return self.find(Finding::CloseRootsWrong, "an empty block that is not empty");
             }
+            self.check_promises(closed, &[]);
             return;
         }
         let Some((union, counts)) = self.check_lists(closed) else { return };
         self.recount(closed, &union, &counts);
+        if self.findings.is_empty() {
+            self.check_operations();
+        }
+        if self.findings.is_empty() {
+            self.check_promises(closed, &union);
+        }
     }
 }
 

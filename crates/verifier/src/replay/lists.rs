@@ -21,10 +21,11 @@ impl Replay {
             let fee_per_byte = auction_rules::fee_per_byte(header.max_fee, size, gas, &prices);
             union.push(Leaf::Envelope { hash: unit.hash, fee_per_byte, size, gas });
         }
+        union.extend(self.section.operations.iter().map(|operation| Leaf::Op { hash: operation.hash }));
         let sorted_left = self.section.left.is_sorted_by(|a, b| a.leaf < b.leaf);
         union.sort_unstable();
         if !sorted_left || !union.is_sorted_by(|a, b| a < b) {
-            self.find(Finding::SectionOrder, "LEFT is not ascending, or names a unit of the set");
+            self.find(Finding::SectionOrder, "LEFT is not ascending, or names what has an entry");
             return None;
         }
         let quorum = usize::from(self.anchor.policy.quorum());
@@ -107,7 +108,7 @@ impl Replay {
 }
 
 /// Whether bit `i` is set.
-fn bit(bits: &[u8], i: usize) -> bool {
+pub(super) fn bit(bits: &[u8], i: usize) -> bool {
     let byte = bits.get(i.checked_shr(3).unwrap_or(usize::MAX));
     byte.and_then(|b| b.checked_shr(u32::try_from(i & 7).ok()?)).is_some_and(|b| b & 1 == 1)
 }

@@ -51,6 +51,15 @@ impl Replay {
                 recount.wanted.insert(*leaf, Why::Unlisted);
                 continue;
             }
+            if let Leaf::Op { hash } = leaf {
+                if recount.claimed.contains_key(leaf) {
+                    if !self.may_lack_room(hash) {
+                        return self.find(Finding::OperationOmitted, &format!("{hash} would have had room"));
+                    }
+                    recount.wanted.insert(*leaf, Why::NoRoom);
+                }
+                continue;
+            }
             let (Some(header), Some(terms)) = (header, terms) else {
                 if matches!(leaf, Leaf::Envelope { .. }) {
                     return self.find(Finding::CandidatesWrong, &format!("no header of the listed {hash}"));
@@ -171,7 +180,7 @@ impl Replay {
     }
 
     /// The signed header of a listed envelope: in this section, or in LEFTHEAD of this epoch.
-    fn header(&self, hash: &Hash) -> Option<SignedHeader> {
+    pub(super) fn header(&self, hash: &Hash) -> Option<SignedHeader> {
         let unit = self.section.units.binary_search_by(|u| u.hash.cmp(hash)).ok();
         let unit = unit.and_then(|i| self.section.units.get(i)).map(|u| u.envelope.signed.clone());
         unit.or_else(|| self.headers.get(hash).cloned())

@@ -1,6 +1,8 @@
 //! What was read of the section under way.
 use alloc::vec::Vec;
-use types::{BlockHeader, Envelope, Hash, LeftItem, ListText, MemberId, Opening, Rank, SetRef, Signature, Slot};
+use types::{
+    Amount, BlockHeader, Envelope, Hash, LeftItem, ListText, MemberId, Opening, Rank, SetRef, Signature, Slot,
+};
 
 /// The fields of CLOSE.
 #[derive(Clone, Debug)]
@@ -31,6 +33,24 @@ pub(crate) struct Unit {
     pub(crate) envelope: Envelope,
 }
 
+/// An operation with an entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Entered {
+    pub(crate) hash: Hash,
+    /// codec(Operation).
+    pub(crate) bytes: Vec<u8>,
+    /// What the FAULT says besides its evidence.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// The fields of FAULT that the evidence decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) finding: u16,
+    pub(crate) accused: Vec<Hash>,
+    pub(crate) penalty: Amount,
+}
+
 /// The section under way.
 #[derive(Debug, Default)]
 pub(crate) struct Section {
@@ -43,6 +63,7 @@ pub(crate) struct Section {
     pub(crate) head_bytes: usize,
     pub(crate) lists: Vec<Listed>,
     pub(crate) units: Vec<Unit>,
+    pub(crate) operations: Vec<Entered>,
     pub(crate) beacon: Option<Hash>,
     /// Indices into `units`.
     pub(crate) perm: Vec<u16>,

@@ -5,7 +5,7 @@ use alloc::{
     vec,
     vec::Vec,
 };
-use auction_rules::{Candidate, Ledger, Selection, Terms};
+use auction_rules::{Candidate, Ledger, Operations, Selection, Terms};
 use crypto::{ids, merkle};
 use types::{
     BlockHeader, Entry, Envelope, Hash, Kind, Leaf, LeftHeadItem, LeftItem, ListText, MemberId, Nonce, Rank, SetRef,
@@ -17,6 +17,7 @@ pub(super) struct Closed {
     pub(super) candidates: SetRef,
     pub(super) selection: Selection,
     pub(super) entries: Vec<Vec<u8>>,
+    pub(super) operations: Operations,
 }
 
 impl World {
@@ -42,6 +43,7 @@ impl World {
                 let held: Vec<Terms> = all.values().filter(|t| holds(&t.hash)).cloned().collect();
                 let ranked = auction_rules::list_rank(judged, &params, slot, &held);
                 let mut leaves: Vec<Leaf> = ranked.iter().filter_map(|(hash, _)| all.get(hash)).map(leaf).collect();
+                leaves.extend(self.operation_leaves(MemberId(member)));
                 leaves.sort_unstable();
                 leaves
             })
@@ -62,8 +64,9 @@ impl World {
             omit(&mut selection, &all, |terms| (if terms.hash == worst { worst } else { Hash::ZERO }, terms.nonce));
         }
         let reasons: BTreeMap<Hash, Why> = selection.left.iter().copied().collect();
-        let left: Vec<LeftItem> = union
+        let mut left: Vec<LeftItem> = union
             .iter()
+            .filter(|leaf| matches!(leaf, Leaf::Envelope { .. }))
             .map(|leaf| (leaf, count(leaf) > usize::from(FAULTY)))
             .filter(|(leaf, listed)| !listed || selection.set.binary_search(&leaf.hash()).is_err())
             .map(|(leaf, listed)| {
@@ -71,6 +74,7 @@ impl World {
                 LeftItem { leaf: *leaf, why: why.number() }
             })
             .collect();
+        let operations = self.enter(slot, count, &mut left);
         let mut entries = Vec::new();
         if !left.is_empty() {
             entries.push(Entry::bytes(Kind::Left { slot, first: 0, items: left.clone() }));
@@ -90,9 +94,11 @@ impl World {
         }
         header.lists = merkle::set_ref(&signed);
         header.set = merkle::set_ref(&selection.set);
+        let entered: Vec<Hash> = operations.entered.iter().map(|entered| entered.hash).collect();
+        header.operations = merkle::set_ref(&entered);
         header.reveal = Some(self.state.reveal);
         let candidates: Vec<_> = selection.candidates.iter().map(Candidate::leaf).collect();
-        Closed { candidates: merkle::set_ref(&candidates), selection, entries }
+        Closed { candidates: merkle::set_ref(&candidates), selection, entries, operations }
     }
 
     /// A member's LIST, and its leaf under the header's root.
@@ -121,8 +127,8 @@ impl World {
     }
 
     fn left_heads(&mut self, left: &[LeftItem]) -> Vec<LeftHeadItem> {
-        let hashes: BTreeSet<Hash> =
-            left.iter().filter(|l| l.why != Why::Unlisted.number()).map(|l| l.leaf.hash()).collect();
+        let rests = |l: &&LeftItem| l.why != Why::Unlisted.number() && matches!(l.leaf, Leaf::Envelope { .. });
+        let hashes: BTreeSet<Hash> = left.iter().filter(rests).map(|l| l.leaf.hash()).collect();
         let fresh: Vec<Hash> = hashes.into_iter().filter(|hash| self.state.left_heads.insert(*hash)).collect();
         let envelopes = fresh.iter().filter_map(|hash| self.state.pool.get(hash)).map(|held| &held.envelope);
         let item = |e: &Envelope| {

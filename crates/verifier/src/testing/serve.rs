@@ -78,6 +78,19 @@ impl World {
         auditor.finish()
     }
 
+    /// Audits the log with receipts beside it.
+    ///
+    /// # Panics
+    /// If one is no receipt.
+    #[must_use]
+    pub fn audit_with(&self, receipts: &[Vec<u8>]) -> Report {
+        let mut auditor = Auditor::new(&self.anchor, Checks::ALL).expect("the demo rollups execute");
+        receipts.iter().for_each(|receipt| auditor.receipt(receipt).expect("a receipt"));
+        let _refused = auditor.head(&self.checkpoint());
+        self.feed(&mut auditor, &self.entries);
+        auditor.finish()
+    }
+
     /// Gives an auditor what it needs, from these entries; stops where they have nothing.
     pub fn feed(&self, auditor: &mut Auditor, entries: &[Vec<u8>]) {
         loop {

@@ -9,8 +9,8 @@ use crate::{
 use crypto::{ids, merkle};
 use std::{collections::BTreeSet, sync::OnceLock, vec, vec::Vec};
 use types::{
-    Amount, Entry, Envelope, Epoch, EpochRecord, Hash, Key128, Kind, Leaf, MemberId, Opening, Params, Rank, SetRef,
-    SignedHeader, Slot, Timestamp, codec, limits, reason::Why,
+    Amount, Entry, Envelope, Epoch, EpochRecord, Evidence, Hash, Key128, Kind, Leaf, MemberId, Opening, Params, Rank,
+    SetRef, SignedHeader, Slot, Timestamp, codec, limits, reason::Why,
 };
 
 #[test]
@@ -557,4 +557,190 @@ fn ver_2_no_entry_can_be_left_out_or_doubled() {
         entries.insert(place, entries[place].clone());
         assert_eq!(codes(world, &entries).len(), 1, "entry {place} twice");
     }
+}
+
+/// The entry of the FAULT, changed by `f`.
+fn fault(f: impl Fn(&mut Kind)) -> Vec<&'static str> {
+    edited(3, |kind| {
+        if matches!(kind, Kind::Fault { .. }) {
+            f(kind);
+        }
+    })
+}
+
+#[test]
+fn faults() {
+    assert_eq!(
+        fault(|k| if let Kind::Fault { finding, .. } = k {
+            *finding = 55
+        }),
+        ["fault-false"]
+    );
+    assert_eq!(
+        fault(|k| if let Kind::Fault { accused, .. } = k {
+            flip(&mut accused[0])
+        }),
+        ["fault-false"]
+    );
+    assert_eq!(
+        fault(|k| if let Kind::Fault { accused, .. } = k {
+            accused.clear()
+        }),
+        ["fault-false"]
+    );
+    let one = Amount::new(1).unwrap();
+    assert_eq!(
+        fault(|k| if let Kind::Fault { penalty, .. } = k {
+            *penalty = one
+        }),
+        ["penalty-wrong"]
+    );
+    assert_eq!(
+        fault(|k| if let Kind::Fault { evidence, .. } = k {
+            evidence.truncate(9)
+        }),
+        ["fault-false"]
+    );
+    let operation = |evidence: &[u8]| [&[0], evidence].concat();
+    let let_off = fault(|k| {
+        if let Kind::Fault { slot, evidence, .. } = k {
+            *k = Kind::Operation { slot: *slot, bytes: operation(evidence) };
+        }
+    });
+    assert_eq!(let_off, ["fault-false"], "evidence that convicts has no effect");
+    // the other piece convicts a second time
+    let mut key = Vec::new();
+    for entry in shared().log() {
+        if let Kind::Fault { accused, .. } = kind(entry) {
+            key = accused;
+        }
+    }
+    let twice = edited(3, |k| {
+        if let Kind::Operation { slot, bytes } = k {
+            let (accused, evidence) = (key.clone(), bytes[1..].to_vec());
+            *k = Kind::Fault { slot: *slot, finding: 13, accused, penalty: Amount::ZERO, evidence };
+        }
+    });
+    assert_eq!(twice, ["fault-false"]);
+    let changed = lie!(3, Kind::Operation { bytes, .. } => bytes[40] ^= 1);
+    assert!([["close-roots-wrong"], ["section-order"]].iter().any(|want| changed == want), "{changed:?}");
+    assert_eq!(lie!(3, Kind::Close { header, .. } => flip(&mut header.operations.root)), ["close-roots-wrong"]);
+    assert_eq!(lie!(3, Kind::Close { header, .. } => header.operations.count = 1), ["close-roots-wrong"]);
+}
+
+#[test]
+fn every_kind_of_evidence_convicts_once_and_a_lie_about_it_is_found() {
+    let mut world =
+        World::with_params(9, Params { member_penalty: Amount::new(7).unwrap(), ..Params::default_for(500) });
+    world.submit(Draft::of(0));
+    world.slot();
+    let (bad, slot) = (MemberId(2), Slot(1));
+    let pieces = world.guilt(bad, slot);
+    for piece in &pieces {
+        let proved = crypto::evidence::verify(piece, &world.context()).unwrap();
+        assert_eq!((proved.claim(), proved.accused), (crypto::evidence::claim(piece), bad));
+        world.accuse(piece.clone());
+    }
+    world.slot();
+    // nothing more of the kind for the rest of the epoch
+    for piece in world.guilt(bad, Slot(2)) {
+        world.accuse(piece);
+    }
+    world.slot();
+    world.slot();
+    let report = world.audit();
+    assert_eq!(report.findings, vec![]);
+    assert_eq!(report.checks[19].status, Status::Pass);
+    let found = |world: &World| {
+        let mut found: Vec<(u16, u128)> = world
+            .log()
+            .iter()
+            .filter_map(|e| match kind(e) {
+                Kind::Fault { finding, penalty, .. } => Some((finding, penalty.units())),
+                _ => None,
+            })
+            .collect();
+        found.sort_unstable();
+        found
+    };
+    assert_eq!(found(&world), [(11, 7), (13, 7), (50, 7), (52, 7), (53, 7), (55, 7), (60, 7)]);
+    let state = {
+        let mut replay = crate::Replay::new(world.anchor(), Checks::TRUSTED).unwrap();
+        for (index, entry) in (0..).zip(world.log()) {
+            replay.entry(index, entry);
+        }
+        replay.end()
+    };
+    assert_eq!(state.faults.len(), 7, "a member that replays its own log knows them");
+    // each with a signature that is not the culprit's
+    for piece in pieces {
+        let mut forged = piece;
+        let sig = match &mut forged {
+            Evidence::ListDouble { a_sig, .. } | Evidence::ReceiptDouble { a_sig, .. } => a_sig,
+            Evidence::ListInvalid { list } => &mut list.sig,
+            Evidence::VoteDouble { a, .. } => &mut a.sig,
+            Evidence::ShareDouble { a, .. } => &mut a.sig,
+            Evidence::ShareBad { fault } => &mut fault.share.sig,
+            Evidence::BeaconBad { share } | Evidence::ShareStray { share, .. } => &mut share.sig,
+        };
+        sig.0[7] ^= 1;
+        let mut world = World::new(9);
+        world.submit(Draft::of(0));
+        world.slot();
+        world.accuse(forged);
+        world.slot();
+        world.slot();
+        assert_eq!(world.audit().findings, vec![], "it has no effect");
+        assert_eq!(found(&world), []);
+        world.plant(Plant::FalseFault);
+        let report = world.audit();
+        assert_eq!(
+            report.findings.iter().map(|f| (f.code.name(), f.slot)).collect::<Vec<_>>(),
+            [("fault-false", Slot(2))]
+        );
+        assert_eq!(report.checks[19].status, Status::Fail);
+    }
+}
+
+#[test]
+fn operations_have_budgets_and_places() {
+    let mut world = World::new(10);
+    let all: Vec<MemberId> = (0..MEMBERS).map(MemberId).collect();
+    for byte in 0..11 {
+        world.operate(vec![byte; 40], &all);
+    }
+    world.operate(vec![99; 40], &[MemberId(1)]);
+    world.slot();
+    world.slot();
+    world.slot();
+    assert_eq!(world.audit().findings, vec![]);
+    let count = |slot: u64| {
+        let here = |e: &&Vec<u8>| matches!(kind(e), Kind::Operation { slot: s, .. } if s == Slot(slot));
+        world.log().iter().filter(here).count()
+    };
+    assert_eq!((count(1), count(2), count(3)), (8, 3, 0), "what had no room waits");
+    // one that had room is left out, as if it had none
+    let mut world = World::new(10);
+    world.operate(vec![1; 40], &all);
+    world.slot();
+    world.slot();
+    world.plant(Plant::OmitOperation);
+    assert_eq!(world.audit().findings.iter().map(|f| f.code.name()).collect::<Vec<_>>(), ["operation-omitted"]);
+    // one that too few list is in
+    let mut world = World::new(10);
+    let lone = world.operate(vec![1; 40], &[MemberId(1)]);
+    world.slot();
+    world.slot();
+    let entries = edit(&world, 1, |kind| match kind {
+        Kind::Close { header, .. } => {
+            header.operations = merkle::set_ref(&[lone]);
+            true
+        }
+        Kind::Left { .. } => false,
+        _ => true,
+    });
+    let at = entries.iter().position(|e| matches!(kind(e), Kind::Beacon { .. })).unwrap();
+    let mut with = entries;
+    with.insert(at, Entry::bytes(Kind::Operation { slot: Slot(1), bytes: vec![1; 40] }));
+    assert_eq!(codes(&world, &with), ["unlisted-included"]);
 }

@@ -21,6 +21,8 @@ pub(crate) struct Disk {
     cosigned_at: u64,
     /// The WAL.
     pub(crate) items: Vec<(Hash, ItemRecord)>,
+    /// Operations of the WAL.
+    pub(crate) operations: Vec<(Hash, Vec<u8>)>,
     /// Head and proof of finality of every commit.
     pub(crate) commits: BTreeMap<Slot, (Head, Vec<u8>)>,
 }
@@ -40,6 +42,7 @@ impl Disk {
             share: None,
             cosigned_at: 0,
             items: Vec::new(),
+            operations: Vec::new(),
             commits: BTreeMap::new(),
         }
     }
@@ -54,6 +57,7 @@ impl Disk {
     pub(crate) fn persist(&mut self, record: Record) {
         match record {
             Record::Items(items) => self.items.extend(items),
+            Record::Operations(operations) => self.operations.extend(operations),
             Record::List { slot, bytes } => self.list = Some((slot, bytes)),
             Record::Opened { entries, .. } => self.append(entries),
             Record::Commit(commit) => {
@@ -111,6 +115,8 @@ impl Disk {
             own_list: self.list.clone(),
             cosigned_at: self.cosigned_at,
             items: self.items.iter().map(|(_, record)| record.clone()).collect(),
+            operations: self.operations.iter().map(|(_, bytes)| bytes.clone()).collect(),
+            faults: state.faults,
         };
         (resume, state.executor)
     }

@@ -11,6 +11,7 @@ use types::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Items {
     pub(crate) envelopes: Vec<Vec<u8>>,
+    pub(crate) operations: Vec<Vec<u8>>,
 }
 
 /// Channel `Fetch`.
@@ -22,6 +23,7 @@ pub(crate) enum Fetch {
     Opening(Box<OpeningSection>),
     GetList(Slot),
     Heads(Vec<(SignedHeader, Hash)>),
+    Operations(Vec<Vec<u8>>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

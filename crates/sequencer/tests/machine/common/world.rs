@@ -15,7 +15,7 @@ use std::{
 use tlog::checkpoint;
 use types::{
     Entry, Envelope, FinalityProof, Hash, Kind, MemberId, Slot, SlotResult, Timestamp, codec, limits,
-    reason::{Outcome, Reason},
+    reason::{Finding, Outcome, Reason},
     wire::{Event as Told, Refusal},
 };
 use verifier::{Checks, Replay};
@@ -495,9 +495,13 @@ impl World {
             Effect::Phase { slot, phase } => self.members[at].phases.push((slot, phase)),
             Effect::Evidence { proved, evidence } => {
                 let net = self.net;
+                let schedule = net.params().schedule();
+                let epoch = evidence.epoch(schedule);
                 let context = Context {
                     network: net.id,
-                    epoch: evidence.epoch(self.net.params().schedule()),
+                    epoch,
+                    first_slot: schedule.first(epoch),
+                    last_slot: schedule.last(epoch),
                     f: u16::try_from(net.f).unwrap(),
                     members: &net.network.genesis.members,
                     params: net.params(),
@@ -517,6 +521,11 @@ impl World {
         match &record {
             Record::Items(items) => {
                 for (hash, _) in items {
+                    member.stored.entry(*hash).or_insert(member.effects);
+                }
+            }
+            Record::Operations(operations) => {
+                for (hash, _) in operations {
                     member.stored.entry(*hash).or_insert(member.effects);
                 }
             }
@@ -541,7 +550,7 @@ impl World {
                 let first = member.shares.entry(commit.slot).or_insert_with(|| commit.share_message.clone());
                 assert_eq!(*first, commit.share_message, "SEQ-1: m{at} signs a second share message");
                 if let Some(when) = member.voted.get(&digest) {
-                    for hash in units(&commit.entries) {
+                    for hash in units(&commit.entries).chain(operations(&commit.entries)) {
                         assert!(member.stored[&hash] < *when, "voted for what was not stored");
                     }
                 }
@@ -553,6 +562,7 @@ impl World {
             // the WAL forgets what is live no more
             let machine = member.machine.as_ref().unwrap();
             member.disk.items.retain(|(hash, _)| machine.is_live(hash));
+            member.disk.operations.retain(|(hash, _)| machine.is_live(hash));
         }
         let entries = &member.disk.entries;
         let common = entries.len().min(self.log.len());
@@ -669,6 +679,31 @@ fn member_slot(member: &Member) -> Slot {
 
 pub(crate) fn kind(entry: &[u8]) -> Kind {
     codec::decode::<Entry>(entry, limits::ENTRY_BYTES_MAX).unwrap().kind
+}
+
+/// Hashes of OPERATION and FAULT entries.
+fn operations(entries: &[Vec<u8>]) -> impl Iterator<Item = Hash> {
+    entries.iter().filter_map(|entry| match kind(entry) {
+        Kind::Operation { bytes, .. } => Some(crypto::ids::operation_bytes_hash(&bytes)),
+        Kind::Fault { evidence, .. } => {
+            let evidence = crypto::evidence::decode(&evidence).unwrap();
+            Some(crypto::ids::operation_hash(&types::Operation::Evidence(evidence.into())))
+        }
+        _ => None,
+    })
+}
+
+/// FAULT entries: finding, accused member, index.
+pub(crate) fn faults(net: &Net, entries: &[Vec<u8>]) -> Vec<(Finding, usize, usize)> {
+    let members = &net.network.genesis.members;
+    let fault = |(index, entry): (usize, &Vec<u8>)| match kind(entry) {
+        Kind::Fault { finding, accused, .. } => {
+            let of = members.iter().position(|m| accused == [m.receipt] || accused == [m.consensus]).unwrap();
+            Some((Finding::from_number(finding).unwrap(), of, index))
+        }
+        _ => None,
+    };
+    entries.iter().enumerate().filter_map(fault).collect()
 }
 
 fn units(entries: &[Vec<u8>]) -> impl Iterator<Item = Hash> {

@@ -1,0 +1,49 @@
+//! Operations as members and auditors judge them: from their bytes and the epoch alone, so everybody judges the same.
+use crate::evidence::{self, Context, EvidenceError, Proved};
+use types::{Epoch, Evidence, MemberId, Operation, OperationKind, Params, codec, limits, reason::Finding};
+
+/// What an operation's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The operation; `None`: the bytes are none.
+    pub operation: Option<Operation>,
+    /// Whose budget it takes. What is no operation takes that of evidence.
+    pub kind: OperationKind,
+    /// What it proves, or why it proves nothing. `None`: it is no evidence.
+    pub proved: Option<Result<Proved, EvidenceError>>,
+    /// The epoch that evidence is about.
+    pub epoch: Epoch,
+}
+
+impl Judged {
+    /// What it proves, if it proves anything.
+    #[must_use]
+    pub fn proof(&self) -> Option<Proved> {
+        self.proved.and_then(Result::ok)
+    }
+    /// What a FAULT of it says: of what, whom, and in which epoch.
+    #[must_use]
+    pub fn claim(&self) -> Option<(Finding, MemberId, Epoch)> {
+        self.proof().map(|proved| (proved.finding, proved.accused, self.epoch))
+    }
+}
+
+/// What evidence is said to prove, and in which epoch, by its form alone.
+#[must_use]
+pub fn claim(evidence: &Evidence, params: &Params) -> (Finding, MemberId, Epoch) {
+    let (finding, accused) = evidence::claim(evidence);
+    (finding, accused, evidence.epoch(params.schedule()))
+}
+
+/// Judges an operation. Evidence is held against the epoch that it is about.
+#[must_use]
+pub fn judge(bytes: &[u8], context: &Context<'_>) -> Judged {
+    let operation = codec::decode::<Operation>(bytes, limits::OPERATION_BYTES_MAX).ok();
+    let kind = operation.as_ref().map_or(OperationKind::Evidence, Operation::kind);
+    let schedule = context.params.schedule();
+    let epoch = operation.as_ref().map_or(context.epoch, |Operation::Evidence(evidence)| evidence.epoch(schedule));
+    let (first_slot, last_slot) = (schedule.first(epoch), schedule.last(epoch));
+    let context = Context { epoch, first_slot, last_slot, ..*context };
+    let proved = operation.as_ref().map(|Operation::Evidence(evidence)| evidence::verify(evidence, &context));
+    Judged { operation, kind, proved, epoch }
+}

@@ -1,0 +1,294 @@
+//! What lists name besides envelopes: held, told to the others, listed until it is in the log.
+//!
+//! Members find different pieces of evidence for one claim. Each tells the first that it holds to everybody, and takes
+//! one of a claim from every member; so what any honest member holds, all hold, and no piece that is sent to some only
+//! keeps a claim out of f + 1 lists. All pieces of a claim are listed; the first by hash convicts, and then the others
+//! are dropped.
+use crate::{
+    effect::{Channel, Effect, Record, To},
+    message::Items,
+    state::{Halt, RECENT_SLOTS, Sequencer},
+};
+use auction_rules::{Claim, EnteredOperation, ListedOperation, convicts};
+use crypto::{
+    evidence::{EvidenceError, Proved},
+    ids,
+    operation::{self, Judged},
+};
+use std::collections::{BTreeMap, BTreeSet};
+use types::{Epoch, Hash, Kind, Leaf, MemberId, Operation, OperationKind, Slot, codec, limits, reason::Reason};
+
+/// Operations of one kind on a list, the lowest hashes: more than slots take, few enough for a block.
+const LISTED_MAX: usize = 64;
+/// Bytes of operations that wait and came from one member.
+const SHARE_BYTES_MAX: usize = 4 << 20;
+/// Operations of a member that were looked at in vain between two final blocks: a proof takes milliseconds.
+const TRIES_MAX: u8 = 8;
+/// Operations of one message, and how many are told again after a final block.
+const TOLD_MAX: usize = 4;
+
+/// One operation.
+#[derive(Debug)]
+struct Held {
+    bytes: Vec<u8>,
+    kind: OperationKind,
+    proved: Option<Proved>,
+    claim: Option<Claim>,
+    /// Who sent it; `None`: found here.
+    from: Option<MemberId>,
+    /// Listed until it has an entry, or another one of its claim convicts.
+    pending: bool,
+    /// Told to the others by this member: its own, and the first of a claim.
+    told: bool,
+    /// The last final slot when it came, was told again, or the slot of its entry.
+    since: Slot,
+}
+
+/// Those that are held.
+#[derive(Debug, Default)]
+pub(crate) struct Operations {
+    held: BTreeMap<Hash, Held>,
+    /// Claims with a FAULT in the log of this epoch.
+    faults: BTreeSet<Claim>,
+    tries: BTreeMap<MemberId, u8>,
+}
+
+impl Operations {
+    /// `entered`: by hash, the slot of the entry and the bytes. They wait for members that lag.
+    pub(crate) fn new(faults: BTreeSet<Claim>, slot: Slot, entered: BTreeMap<Hash, (Slot, Vec<u8>)>) -> Self {
+        let held = |(hash, (since, bytes)): (Hash, (Slot, Vec<u8>))| {
+            let kind = codec::decode::<Operation>(&bytes, limits::OPERATION_BYTES_MAX)
+                .map_or(OperationKind::Evidence, |operation| operation.kind());
+            (
+                hash,
+                Held {
+                    bytes,
+                    kind,
+                    proved: None,
+                    claim: None,
+                    from: None,
+                    pending: false,
+                    told: false,
+                    since: since.min(slot),
+                },
+            )
+        };
+        Self { held: entered.into_iter().map(held).collect(), faults, tries: BTreeMap::new() }
+    }
+
+    /// Claims with a FAULT in the log of this epoch.
+    pub(crate) const fn faults(&self) -> &BTreeSet<Claim> {
+        &self.faults
+    }
+
+    /// What the rule reads of one.
+    pub(crate) fn get(&self, hash: &Hash) -> Option<ListedOperation> {
+        let held = self.held.get(hash)?;
+        Some(ListedOperation { hash: *hash, kind: held.kind, bytes: held.bytes.len(), claim: held.claim })
+    }
+
+    /// Its bytes.
+    pub(crate) fn bytes(&self, hash: &Hash) -> Option<&[u8]> {
+        self.held.get(hash).map(|held| held.bytes.as_slice())
+    }
+
+    /// Whether it must survive a restart: it waits for its entry, or for the block that enters it.
+    pub(crate) fn is_live(&self, hash: &Hash, last: Slot) -> bool {
+        self.held.get(hash).is_some_and(|held| held.pending || held.since >= last)
+    }
+
+    /// Leaves of this member's list, ascending.
+    pub(crate) fn listed(&self) -> Vec<Leaf> {
+        let mut taken: BTreeMap<OperationKind, usize> = BTreeMap::new();
+        let mut leaves = Vec::new();
+        for (hash, held) in self.held.iter().filter(|(_, held)| held.pending) {
+            let taken = taken.entry(held.kind).or_default();
+            if *taken < LISTED_MAX {
+                *taken = taken.saturating_add(1);
+                leaves.push(Leaf::Op { hash: *hash });
+            }
+        }
+        leaves
+    }
+
+    /// A final block entered these; `epoch` is that of the next slot.
+    pub(crate) fn settle(&mut self, slot: Slot, epoch: Epoch, entered: &[EnteredOperation]) {
+        self.faults.extend(entered.iter().filter_map(|operation| operation.fault));
+        self.faults.retain(|claim| convicts(claim, epoch));
+        for (hash, held) in &mut self.held {
+            let here = entered.binary_search_by(|operation| operation.hash.cmp(hash)).is_ok();
+            if here
+                || held.pending
+                    && held.claim.is_some_and(|claim| self.faults.contains(&claim) || !convicts(&claim, epoch))
+            {
+                held.pending = false;
+                held.since = slot;
+            }
+        }
+        let oldest = Slot(slot.0.saturating_sub(RECENT_SLOTS));
+        self.held.retain(|_, held| held.pending || held.since > oldest);
+        self.tries.clear();
+    }
+
+    /// Whether a member may make this one look at another operation.
+    fn may_try(&self, from: MemberId) -> bool {
+        self.tries.get(&from).is_none_or(|tries| *tries < TRIES_MAX)
+    }
+
+    fn tried(&mut self, from: MemberId) {
+        let tries = self.tries.entry(from).or_default();
+        *tries = tries.saturating_add(1);
+    }
+
+    /// Whether one of this claim, and so many bytes, may wait on behalf of `from`.
+    fn has_room(&self, from: MemberId, claim: Option<Claim>, bytes: usize) -> bool {
+        let of = || self.held.values().filter(|held| held.pending && held.from == Some(from));
+        let sum = of().map(|held| held.bytes.len()).fold(bytes, usize::saturating_add);
+        sum <= SHARE_BYTES_MAX && (claim.is_none() || of().all(|held| held.claim != claim))
+    }
+
+    /// Keeps one; it is listed if `pending` and nobody of its claim is convicted.
+    fn keep(&mut self, hash: Hash, bytes: Vec<u8>, judged: &Judged, from: Option<MemberId>, pending: bool, slot: Slot) {
+        let (kind, proved, claim) = (judged.kind, judged.proof(), judged.claim());
+        let pending = pending && claim.is_none_or(|claim| !self.faults.contains(&claim));
+        let first = claim.is_none_or(|claim| self.held.values().all(|held| held.claim != Some(claim)));
+        let told = pending && (from.is_none() || first);
+        self.held.insert(hash, Held { bytes, kind, proved, claim, from, pending, told, since: slot });
+    }
+
+    /// What this member tells again: it has waited for two slots, so it may not have reached everybody.
+    fn late(&mut self, slot: Slot) -> Vec<Vec<u8>> {
+        let waits = |held: &&mut Held| held.pending && held.told && held.since.plus(2) <= slot;
+        let mut late: Vec<&mut Held> = self.held.values_mut().filter(waits).collect();
+        late.sort_by_key(|held| held.since);
+        late.into_iter()
+            .take(TOLD_MAX)
+            .map(|held| {
+                held.since = slot;
+                held.bytes.clone()
+            })
+            .collect()
+    }
+}
+
+/// Evidence of an epoch before or after: its sender may be a block ahead or behind.
+fn is_elsewhere(error: EvidenceError) -> bool {
+    matches!(error, EvidenceError::Epoch | EvidenceError::Slot(_))
+}
+
+impl Sequencer {
+    /// An operation that this member makes.
+    pub(crate) fn found_operation(&mut self, operation: Operation) {
+        let bytes = codec::encode(&operation);
+        let hash = ids::operation_bytes_hash(&bytes);
+        if self.operations.held.contains_key(&hash) || bytes.len() > limits::OPERATION_BYTES_MAX {
+            return;
+        }
+        let judged = operation::judge(&bytes, &self.epoch_context(self.fin.header.epoch));
+        self.operations.keep(hash, bytes.clone(), &judged, None, true, self.fin.slot());
+        self.out.push(Effect::Persist(Record::Operations(vec![(hash, bytes.clone())])));
+        self.send_operations(vec![bytes]);
+    }
+
+    /// One that a member sent; `forced` when it was fetched for a block.
+    pub(crate) fn offered_operation(&mut self, from: MemberId, bytes: Vec<u8>, forced: bool) {
+        let hash = ids::operation_bytes_hash(&bytes);
+        let needed = self.wanted.contains_key(&hash);
+        if self.operations.held.contains_key(&hash) || forced && !needed {
+            return;
+        }
+        if bytes.len() > limits::OPERATION_BYTES_MAX {
+            // no entry holds it, so no block may need it
+            self.out.push(Effect::Reject { from: Some(from), reason: Reason::MalformedData, what: "operation" });
+            return;
+        }
+        if !needed && !self.operations.may_try(from) {
+            return;
+        }
+        if !needed && self.is_settled(&bytes) {
+            return;
+        }
+        let judged = operation::judge(&bytes, &self.epoch_context(self.fin.header.epoch));
+        let refused = match (&judged.operation, judged.proved) {
+            (None, _) => Some(Some(Reason::MalformedData)),
+            (Some(_), Some(Err(error))) => Some((!is_elsewhere(error)).then_some(Reason::WrongSignature)),
+            (Some(_), None | Some(Ok(_))) => None,
+        };
+        if let (Some(reason), false) = (refused, needed) {
+            self.operations.tried(from);
+            if let Some(reason) = reason {
+                self.out.push(Effect::Reject { from: Some(from), reason, what: "operation" });
+            }
+            return;
+        }
+        let claim = judged.claim();
+        if !needed && !self.operations.has_room(from, claim, bytes.len()) {
+            self.operations.tried(from);
+            return;
+        }
+        self.wanted.remove(&hash);
+        self.operations.keep(hash, bytes.clone(), &judged, Some(from), refused.is_none(), self.fin.slot());
+        // before a vote for a block that enters it
+        self.out.push(Effect::Persist(Record::Operations(vec![(hash, bytes)])));
+        if let (Some(Operation::Evidence(evidence)), Some(Ok(proved))) = (judged.operation, judged.proved) {
+            self.tell(proved, *evidence);
+        }
+    }
+
+    /// Evidence against somebody whom the log convicts already: not worth a look.
+    fn is_settled(&self, bytes: &[u8]) -> bool {
+        match codec::decode::<Operation>(bytes, limits::OPERATION_BYTES_MAX) {
+            Ok(Operation::Evidence(evidence)) => {
+                self.operations.faults.contains(&operation::claim(&evidence, &self.setup.params))
+            }
+            Err(_codec) => false,
+        }
+    }
+
+    /// What was held before a restart.
+    pub(crate) fn resume_operations(&mut self, all: &[Vec<u8>]) {
+        for bytes in all {
+            let hash = ids::operation_bytes_hash(bytes);
+            if self.operations.held.contains_key(&hash) {
+                continue;
+            }
+            let judged = operation::judge(bytes, &self.epoch_context(self.fin.header.epoch));
+            let good = judged.operation.is_some() && judged.proved.is_none_or(|proved| proved.is_ok());
+            self.operations.keep(hash, bytes.clone(), &judged, None, good, self.fin.slot());
+            self.accused.extend(judged.proof().map(|proved| proved.claim()));
+        }
+    }
+
+    /// After a final block: what still waits goes out again, some in every slot.
+    pub(crate) fn relay_operations(&mut self) {
+        let late = self.operations.late(self.fin.slot());
+        if !late.is_empty() {
+            self.send_operations(late);
+        }
+    }
+
+    fn send_operations(&mut self, operations: Vec<Vec<u8>>) {
+        let bytes = codec::encode(&Items { envelopes: Vec::new(), operations });
+        self.out.push(Effect::Send { channel: Channel::Items, to: To::All, bytes });
+    }
+
+    /// Entries of what a final block enters, in its order.
+    pub(crate) fn operation_entries(&self, slot: Slot, entered: &[EnteredOperation]) -> Result<Vec<Kind>, Halt> {
+        let entry = |operation: &EnteredOperation| {
+            let held = self.operations.held.get(&operation.hash)?;
+            if operation.fault.is_none() {
+                return Some(Kind::Operation { slot, bytes: held.bytes.clone() });
+            }
+            let proved = held.proved?;
+            let Operation::Evidence(evidence) = codec::decode(&held.bytes, limits::OPERATION_BYTES_MAX).ok()?;
+            Some(Kind::Fault {
+                slot,
+                finding: proved.finding.number(),
+                accused: vec![proved.key(&self.setup.members)?],
+                penalty: self.setup.params.member_penalty,
+                evidence: codec::encode(&*evidence),
+            })
+        };
+        entered.iter().map(entry).collect::<Option<_>>().ok_or(Halt::Sequence)
+    }
+}

@@ -1,0 +1,54 @@
+//! Operations: what lists name besides envelopes and what a builder sends (protocol.md section 3). Each has one place in
+//! every log: evidence becomes a FAULT entry, all others are OPERATION entries.
+use crate::{Evidence, limits};
+use alloc::boxed::Box;
+use serde::{Deserialize, Serialize};
+
+/// An operation; the numbers are the codec's. Hash = SHA-256("lockstep/operation/v1" | codec(this)).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// 0: what a member did and must not have done.
+    Evidence(Box<Evidence>),
+}
+
+/// What an operation is for: each kind has a budget of its own, so that none takes the room of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OperationKind {
+    /// Evidence against members, and whatever is no operation at all.
+    Evidence,
+    /// Changes of the committee, and the ceremonies that come with them.
+    Epoch,
+}
+
+/// How much of a kind one slot enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Operations.
+    pub count: usize,
+    /// Codec bytes of operations.
+    pub bytes: usize,
+}
+
+impl Operation {
+    /// What it is for.
+    #[must_use]
+    pub const fn kind(&self) -> OperationKind {
+        match self {
+            Self::Evidence(_) => OperationKind::Evidence,
+        }
+    }
+}
+
+impl OperationKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Evidence, Self::Epoch];
+
+    /// What one slot enters of it.
+    #[must_use]
+    pub const fn budget(self) -> Budget {
+        match self {
+            Self::Evidence => Budget { count: 8, bytes: limits::OPERATIONS_BYTES_MAX },
+            Self::Epoch => Budget { count: 16, bytes: limits::OPERATIONS_BYTES_MAX },
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Check 20: every operation has its entry within its budget, every FAULT proves itself, and nobody is convicted twice of
+//! one finding in an epoch, or let off.
+use super::{
+    Replay,
+    section::{Entered, Fault},
+};
+use alloc::{format, string::String, vec::Vec};
+use auction_rules::ListedOperation;
+use crypto::{
+    evidence::{self, Context},
+    ids, operation,
+};
+use types::{Hash, Operation, OperationKind, codec, reason::Finding};
+
+impl Replay {
+    /// A FAULT: the operation that it stands for is its evidence with the operation's kind before it.
+    pub(super) fn fault(&mut self, bytes: &[u8], fault: Fault) {
+        let Some(evidence) = evidence::decode(bytes) else {
+            return self.find(Finding::FaultFalse, "what it holds is no evidence");
+        };
+        self.operation(codec::encode(&Operation::Evidence(evidence.into())), Some(fault));
+    }
+
+    /// An entry of an operation.
+    pub(super) fn operation(&mut self, bytes: Vec<u8>, fault: Option<Fault>) {
+        let hash = ids::operation_bytes_hash(&bytes);
+        if self.section.operations.last().is_some_and(|last| last.hash >= hash) {
+            return self.find(Finding::SectionOrder, "operations are not ascending by hash");
+        }
+        self.section.operations.push(Entered { hash, bytes, fault });
+    }
+
+    /// What evidence of the slot's epoch is held against.
+    fn epoch_context(&self) -> Context<'_> {
+        let genesis = &self.anchor.network.genesis;
+        let schedule = genesis.params.schedule();
+        let epoch = schedule.epoch_of(self.section.slot);
+        Context {
+            network: self.anchor.id,
+            epoch,
+            first_slot: schedule.first(epoch),
+            last_slot: schedule.last(epoch),
+            f: self.anchor.network.faults(),
+            members: &genesis.members,
+            params: &genesis.params,
+            keys: &self.anchor.keys,
+        }
+    }
+
+    /// Whether an operation without an entry may have found no room.
+    pub(super) fn may_lack_room(&self, hash: &Hash) -> bool {
+        let kind = |bytes: &[u8]| {
+            codec::decode::<Operation>(bytes, bytes.len()).map_or(OperationKind::Evidence, |operation| operation.kind())
+        };
+        let entered: Vec<_> = self.section.operations.iter().map(|o| (o.hash, kind(&o.bytes), o.bytes.len())).collect();
+        auction_rules::may_lack_room(hash, &entered)
+    }
+
+    /// Judges the section's operations.
+    pub(super) fn check_operations(&mut self) {
+        let judged: Result<Vec<_>, _> = self.section.operations.iter().map(|entered| self.judge_one(entered)).collect();
+        let listed = match judged {
+            Ok(listed) => listed,
+            Err((code, detail)) => return self.find(code, &detail),
+        };
+        let epoch = self.epoch_context().epoch;
+        let result = auction_rules::enter(&listed, &self.claims, epoch);
+        if let Some(hash) = result.left.first() {
+            return self.find(Finding::LimitsExceeded, &format!("operation {hash} is over the budget of its kind"));
+        }
+        for (entered, own) in self.section.operations.iter().zip(&result.entered) {
+            let detail = match (&entered.fault, own.fault) {
+                (Some(_), None) => "a second FAULT of its finding and member in the epoch",
+                (None, Some(_)) => "evidence that convicts, without a FAULT",
+                (Some(_), Some(_)) | (None, None) => continue,
+            };
+            let detail = format!("{}: {detail}", own.hash);
+            return self.find(Finding::FaultFalse, &detail);
+        }
+        self.claims.extend(result.entered.iter().filter_map(|own| own.fault));
+        self.claims.retain(|claim| auction_rules::convicts(claim, epoch));
+    }
+
+    /// What the rule reads of an entry. Without signatures a FAULT is taken at its word.
+    fn judge_one(&self, entered: &Entered) -> Result<ListedOperation, (Finding, String)> {
+        let context = self.epoch_context();
+        let (hash, bytes) = (entered.hash, entered.bytes.len());
+        if !self.checks.signatures {
+            let operation = codec::decode::<Operation>(&entered.bytes, bytes).ok();
+            let kind = operation.as_ref().map_or(OperationKind::Evidence, Operation::kind);
+            let fault = operation.filter(|_| entered.fault.is_some());
+            let claim = fault.map(|Operation::Evidence(evidence)| operation::claim(&evidence, context.params));
+            return Ok(ListedOperation { hash, kind, bytes, claim });
+        }
+        let judged = operation::judge(&entered.bytes, &context);
+        let listed = ListedOperation { hash, kind: judged.kind, bytes, claim: judged.claim() };
+        let proved = judged.proved;
+        let Some(fault) = &entered.fault else { return Ok(listed) };
+        let proved = match proved {
+            Some(Ok(proved)) => proved,
+            Some(Err(step)) => return Err((Finding::FaultFalse, format!("{hash}: {step}"))),
+            None => return Err((Finding::FaultFalse, format!("{hash}: no evidence"))),
+        };
+        let key: Vec<Hash> = proved.key(context.members).into_iter().collect();
+        if (fault.finding, &fault.accused) != (proved.finding.number(), &key) {
+            return Err((
+                Finding::FaultFalse,
+                format!("{hash} proves {} of member {}", proved.finding, proved.accused),
+            ));
+        }
+        if fault.penalty != context.params.member_penalty {
+            return Err((Finding::PenaltyWrong, format!("{hash}: the parameters say another penalty")));
+        }
+        Ok(listed)
+    }
+}

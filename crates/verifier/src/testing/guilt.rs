@@ -1,0 +1,232 @@
+//! Operations that members hold, evidence of every finding, and the entries that they make.
+use super::{FAULTY, MEMBERS, Plant, World};
+use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
+use auction_rules::{Claim, ListedOperation, Operations};
+use crypto::{
+    evidence::{self, Context},
+    ids, merkle, operation,
+};
+use types::{
+    Block, Entry, Evidence, G1Bytes, G2Bytes, Hash, Head, Kind, Leaf, LeftItem, MemberId, Operation, Rank, Receipt,
+    ReceiptKind, ShareFault, ShareHeader, ShareMode, SignatureStamp, SignedList, SignedShare, Slot, Timestamp, Vote,
+    Voted, codec, reason::Why,
+};
+
+/// What an operation's bytes are, and who holds it.
+pub(super) type HeldOperations = BTreeMap<Hash, (Vec<u8>, Vec<MemberId>)>;
+
+impl World {
+    /// Gives an operation to members, who list it until it has an entry.
+    pub fn operate(&mut self, bytes: Vec<u8>, holders: &[MemberId]) -> Hash {
+        let hash = ids::operation_bytes_hash(&bytes);
+        self.added_operations.insert(hash, (bytes, holders.to_vec()));
+        hash
+    }
+
+    /// Gives evidence to every member.
+    pub fn accuse(&mut self, evidence: Evidence) -> Hash {
+        let holders: Vec<MemberId> = (0..MEMBERS).map(MemberId).collect();
+        self.operate(codec::encode(&Operation::Evidence(evidence.into())), &holders)
+    }
+
+    /// What evidence of this network is held against.
+    #[must_use]
+    pub fn context(&self) -> Context<'_> {
+        let genesis = &self.anchor.network.genesis;
+        let schedule = genesis.params.schedule();
+        let epoch = schedule.epoch_of(self.state.last.height);
+        Context {
+            network: self.anchor.id,
+            epoch,
+            first_slot: schedule.first(epoch),
+            last_slot: schedule.last(epoch),
+            f: FAULTY,
+            members: &genesis.members,
+            params: &genesis.params,
+            keys: &self.keys,
+        }
+    }
+
+    /// Leaves of the operations that a member holds.
+    pub(super) fn operation_leaves(&self, member: MemberId) -> Vec<Leaf> {
+        let holds = self.state.operations.iter().filter(|(_, (_, holders))| holders.contains(&member));
+        holds.map(|(hash, _)| Leaf::Op { hash: *hash }).collect()
+    }
+
+    /// What the listed operations give; those that are left are added to `left`.
+    pub(super) fn enter(&self, slot: Slot, count: impl Fn(&Leaf) -> usize, left: &mut Vec<LeftItem>) -> Operations {
+        let context = self.context();
+        let mut listed = Vec::new();
+        for (hash, (bytes, _)) in &self.state.operations {
+            let leaf = Leaf::Op { hash: *hash };
+            match count(&leaf) {
+                0 => {}
+                n if n > usize::from(FAULTY) => {
+                    let judged = operation::judge(bytes, &context);
+                    let claim = if self.lies(slot, Plant::FalseFault) { self.said(bytes) } else { judged.claim() };
+                    listed.push(ListedOperation { hash: *hash, kind: judged.kind, bytes: bytes.len(), claim });
+                }
+                _ => left.push(LeftItem { leaf, why: Why::Unlisted.number() }),
+            }
+        }
+        if self.lies(slot, Plant::OmitOperation) {
+            for omitted in listed.drain(..1) {
+                left.push(LeftItem { leaf: Leaf::Op { hash: omitted.hash }, why: Why::NoRoom.number() });
+            }
+        }
+        let given = auction_rules::enter(&listed, &self.state.claims, context.params.schedule().epoch_of(slot));
+        let no_room = |hash: &Hash| LeftItem { leaf: Leaf::Op { hash: *hash }, why: Why::NoRoom.number() };
+        left.extend(given.left.iter().map(no_room));
+        left.sort_unstable_by_key(|item| item.leaf);
+        given
+    }
+
+    /// OPERATION and FAULT entries; what has one is not listed again.
+    pub(super) fn operation_entries(&mut self, slot: Slot, given: &Operations) -> Vec<Vec<u8>> {
+        let mut entries = Vec::new();
+        for entered in &given.entered {
+            let (bytes, _) = self.state.operations.remove(&entered.hash).expect("it is held");
+            entries.push(Entry::bytes(match (entered.fault, codec::decode::<Operation>(&bytes, bytes.len())) {
+                (Some((finding, accused, _)), Ok(Operation::Evidence(evidence))) => {
+                    let place = evidence::Place::Slot(slot);
+                    let proved = evidence::Proved { finding, accused, place };
+                    Kind::Fault {
+                        slot,
+                        finding: finding.number(),
+                        accused: proved.key(&self.anchor.network.genesis.members).into_iter().collect(),
+                        penalty: self.anchor.network.genesis.params.member_penalty,
+                        evidence: codec::encode(&*evidence),
+                    }
+                }
+                _ => Kind::Operation { slot, bytes },
+            }));
+            self.state.claims.extend(entered.fault);
+        }
+        let mut operations = core::mem::take(&mut self.state.operations);
+        operations.retain(|_, (bytes, _)| self.said(bytes).is_none_or(|claim| !self.state.claims.contains(&claim)));
+        self.state.operations = operations;
+        entries
+    }
+
+    /// What an operation says that it proves.
+    fn said(&self, bytes: &[u8]) -> Option<Claim> {
+        let Operation::Evidence(evidence) = codec::decode::<Operation>(bytes, bytes.len()).ok()?;
+        Some(operation::claim(&evidence, &self.anchor.network.genesis.params))
+    }
+
+    // ---- what a member must not sign -----------------------------------------------------------------------------
+
+    fn sign_list(&self, member: MemberId, slot: Slot, leaves: Vec<Leaf>, cut: Option<Rank>) -> SignedList {
+        let text = evidence::list_text(self.anchor.id, slot, member, &leaves, cut);
+        let key = &self.members.get(usize::from(member.0)).expect("a member").receipt;
+        SignedList { slot, member, cut, leaves, sig: key.sign(ids::list_digest(&text).as_bytes()) }
+    }
+
+    fn sign_share(&self, header: ShareHeader) -> SignedShare {
+        let key = &self.members.get(usize::from(header.member.0)).expect("a member").receipt;
+        SignedShare { sig: key.sign(evidence::share_digest(&header).as_bytes()), header }
+    }
+
+    /// Two lists of a slot that differ in `byte`.
+    #[must_use]
+    pub fn two_lists(&self, member: MemberId, slot: Slot, byte: u8) -> Evidence {
+        let text = |leaves: Vec<Leaf>| {
+            let list = self.sign_list(member, slot, leaves, None);
+            (evidence::list_text(self.anchor.id, slot, member, &list.leaves, None), list.sig)
+        };
+        evidence::lists(text(Vec::new()), text(vec![Leaf::Op { hash: Hash([byte; 32]) }]))
+    }
+
+    /// A receipt of a member, as its holder keeps it: with the envelope, if that was submitted.
+    ///
+    /// # Panics
+    /// If there is no such member.
+    #[must_use]
+    pub fn receipt(&self, member: MemberId, item: Hash, list_from: Slot, seq: u64) -> Vec<u8> {
+        let receipt = Receipt {
+            name: tlog::checkpoint::receipt_name(self.anchor.policy.origin(), member),
+            kind: ReceiptKind::Envelope,
+            item,
+            network: self.anchor.id,
+            last_final: list_from.prev(),
+            list_from,
+            admit_by: list_from.next(),
+            expires: Slot(40),
+            seq,
+            time: Timestamp(1_000),
+        };
+        let key = &self.members.get(usize::from(member.0)).expect("a member").receipt;
+        let note = tlog::receipt::sign(&receipt, key).expect("a name");
+        let hex = |bytes: &Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let envelope = self.sealed.get(&item).map(|bytes| format!("envelope {}\n", hex(bytes)));
+        [note, envelope.unwrap_or_default()].concat().into_bytes()
+    }
+
+    /// A piece of evidence of every kind against a member, signed by it.
+    ///
+    /// # Panics
+    /// Without an envelope or a final block.
+    #[must_use]
+    pub fn guilt(&self, member: MemberId, slot: Slot) -> Vec<Evidence> {
+        let network = self.anchor.id;
+        let cut = Some(Rank { fee_per_byte: 1, hash: Hash::ZERO });
+        let epoch = self.anchor.network.genesis.params.schedule().epoch_of(slot);
+        let vote = |byte: u8| {
+            let vote = Vote::Notarize { parent_view: 1, digest: Hash([byte; 32]) };
+            let key = self.voters.keys.get(usize::from(member.0)).expect("a member");
+            Voted { vote, sig: key.sign(&evidence::voted_bytes(&network, epoch, 9, &vote)) }
+        };
+        let bytes = self.sealed.values().next().expect("an envelope");
+        let envelope: types::Envelope = codec::decode(bytes, bytes.len()).expect("it was encoded");
+        let unit = ids::hash_envelope(&envelope);
+        let mut block = Block::genesis(network).header;
+        (block.height, block.view, block.set) = (slot, slot.0, merkle::set_ref(&[unit]));
+        let chunk: Vec<G1Bytes> = self.anchor.network.keys.decrypt.iter().take(1).copied().collect();
+        let header = ShareHeader {
+            version: 1,
+            network,
+            epoch,
+            slot,
+            digest: ids::block_digest(&block),
+            member,
+            mode: ShareMode::Direct,
+            items: 1,
+            beacon: G2Bytes([0; 96]),
+            head: Head { size: 9, root: Hash([9; 32]) },
+            cosig: SignatureStamp::ZERO,
+            root: merkle::root(&[evidence::chunk_leaf(0, &chunk)]),
+        };
+        let share = self.sign_share(header.clone());
+        let other = self.sign_share(ShareHeader { root: Hash([8; 32]), ..header });
+        let proof = self.proofs.get(&slot).expect("a final block").clone();
+        let unit_path = merkle::path(&[unit], 0).unwrap_or_default();
+        let chunk_path = unit_path.clone();
+        let fault = ShareFault { share: share.clone(), block, unit: 0, unit_path, envelope, chunk, chunk_path };
+        let receipt = |item: u8| {
+            let receipt = Receipt {
+                name: tlog::checkpoint::receipt_name(self.anchor.policy.origin(), member),
+                kind: ReceiptKind::Envelope,
+                item: Hash([item; 32]),
+                network,
+                last_final: slot.prev(),
+                list_from: slot,
+                admit_by: slot.next(),
+                expires: slot.plus(9),
+                seq: 5,
+                time: Timestamp(1_000),
+            };
+            let key = &self.members.get(usize::from(member.0)).expect("a member").receipt;
+            (receipt.text(), key.sign(receipt.text().as_bytes()))
+        };
+        vec![
+            evidence::receipts(member, receipt(1), receipt(2)),
+            self.two_lists(member, slot, 1),
+            Evidence::ListInvalid { list: self.sign_list(member, slot, Vec::new(), cut) },
+            evidence::votes(epoch, 9, member, vote(1), vote(2)),
+            evidence::shares(share.clone(), other),
+            Evidence::ShareBad { fault: fault.into() },
+            Evidence::BeaconBad { share: share.clone().into() },
+            Evidence::ShareStray { share: share.into(), proof },
+        ]
+    }
+}

@@ -9,7 +9,7 @@ use sequencer::{Channel, Effect, Phase, Record, Refused};
 use std::collections::{BTreeMap, BTreeSet};
 use tlog::checkpoint;
 use types::{
-    Entry, Envelope, FinalityProof, Hash, Head, Kind, MemberId, Slot, codec, limits,
+    Entry, Envelope, Epoch, FinalityProof, Hash, Head, Kind, MemberId, Slot, codec, limits,
     reason::{Finding, Reason},
     wire::{Event, Refusal},
 };
@@ -60,6 +60,8 @@ pub(crate) struct Book {
     pub(crate) voted_twice: BTreeSet<usize>,
     /// FAULT entries of the log: of what, and whom.
     pub(crate) convicted: BTreeSet<(Finding, usize)>,
+    /// The same, and in which epoch: once.
+    faults: BTreeSet<(Finding, usize, Epoch)>,
     /// Slots with empty blocks.
     pub(crate) empty: BTreeSet<Slot>,
     /// Whose share messages arrived at honest members.
@@ -85,6 +87,7 @@ impl Book {
             votes: BTreeMap::new(),
             voted_twice: BTreeSet::new(),
             convicted: BTreeSet::new(),
+            faults: BTreeSet::new(),
             empty: BTreeSet::new(),
             shares_heard: BTreeSet::new(),
             asked: BTreeSet::new(),
@@ -221,12 +224,16 @@ impl Book {
                 let before = self.included.insert(crypto::ids::hash_envelope(&envelope), slot);
                 assert_eq!(before, None, "an envelope is in two sets");
             }
-            if let Kind::Fault { finding, accused, .. } = kind(entry) {
+            if let Kind::Fault { finding, accused, evidence, .. } = kind(entry) {
                 let mut members = self.net.network.genesis.members.iter();
                 let of = members.position(|m| accused == [m.receipt] || accused == [m.consensus]).expect("a member");
                 assert!(!self.is_honest(of), "the log convicts m{of}, which is honest, of finding {finding}");
                 let finding = Finding::from_number(finding).unwrap();
-                assert!(self.convicted.insert((finding, of)), "the log convicts m{of} twice of {finding}");
+                let evidence = crypto::evidence::decode(&evidence).expect("a FAULT holds evidence");
+                let epoch = evidence.epoch(self.net.params().schedule());
+                let once = self.faults.insert((finding, of, epoch));
+                assert!(once, "the log convicts m{of} twice of {finding} in epoch {epoch}");
+                self.convicted.insert((finding, of));
             }
             self.log.push(entry.clone());
         }

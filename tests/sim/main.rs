@@ -60,6 +60,11 @@ fn without_empty_blocks_they_do() {
 }
 
 #[test]
+fn a_stop_when_few_know_a_block_final_does_not_end_the_chain() {
+    seeds::check("known to few", &[(1, 4), (2, 7)], 1, scenarios::known_to_few);
+}
+
+#[test]
 fn close_to_opened_by_region() {
     // n = 16 and 64 take long: only when seeds are asked for
     let sizes: &[u16] = if seeds::wanted().is_some() { &[4, 16, 64] } else { &[4] };

@@ -1,15 +1,19 @@
 //! What happens to a network.
 use crate::{
-    adversaries::{Adversary, FAULTS, Fault, Shows},
+    adversaries::{Adversary, FAULTS, FINALIZE, Fault, Sent, Shows, VOTES},
+    common::net::{Net, id},
     places::Place,
     world::{Plan, Report, Rng, World, simulate},
 };
+use bytes::Bytes;
 use consensus::Timeouts;
 use std::{
     collections::BTreeSet,
+    ops::RangeInclusive,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
+use types::MemberId;
 
 fn lan(n: u16) -> Plan {
     Plan { n, place: Place::Lan, loss_percent: 0 }
@@ -104,6 +108,47 @@ pub(crate) fn edge_without_empty_blocks(seed: u64, n: u16) {
     };
     let why = catch_unwind(AssertUnwindSafe(halted)).expect_err("a chain without empty blocks goes on");
     assert!(why.downcast_ref::<String>().is_some_and(|why| why.contains("halted")));
+}
+
+/// No fault of the member: its links to some members lose what would tell them that a block is final.
+struct Unheard {
+    by: BTreeSet<MemberId>,
+}
+
+/// Certificates, and what simplex and marshal answer to those that miss one.
+const CERTIFICATES: RangeInclusive<u64> = 1..=3;
+
+impl Adversary for Unheard {
+    fn wire(&self, _: &'static Net, channel: u64, to: &[MemberId], bytes: Bytes) -> Sent {
+        let lost = channel == VOTES && bytes[0] == FINALIZE || CERTIFICATES.contains(&channel);
+        let to = to.iter().filter(|member| !(lost && self.by.contains(member))).copied().collect();
+        vec![(to, bytes)]
+    }
+}
+
+/// All are stopped when a few know that a block is final: too few for its shares, too many for a block on it without them.
+pub(crate) fn known_to_few(seed: u64, n: u16) -> Report {
+    simulate(seed, lan(n), Vec::new(), async |w| {
+        w.traffic(1_500).await;
+        let count = w.net.f + 1 + w.rng.pick(w.net.f);
+        let few = w.rng.some(count, w.net.n);
+        let rest: Vec<usize> = w.net.members().filter(|member| !few.contains(member)).collect();
+        let by: BTreeSet<MemberId> = rest.iter().map(|member| id(*member)).collect();
+        let unheard: Arc<dyn Adversary> = Arc::new(Unheard { by });
+        w.again(|node| node.adversary = few.contains(&node.me).then(|| Arc::clone(&unheard)));
+        let known_to_few = |w: &World| {
+            let finals = w.finals();
+            few.iter().map(|member| finals[*member]).min() > rest.iter().map(|member| finals[*member]).max()
+        };
+        w.until(4 * w.leader_ms(), "a block is final at a few", known_to_few).await;
+        let slot = w.finals()[rest[0]].next();
+        w.again(|node| node.adversary = None);
+        assert!(w.net.members().all(|member| w.opened(member) < slot.0), "slot {slot} is opened already");
+        w.go_on(1, 4 * w.leader_ms()).await;
+        assert!(w.book().empty.contains(&slot.next()), "an empty block tells the rest that slot {slot} is final");
+        w.traffic(1_000).await;
+        assert_eq!(w.book().accusations, []);
+    })
 }
 
 /// A member crashes between two effects, twice; later all do.

@@ -1,9 +1,12 @@
 //! What happens to a network.
 use crate::{
     adversaries::{Adversary, FAULTS, FINALIZE, Fault, Sent, Shows, VOTES},
-    common::net::{Net, id},
+    common::{
+        net::{Net, id},
+        rng::Rng,
+    },
     places::Place,
-    world::{Plan, Report, Rng, World, simulate},
+    world::{Plan, Report, World, simulate},
 };
 use bytes::Bytes;
 use consensus::Timeouts;

@@ -1,6 +1,6 @@
 // Goal: all invariants under everything at once. Method: a seed picks losses, stragglers, crashes, blocks without votes of
 // their own, replacements, chains and bad units; then the network heals, and nothing acknowledged may be missing.
-use crate::common::{Fate, Inside, Net, Order, World, net::wallet, world::Rng};
+use crate::common::{Fate, Inside, Net, Order, Rng, World, net::wallet};
 use crypto::eip712;
 use std::collections::BTreeMap;
 use types::Hash;

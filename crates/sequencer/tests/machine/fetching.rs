@@ -58,7 +58,7 @@ fn seq_1_an_acknowledged_envelope_is_included_although_relays_get_lost() {
     for seed in [12, 13] {
         let net = Net::four();
         let mut world = World::new(net, seed);
-        let mut lost = crate::common::world::Rng(seed);
+        let mut lost = crate::common::Rng(seed);
         world.filter = Box::new(move |passing| match passing.channel {
             Channel::Items if lost.below(10) < 7 => Fate::Lost,
             _ => Fate::Arrives,
@@ -220,7 +220,7 @@ fn bytes_that_are_no_message_are_refused_and_change_nothing() {
     let net = Net::four();
     let mut world = World::new(net, 19);
     let hashes = submit(&mut world, net, 1);
-    let mut rng = crate::common::world::Rng(19);
+    let mut rng = crate::common::Rng(19);
     for round in 0..200 {
         let channel = [Channel::Items, Channel::Lists, Channel::Shares, Channel::Fetch][rng.pick(4)];
         // noise, or a real message with a byte changed

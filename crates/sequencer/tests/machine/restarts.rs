@@ -1,6 +1,6 @@
 // Goal: SEQ-1 over crashes: nothing acknowledged is lost, nothing is signed twice, the log is the same. Method: power is lost
 // between any two effects of one member, or of all; staged entries survive or do not; clients send again.
-use crate::common::{Fate, Inside, Net, Order, World, net::wallet, world::Rng};
+use crate::common::{Fate, Inside, Net, Order, Rng, World, net::wallet};
 use crypto::eip712;
 use types::{Envelope, Hash, Params, Slot};
 

@@ -24,7 +24,10 @@ pub struct Item<'a> {
 ///
 /// Only [`admit`] makes one:
 /// ```compile_fail,E0451
-/// let forged = crypto::tdh2::Admitted { u: todo!() };
+/// use crypto::tdh2::Admitted;
+/// fn made_of_another(admitted: Admitted) -> Admitted {
+///     Admitted { ..admitted }
+/// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted {

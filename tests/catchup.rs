@@ -5,7 +5,11 @@
 #[expect(dead_code, reason = "each test program uses a part")]
 mod common;
 
-use common::{Devnet, Person, base_port, lockstep, run};
+use common::{
+    Devnet, Person, base_port,
+    process::{self, Process, copy},
+    run,
+};
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -13,7 +17,7 @@ use std::{
     net::TcpStream,
     ops::RangeInclusive,
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 use tlog::tiles;
@@ -26,27 +30,18 @@ const TRIES: u32 = 2_400;
 
 /// A member as a process; killed when dropped.
 struct Node {
-    child: Child,
+    process: Process,
     folder: PathBuf,
     http: u16,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }
 
 impl Node {
     fn start(network: &Path, base_port: u16, member: u16) -> Self {
         let folder = network.join(format!("member-{member}"));
         let log = File::create(network.join(format!("stderr-{member}"))).unwrap();
-        let mut command = lockstep();
-        command.arg("node").arg("--network").arg(network.join("network.toml"));
-        command.arg("--config").arg(folder.join("node.toml"));
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Self { child, folder, http: base_port + 3 * member + 2 }
+        let mut command = process::node(&network.join("network.toml"), &folder.join("node.toml"));
+        let process = Process::start(command.stdout(Stdio::null()).stderr(log));
+        Self { process, folder, http: base_port + 3 * member + 2 }
     }
 
     fn get(&self, path: &str) -> Option<String> {
@@ -71,7 +66,7 @@ impl Node {
             if opened >= slot {
                 return opened;
             }
-            let ended = self.child.try_wait().unwrap();
+            let ended = self.process.ended();
             assert!(ended.is_none(), "{} ended: {}", self.folder.display(), self.stderr());
             std::thread::park_timeout(PAUSE);
         }
@@ -84,37 +79,24 @@ impl Node {
     }
 
     fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill();
+        self.process.wait();
     }
 
-    fn terminate(mut self) -> ExitStatus {
-        let killed = std::process::Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(killed.success());
-        self.child.wait().unwrap()
+    fn terminate(self) -> ExitStatus {
+        self.process.terminate();
+        self.process.wait()
     }
 
     /// Waits for an end that nobody asked for.
     fn ended_by_itself(mut self) -> (ExitStatus, String) {
         for _ in 0..TRIES {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.process.ended() {
                 return (status, self.stderr());
             }
             std::thread::park_timeout(PAUSE);
         }
         panic!("still runs: {}", self.stderr());
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        } else {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
     }
 }
 

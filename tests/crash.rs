@@ -14,8 +14,9 @@ mod load;
 #[path = "crash/network.rs"]
 mod network;
 
+use common::process::copy;
 use load::Load;
-use network::{Cluster, MEMBERS, PATIENCE, copy, is_faulted, tail};
+use network::{Cluster, MEMBERS, PATIENCE, is_faulted, tail};
 use std::{fs, path::Path, sync::Arc, time::Duration};
 use store::fault::Place;
 use tokio::sync::Mutex;

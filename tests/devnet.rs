@@ -1,5 +1,6 @@
 //! Goal: the devnet does its main job on real parts, ends cleanly, restarts, and its log audits clean.
 //! Method: the program as a process, loopback only, a bounded number of slots.
+#[expect(dead_code, reason = "each test program uses a part")]
 mod common;
 
 use common::{Devnet, base_port, run};

@@ -5,7 +5,11 @@
 #[expect(dead_code, reason = "each test program uses a part")]
 mod common;
 
-use common::{PATIENCE, Person, base_port, lockstep, run};
+use common::{
+    PATIENCE, Person, base_port,
+    process::{self, Process},
+    run,
+};
 use crypto::{ed25519::SigningKey, evidence};
 use ingress::{Client, ClientError, CloseCode};
 use serde_json::{Value, json};
@@ -14,7 +18,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream, UdpSocket},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
@@ -31,24 +35,15 @@ const TRIES: u32 = 600;
 
 /// A running `lockstep node`; killed when dropped.
 struct Node {
-    child: Child,
+    process: Process,
     log: Arc<Mutex<String>>,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }
 
 impl Node {
     /// Starts it and waits until it runs.
     fn start(network: &Path, config: &Path) -> Self {
-        let mut command = lockstep();
-        command.arg("node").arg("--network").arg(network).arg("--config").arg(config);
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = child.stderr.take().unwrap();
+        let mut process = Process::start(process::node(network, config).stderr(Stdio::piped()));
+        let stderr = process.child().stderr.take().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (send, started) = mpsc::channel();
         let kept = Arc::clone(&log);
@@ -60,7 +55,7 @@ impl Node {
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&format!("{line}\n"));
             }
         });
-        let node = Self { child, log };
+        let node = Self { process, log };
         assert!(started.recv_timeout(PATIENCE).is_ok(), "{}", node.log());
         node
     }
@@ -70,16 +65,16 @@ impl Node {
     }
 
     fn terminate(&self) {
-        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        self.process.terminate();
     }
 
-    fn end(mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+    fn end(self) -> ExitStatus {
+        self.process.wait()
     }
 
     fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill();
+        self.process.wait();
     }
 }
 

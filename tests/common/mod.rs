@@ -1,14 +1,17 @@
 //! Drives the `lockstep` program as a process, and talks to its members as a wallet does.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where its helper fails")]
 
+pub(crate) mod process;
+
 use crypto::{eth::EthKey, hash};
 use execution::demo::{LegTx, gas_class};
+use process::Process;
 use serde_json::Value;
 use std::{
     io::{BufRead as _, BufReader},
     net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{
         atomic::{AtomicU16, Ordering},
         mpsc::{Receiver, channel},
@@ -50,16 +53,9 @@ pub(crate) fn run(args: &[&str]) -> (ExitStatus, String, String) {
 
 /// A running `lockstep devnet --json`; killed when dropped.
 pub(crate) struct Devnet {
-    child: Child,
+    process: Process,
     lines: Receiver<Value>,
     pub(crate) dir: PathBuf,
-}
-
-impl Drop for Devnet {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }
 
 impl Devnet {
@@ -68,8 +64,8 @@ impl Devnet {
         let port = base_port.to_string();
         let mut command = lockstep();
         command.args(["devnet", "--json", "--base-port", &port, "--dir"]).arg(dir).args(more);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = child.stdout.take().unwrap();
+        let mut process = Process::start(command.stdout(Stdio::piped()));
+        let stdout = process.child().stdout.take().unwrap();
         let (send, lines) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
@@ -80,7 +76,7 @@ impl Devnet {
                 }
             }
         });
-        let devnet = Self { child, lines, dir: dir.to_path_buf() };
+        let devnet = Self { process, lines, dir: dir.to_path_buf() };
         devnet.wait_for("started");
         devnet
     }
@@ -102,22 +98,21 @@ impl Devnet {
 
     /// SIGKILL: no member gets to do anything.
     pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill();
+        self.process.wait();
     }
 
     /// SIGTERM, then waits for the end; the summary and the status.
-    pub(crate) fn terminate(mut self) -> (Value, ExitStatus) {
-        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(status.success());
+    pub(crate) fn terminate(self) -> (Value, ExitStatus) {
+        self.process.terminate();
         let summary = self.wait_for("summary");
-        (summary, self.child.wait().unwrap())
+        (summary, self.process.wait())
     }
 
     /// Waits for the end that `--slots` brings.
-    pub(crate) fn finish(mut self) -> (Value, ExitStatus) {
+    pub(crate) fn finish(self) -> (Value, ExitStatus) {
         let summary = self.wait_for("summary");
-        (summary, self.child.wait().unwrap())
+        (summary, self.process.wait())
     }
 
     pub(crate) fn person(&self) -> Person {

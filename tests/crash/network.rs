@@ -1,5 +1,8 @@
 //! A network of four as separate processes, that are killed, started with a planned fault, and waited for.
-use crate::common::{base_port, lockstep};
+use crate::common::{
+    base_port,
+    process::{self, Process},
+};
 use crypto::eth::EthKey;
 use node::{
     config::NodeConfig,
@@ -10,7 +13,7 @@ use std::{
     fs::{self, File},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus},
+    process::ExitStatus,
     time::Duration,
 };
 use types::ChainId;
@@ -30,16 +33,7 @@ pub(crate) fn account(i: u32) -> (EthKey, EthKey) {
 pub(crate) struct Cluster {
     pub(crate) dir: PathBuf,
     pub(crate) view: NetworkView,
-    children: Vec<Option<Child>>,
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        for child in self.children.iter_mut().flatten() {
-            child.kill().ok();
-            child.wait().ok();
-        }
-    }
+    processes: Vec<Option<Process>>,
 }
 
 impl Cluster {
@@ -60,7 +54,7 @@ impl Cluster {
         };
         let network = init(&plan, dir).unwrap();
         let view = NetworkView::new(&network.network).unwrap();
-        let cluster = Self { dir: dir.to_path_buf(), view, children: (0..MEMBERS).map(|_| None).collect() };
+        let cluster = Self { dir: dir.to_path_buf(), view, processes: (0..MEMBERS).map(|_| None).collect() };
         for i in 0..MEMBERS {
             // Small segments, so that they are given up within a few slots.
             let member = u16::try_from(i).unwrap();
@@ -87,16 +81,14 @@ impl Cluster {
 
     /// Starts a member, with a fault if one is planned.
     pub(crate) fn start(&mut self, i: usize, fault: Option<&str>) {
-        assert!(self.children[i].is_none(), "member {i} runs");
+        assert!(self.processes[i].is_none(), "member {i} runs");
         let log = File::create(self.log_file(i)).unwrap();
-        let mut command: Command = lockstep();
-        command.arg("node").arg("--network").arg(self.dir.join("network.toml"));
-        command.arg("--config").arg(self.folder(i).join("node.toml")).stderr(log);
-        command.env_remove("LOCKSTEP_FAULT");
+        let mut command = process::node(&self.dir.join("network.toml"), &self.folder(i).join("node.toml"));
+        command.stderr(log).env_remove("LOCKSTEP_FAULT");
         if let Some(fault) = fault {
             command.env("LOCKSTEP_FAULT", fault);
         }
-        self.children[i] = Some(command.spawn().unwrap());
+        self.processes[i] = Some(Process::start(&mut command));
     }
 
     pub(crate) fn start_all(&mut self) {
@@ -104,35 +96,31 @@ impl Cluster {
     }
 
     pub(crate) fn runs(&self, i: usize) -> bool {
-        self.children[i].is_some()
+        self.processes[i].is_some()
     }
 
     /// The status of a member that has ended by itself.
     pub(crate) fn ended(&mut self, i: usize) -> Option<ExitStatus> {
-        let status = self.children[i].as_mut()?.try_wait().unwrap()?;
-        self.children[i] = None;
+        let status = self.processes[i].as_mut()?.ended()?;
+        self.processes[i] = None;
         Some(status)
     }
 
     /// SIGKILL to these at once, then waits for each.
     pub(crate) fn kill(&mut self, members: &[usize]) {
         for i in members {
-            if let Some(child) = self.children[*i].as_mut() {
-                child.kill().unwrap();
+            if let Some(process) = self.processes[*i].as_mut() {
+                process.kill();
             }
         }
         for i in members {
-            if let Some(mut child) = self.children[*i].take() {
-                child.wait().unwrap();
-            }
+            self.processes[*i].take().map(Process::wait);
         }
     }
 
     /// SIGTERM to all that run; each must end cleanly.
     pub(crate) async fn terminate(&mut self) {
-        for child in self.children.iter().flatten() {
-            assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-        }
+        self.processes.iter().flatten().for_each(Process::terminate);
         for i in 0..MEMBERS {
             if self.runs(i) {
                 let status = self.wait_for_end(i).await;
@@ -161,20 +149,6 @@ impl Cluster {
             if let Some(status) = self.ended(i) {
                 panic!("member {i} ended with {status}: {}", tail(&self.said(i)));
             }
-        }
-    }
-}
-
-/// Copies a folder.
-pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
         }
     }
 }

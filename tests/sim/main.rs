@@ -5,7 +5,8 @@
 //! in the end, and an auditor with every check reads one honest log of every run.
 //!
 //! `LOCKSTEP_SEEDS=0..1000 cargo test --release --test sim -- --nocapture` runs many seeds of every scenario,
-//! `LOCKSTEP_SEED=0x..` one. A seed that fails goes into `seeds.txt` by hand and is run ever after.
+//! `LOCKSTEP_SEED=0x..` one; each runs twice, with `LOCKSTEP_ONCE=1` once; sizes by turns, with `LOCKSTEP_MEMBERS=4` one.
+//! A seed that fails goes into `seeds.txt` by hand and is run ever after.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -69,7 +70,7 @@ fn close_to_opened_by_region() {
     // n = 16 and 64 take long: only when seeds are asked for
     let sizes: &[u16] = if seeds::wanted().is_some() { &[4, 16, 64] } else { &[4] };
     for n in sizes {
-        let ms = if *n == 16 { 30_000 } else { 12_000 };
+        let ms = if *n == 16 { 30_000 } else { 16_000 };
         places::print_medians(*n, &scenarios::wan_for(1, *n, ms));
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn region(member: usize) -> usize {
     member % REGIONS.len()
 }
 
-/// A row for docs/src/engine.md: median from own close to own opening, ms.
+/// A row for docs/src/benchmarks.md: median from own close to own opening, ms.
 pub(crate) fn print_medians(n: u16, report: &Report) {
     let mut row = format!("| {n} |");
     for here in 0..REGIONS.len() {

@@ -20,8 +20,9 @@ fn number(text: &str) -> u64 {
     hex.unwrap_or_else(|| u64::from_str(text)).unwrap_or_else(|_| panic!("{text} is no seed"))
 }
 
-pub(crate) fn size(seed: u64) -> u16 {
-    SIZES[usize::try_from(seed % 4).unwrap()]
+fn size(seed: u64) -> u16 {
+    let by_turns = || SIZES[usize::try_from(seed % 4).unwrap()];
+    variable("LOCKSTEP_MEMBERS").map_or_else(by_turns, |n| u16::from_str(&n).unwrap())
 }
 
 /// What was asked for, or nothing.
@@ -43,17 +44,23 @@ fn known(scenario: &str) -> impl Iterator<Item = (u64, u16)> {
     })
 }
 
-/// Runs a scenario under the seeds that were asked for, each twice: same seed, same bytes. Or under a short list, of
-/// which the first `twice` are.
+/// Runs a scenario under the seeds that were asked for, each twice: same seed, same bytes; with `LOCKSTEP_ONCE` set, each
+/// once. Or under a short list, of which the first `twice` are run again.
 pub(crate) fn check(scenario: &str, short: &[(u64, u16)], twice: usize, run: impl Fn(u64, u16) -> Report) {
     let asked = wanted().map(|seeds| seeds.into_iter().map(|seed| (seed, size(seed))).collect::<Vec<_>>());
-    let long = asked.is_some();
+    let twice = if asked.is_none() {
+        twice
+    } else if variable("LOCKSTEP_ONCE").is_some() {
+        0
+    } else {
+        usize::MAX
+    };
     let all: Vec<(u64, u16)> = asked.unwrap_or_else(|| short.to_vec()).into_iter().chain(known(scenario)).collect();
     let (mut failed, mut slots, mut units, mut empty) = (Vec::new(), 0, 0, 0);
     for (at, (seed, n)) in all.iter().enumerate() {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let report = run(*seed, *n);
-            if long || at < twice {
+            if at < twice {
                 assert_eq!(report, run(*seed, *n), "the same seed gives another run");
             }
             report

@@ -66,6 +66,11 @@ fn a_stop_when_few_know_a_block_final_does_not_end_the_chain() {
 }
 
 #[test]
+fn nor_does_one_when_few_know_the_last_block_of_an_epoch_final() {
+    seeds::check("last known to few", &[(1, 4)], 0, scenarios::last_known_to_few);
+}
+
+#[test]
 fn close_to_opened_by_region() {
     // n = 16 and 64 take long: only when seeds are asked for
     let sizes: &[u16] = if seeds::wanted().is_some() { &[4, 16, 64] } else { &[4] };

@@ -6,7 +6,7 @@ use crate::{
         rng::Rng,
     },
     places::Place,
-    world::{Plan, Report, World, simulate},
+    world::{EPOCH_SLOTS, Plan, Report, World, simulate},
 };
 use bytes::Bytes;
 use consensus::Timeouts;
@@ -16,7 +16,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
-use types::MemberId;
+use types::{MemberId, Slot};
 
 fn lan(n: u16) -> Plan {
     Plan { n, place: Place::Lan, loss_percent: 0 }
@@ -133,25 +133,48 @@ impl Adversary for Unheard {
 pub(crate) fn known_to_few(seed: u64, n: u16) -> Report {
     simulate(seed, lan(n), Vec::new(), async |w| {
         w.traffic(1_500).await;
-        let count = w.net.f + 1 + w.rng.pick(w.net.f);
-        let few = w.rng.some(count, w.net.n);
-        let rest: Vec<usize> = w.net.members().filter(|member| !few.contains(member)).collect();
-        let by: BTreeSet<MemberId> = rest.iter().map(|member| id(*member)).collect();
-        let unheard: Arc<dyn Adversary> = Arc::new(Unheard { by });
-        w.again(|node| node.adversary = few.contains(&node.me).then(|| Arc::clone(&unheard)));
-        let known_to_few = |w: &World| {
-            let finals = w.finals();
-            few.iter().map(|member| finals[*member]).min() > rest.iter().map(|member| finals[*member]).max()
-        };
-        w.until(4 * w.leader_ms(), "a block is final at a few", known_to_few).await;
-        let slot = w.finals()[rest[0]].next();
-        w.again(|node| node.adversary = None);
-        assert!(w.net.members().all(|member| w.opened(member) < slot.0), "slot {slot} is opened already");
+        let slot = known_to_few_only(w).await;
         w.go_on(1, 4 * w.leader_ms()).await;
-        assert!(w.book().empty.contains(&slot.next()), "an empty block tells the rest that slot {slot} is final");
+        if !is_last(slot) {
+            assert!(w.book().empty.contains(&slot.next()), "an empty block tells the rest that slot {slot} is final");
+        }
         w.traffic(1_000).await;
         assert_eq!(w.book().accusations, []);
     })
+}
+
+/// The same with the last block of an epoch, on which nothing can be proposed.
+pub(crate) fn last_known_to_few(seed: u64, n: u16) -> Report {
+    simulate(seed, lan(n), Vec::new(), async |w| {
+        w.reach(EPOCH_SLOTS - 2).await;
+        assert!(is_last(known_to_few_only(w).await));
+        w.go_on(2, 4 * w.leader_ms()).await;
+        w.traffic(1_000).await;
+        assert_eq!(w.book().accusations, []);
+    })
+}
+
+fn is_last(slot: Slot) -> bool {
+    slot.0 % EPOCH_SLOTS == EPOCH_SLOTS - 1
+}
+
+/// Stops all and starts them again, so that a few know the slot final that is answered.
+async fn known_to_few_only(w: &mut World) -> Slot {
+    let count = w.net.f + 1 + w.rng.pick(w.net.f);
+    let few = w.rng.some(count, w.net.n);
+    let rest: Vec<usize> = w.net.members().filter(|member| !few.contains(member)).collect();
+    let by: BTreeSet<MemberId> = rest.iter().map(|member| id(*member)).collect();
+    let unheard: Arc<dyn Adversary> = Arc::new(Unheard { by });
+    w.again(|node| node.adversary = few.contains(&node.me).then(|| Arc::clone(&unheard)));
+    let known_to_few = |w: &World| {
+        let finals = w.finals();
+        few.iter().map(|member| finals[*member]).min() > rest.iter().map(|member| finals[*member]).max()
+    };
+    w.until(4 * w.leader_ms(), "a block is final at a few", known_to_few).await;
+    let slot = w.finals()[rest[0]].next();
+    w.again(|node| node.adversary = None);
+    assert!(w.net.members().all(|member| w.opened(member) < slot.0), "slot {slot} is opened already");
+    slot
 }
 
 /// A member crashes between two effects, twice; later all do.

@@ -34,12 +34,14 @@ impl Rng {
     }
 }
 
+/// The fewest that there may be.
+pub(crate) const EPOCH_SLOTS: u64 = types::EPOCH_SLOTS_MIN;
+
 /// The network of n members, made once.
 pub(crate) fn net(n: u16, slot_ms: u64) -> &'static Net {
     static NETS: OnceLock<Mutex<BTreeMap<(u16, u64), &'static Net>>> = OnceLock::new();
     let mut nets = NETS.get_or_init(Mutex::default).lock().unwrap();
-    // every run meets ends of epochs
-    let params = Params { epoch_slots: 16, ..Params::default_for(slot_ms) };
+    let params = Params { epoch_slots: EPOCH_SLOTS, ..Params::default_for(slot_ms) };
     nets.entry((n, slot_ms)).or_insert_with(|| Box::leak(Box::new(Net::new(n, params))))
 }
 
@@ -123,6 +125,10 @@ pub(crate) fn simulate(
 ) -> Report {
     let (state, mut report) = testing::run(seed, UNIX_EPOCH + START, LIMIT, async |ctx| {
         let mut world = World::new(ctx, seed, plan, bad).await;
+        // every third run begins shortly before the end of an epoch
+        if seed % 3 == 2 {
+            world.reach(EPOCH_SLOTS - 4).await;
+        }
         scenario(&mut world).await;
         world.finish().await
     });
@@ -283,6 +289,16 @@ impl World {
             honest.iter().filter(|m| w.lives[**m].is_some()).all(|member| w.opened(*member) >= top + slots)
         })
         .await;
+    }
+
+    /// A slot is final at all honest members.
+    pub(crate) async fn reach(&self, slot: u64) {
+        let honest = self.honest();
+        let reached = |w: &Self| {
+            let finals = w.finals();
+            honest.iter().all(|member| finals[*member].0 >= slot)
+        };
+        self.until(slot * 4 * self.leader_ms(), "a slot is reached", reached).await;
     }
 
     fn story(&self) -> String {

@@ -6,7 +6,8 @@
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a program for people: it ends where something is missing"
+    clippy::disallowed_methods,
+    reason = "a program for people that reads the clock and ends where something is missing"
 )]
 
 use serde_json::Value;

@@ -98,7 +98,11 @@ impl Asked {
                 }
                 Effect::Publish { slot, note } => self.publish = Some((slot, note)),
                 Effect::Reject { reason, .. } => self.refused = Some(reason),
-                Effect::Ack(_) | Effect::Event(_) | Effect::Phase { .. } | Effect::Evidence { .. } => {}
+                Effect::Ack(_)
+                | Effect::Epoch(_)
+                | Effect::Event(_)
+                | Effect::Phase { .. }
+                | Effect::Evidence { .. } => {}
             }
         }
     }

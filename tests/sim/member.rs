@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, UNIX_EPOCH},
 };
-use types::{Block, Hash, Slot, Timestamp, Vote, Voted, codec, limits};
+use types::{Block, Epoch, Hash, Slot, Timestamp, Vote, Voted, codec, limits};
 use zeroize::Zeroizing;
 
 /// What a member starts from, again and again.
@@ -265,7 +265,7 @@ impl Life {
             Message::Executed { slot, result } => Input::Executed { slot, result },
             Message::Vote(vote) => {
                 lock(&self.node.book).vote(&vote);
-                Input::Vote { view: vote.view, member: vote.member, voted: voted(&vote) }
+                Input::Vote { epoch: Epoch(vote.epoch), view: vote.view, member: vote.member, voted: voted(&vote) }
             }
         })
     }

@@ -176,6 +176,7 @@ fn an_empty_slot_says_nothing_but_is_a_result() {
             units: vec![],
             mailbox: roots::sha256(&[b"lockstep/mailbox/v1", &[0]]),
             batch: Hash::ZERO,
+            states,
         }
     );
     assert_eq!(net.executor.states_root(), states);

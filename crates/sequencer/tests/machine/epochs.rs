@@ -1,6 +1,6 @@
 // Goal: epochs follow each other in the log and at every member, over empty blocks and restarts, and pending envelopes
 // survive. Method: epochs of 16 slots, of which the 12th announces the next; the auditor reads the logs.
-use crate::common::{Inside, Net, Order, World, world::Rng, world::kind};
+use crate::common::{Inside, Net, Order, Rng, World, world::kind};
 use types::{Epoch, Hash, Kind, Slot};
 
 /// Envelopes of epoch 0 that wait until their wallets' lower nonces come, and some that are sent at once.

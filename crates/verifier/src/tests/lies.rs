@@ -164,8 +164,8 @@ fn epochs_are_announced_once_and_say_what_the_log_gives() {
     assert_eq!(codes(world, &twice), ["section-order"]);
     let mut early = world.log().to_vec();
     early.swap(one - 1, one);
-    let found = world.audit_entries(&early).findings;
-    assert_eq!(found.iter().map(|f| f.code.name()).collect::<Vec<_>>(), ["epoch-wrong"], "{found:?} {:?} {:?}", kind(&early[one - 1]).name(), kind(&early[one]));
+    // that slot had no units, so what EPOCH says is right there, but its place is not
+    assert_eq!(codes(world, &early), ["section-order"]);
     let next = (one + 1..).find(|i| matches!(kind(&world.log()[*i]), Kind::Exec { .. })).unwrap();
     let mut late = world.log().to_vec();
     let entry = late.remove(one);

@@ -37,8 +37,9 @@ use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage, buffer::paged
 use commonware_utils::{NZU64, channel::mpsc, ordered::Set, vec::NonEmptyVec};
 use core::{num::NonZeroU64, time::Duration};
 use rand_core::CryptoRng;
+use std::{collections::BTreeMap, time::SystemTime};
 
-/// A member that is behind asks for the last block of its epoch this often at most.
+/// A member that is behind asks each other one for the last block of its epoch this often at most.
 const HINT_EVERY: Duration = Duration::from_millis(200);
 /// Epochs whose journals are kept: a member may be asked about the one before.
 const JOURNALS: u64 = 2;
@@ -129,7 +130,7 @@ where
         let Channels { muxers, mut handles, mut strays } = channels;
         let _muxers: Vec<_> = muxers.into_iter().map(Muxer::start).collect();
         let mut now = self.cfg.epoch.clone();
-        let mut hinted = ctx.current();
+        let mut asked_at: BTreeMap<PublicKey, SystemTime> = BTreeMap::new();
         loop {
             let started = self.start(&ctx, &now, floor.take(), &mut handles).await;
             let Ok(mut simplex) = started else { return };
@@ -146,9 +147,11 @@ where
                     _ = &mut simplex => return,
                     stray = strays.recv() => {
                         let Some((epoch, (from, _))) = stray else { return };
-                        let late = ctx.current().duration_since(hinted).is_ok_and(|past| past >= HINT_EVERY);
-                        if epoch > now.epoch && late && self.members.position(&from).is_some() {
-                            hinted = ctx.current();
+                        let at = ctx.current();
+                        let soon = |last: &SystemTime| at.duration_since(*last).is_ok_and(|past| past < HINT_EVERY);
+                        let is_soon = asked_at.get(&from).is_some_and(soon);
+                        if epoch > now.epoch && !is_soon && self.members.position(&from).is_some() {
+                            asked_at.insert(from.clone(), at);
                             self.ask_for_the_last(now.epoch, from);
                         }
                     },

@@ -1,7 +1,9 @@
 //! Whether a change of the committee or its parameters is one that this committee and the next one have agreed on.
 use crate::{ed25519, hash};
 use alloc::vec::Vec;
-use types::{Change, EpochRecord, Hash, Joining, MemberId, MemberRecord, Seat, SignedChange, codec, limits, tag};
+use types::{
+    Change, EpochRecord, Hash, Joining, MemberId, MemberRecord, Params, Seat, SignedChange, codec, limits, tag,
+};
 
 /// Longest address, bytes.
 const ADDRESS_BYTES_MAX: usize = 64;
@@ -18,6 +20,9 @@ pub enum ChangeError {
     /// Not of the epoch that begins next, or of another committee than this one.
     #[error("not a change of this epoch")]
     Epoch,
+    /// `epoch_slots` and `slot_ms` are the same in all epochs.
+    #[error("the length of epochs or slots changes")]
+    Lengths,
     /// Not n = 3f + 1 with f of at least 1, or too many.
     #[error("{0} seats: not 3f + 1 with f at least 1, or too many")]
     Size(usize),
@@ -113,6 +118,10 @@ pub fn verify(signed: &SignedChange, current: &EpochRecord, leaf: &Hash) -> Resu
     }
     if change.epoch != current.epoch.next() || change.prev != *leaf {
         return Err(ChangeError::Epoch);
+    }
+    let lengths = |params: &Params| (params.epoch_slots, params.slot_ms);
+    if lengths(&change.params) != lengths(&current.params) {
+        return Err(ChangeError::Lengths);
     }
     let members = members(change, current)?;
     let approvals = &signed.approvals;

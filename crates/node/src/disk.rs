@@ -63,6 +63,9 @@ pub enum DiskError {
     /// The folder is that of no new member, and holds nothing that it signed.
     #[error("this member's data are gone, so what it signed before is unknown")]
     Lost,
+    /// A whole record of the WAL is none of ours: it was written by another version.
+    #[error("record {0} of the WAL is of another format")]
+    Record(u64),
     /// The WAL segment size is out of range.
     #[error("wal_segment_bytes is out of range")]
     SegmentSize,
@@ -168,7 +171,7 @@ impl Disk {
                     replayed.1.push(bytes);
                     hash
                 }
-                Err(_other_format) => continue,
+                Err(_other_format) => return Err(DiskError::Record(entry.seq)),
             };
             live.insert(hash, entry.seq);
         }
@@ -234,19 +237,21 @@ impl Disk {
         Ok(self.state.value(LOST_AT)?.map(Rejoin::new))
     }
 
-    /// The engine starts now. A member that lost its vote journal does not vote up to the epoch `reached`.
-    pub(crate) fn votes_from_here(&self, reached: Epoch) -> Result<(), DiskError> {
+    /// The engine starts now.
+    pub(crate) fn votes_from_here(&self) -> Result<(), DiskError> {
         durable::create_dir(&self.folder.join(ENGINE).join(HAS_VOTED))?;
-        self.state.put(VOTED, &true)?;
-        if self.state.value(MUTE_IN)? == Some(UNKNOWN) {
-            self.state.put(MUTE_IN, &reached)?;
-        }
-        Ok(())
+        Ok(self.state.put(VOTED, &true)?)
     }
 
-    /// Whether this member may vote in an epoch.
-    pub(crate) fn may_vote(&self, epoch: Epoch) -> Result<bool, DiskError> {
-        Ok(self.state.value::<Epoch>(MUTE_IN)?.is_none_or(|last| epoch > last))
+    /// Whether this member may vote in an epoch. One that lost its journal votes after the epoch `reached`, which is that
+    /// of its own newest vote or a later one; until that is known it does not vote at all.
+    pub(crate) fn may_vote(&self, epoch: Epoch, reached: Option<Epoch>) -> Result<bool, DiskError> {
+        let mut mute = self.state.value::<Epoch>(MUTE_IN)?;
+        if let (Some(UNKNOWN), Some(reached)) = (mute, reached) {
+            self.state.put(MUTE_IN, &reached)?;
+            mute = Some(reached);
+        }
+        Ok(mute.is_none_or(|last| epoch > last))
     }
 
     /// The newest block with votes of its own that a proof up to `slot` and at most `back` slots before it shows.
@@ -335,9 +340,10 @@ impl Disk {
     pub(crate) fn evidence(
         &mut self,
         proved: &crypto::evidence::Proved,
+        epoch: Epoch,
         piece: &types::Evidence,
     ) -> Result<Option<String>, DiskError> {
-        Ok(crate::evidence::keep(&self.folder, proved, piece)?)
+        Ok(crate::evidence::keep(&self.folder, proved, epoch, piece)?)
     }
 
     /// Lets go of WAL segments whose envelopes and operations are all included, replaced or expired, once a lock has said so: a start

@@ -359,7 +359,7 @@ impl Driver {
                 }
             }
             Effect::Epoch(start) => {
-                let votes = self.disk.may_vote(start.epoch)?;
+                let votes = self.disk.may_vote(start.epoch, self.machine.rejoined_in())?;
                 tracing::info!(member = %self.machine.me(), epoch = %start.epoch, votes, "epoch");
                 self.outbox.enter(engine::epoch(&start, votes));
             }
@@ -383,7 +383,7 @@ impl Driver {
             Effect::Event(event) => drop(self.events.send(event)),
             Effect::Phase { slot, phase } => self.observe(slot, phase),
             Effect::Evidence { proved, evidence } => {
-                let kept = self.disk.evidence(&proved, &evidence)?;
+                let kept = self.disk.evidence(&proved, self.machine.epoch_about(&evidence), &evidence)?;
                 let file = kept.unwrap_or_default();
                 let (finding, accused, place) = (proved.finding, proved.accused, proved.place);
                 tracing::error!(member = %self.machine.me(), %finding, %accused, %place, file, "evidence");

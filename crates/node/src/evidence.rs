@@ -1,6 +1,6 @@
 //! Evidence on disk and over HTTP, and `lockstep verify-evidence`, which needs nothing but a file and the network's.
 //!
-//! One file per finding and member, named `finding-member-hash`, written once: at most findings times members of them.
+//! One file per finding, member and epoch, named `finding-member-epoch-hash`, written once.
 use crate::{
     cli::{Failure, print},
     files::{self, NetworkFiles},
@@ -9,18 +9,23 @@ use crypto::evidence::{self, Context, Proved};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use store::durable;
-use types::{Evidence, Operation, Receipt, limits};
+use types::{Epoch, Evidence, Operation, Receipt, limits};
 
 fn folder(member: &Path) -> PathBuf {
     member.join("evidence")
 }
 
-/// Longest name: finding, member, hash.
-const NAME_BYTES_MAX: usize = 100;
+/// Longest name: finding, member, epoch, hash.
+const NAME_BYTES_MAX: usize = 130;
 
-/// Makes a piece durable, unless one for its finding and member is there; says its name.
-pub(crate) fn keep(member: &Path, proved: &Proved, piece: &Evidence) -> Result<Option<String>, durable::DiskError> {
-    let prefix = format!("{}-{}-", proved.finding, proved.accused);
+/// Makes a piece durable, unless one for its finding, member and epoch is there; says its name.
+pub(crate) fn keep(
+    member: &Path,
+    proved: &Proved,
+    epoch: Epoch,
+    piece: &Evidence,
+) -> Result<Option<String>, durable::DiskError> {
+    let prefix = format!("{}-{}-{}-", proved.finding, proved.accused, epoch);
     if names(member).iter().any(|name| name.starts_with(&prefix)) {
         return Ok(None);
     }
@@ -62,7 +67,8 @@ pub(crate) fn operations(member: &Path) -> Vec<Vec<u8>> {
 pub(crate) fn list(member: &Path) -> Option<Vec<u8>> {
     let entry = |name: String| {
         let piece = evidence::decode(&read(member, &name)?)?;
-        let mut parts = name.rsplitn(3, '-').skip(1);
+        let mut parts = name.rsplitn(4, '-').skip(1);
+        let epoch = parts.next()?.parse::<u64>().ok()?;
         let (accused, finding) = (parts.next()?.parse::<u16>().ok()?, parts.next()?.to_owned());
         let (slot, view) = match &piece {
             Evidence::ListDouble { a, .. } => (Some(a.slot.0), None),
@@ -74,7 +80,9 @@ pub(crate) fn list(member: &Path) -> Option<Vec<u8>> {
             Evidence::ShareBad { fault } => (Some(fault.share.header.slot.0), None),
             Evidence::ReceiptDouble { a, .. } => (Receipt::parse(a).ok().map(|receipt| receipt.list_from.0), None),
         };
-        Some(json!({ "finding": finding, "accused": accused, "slot": slot, "view": view, "file": name }))
+        Some(
+            json!({ "finding": finding, "accused": accused, "epoch": epoch, "slot": slot, "view": view, "file": name }),
+        )
     };
     serde_json::to_vec(&names(member).into_iter().filter_map(entry).collect::<Vec<_>>()).ok()
 }

@@ -257,7 +257,7 @@ impl Member {
             http::bind(http_listen).await.map_err(|source| MemberError::Http { listen: http_listen, source })?;
         let ingress = ingress(quic_listen, identity.tls, &handle, events.clone(), metrics.clone()).await?;
         let start = machine.epoch_start();
-        let epoch = engine::epoch(&start, disk.may_vote(start.epoch)?);
+        let epoch = engine::epoch(&start, disk.may_vote(start.epoch, None)?);
         let engine = start_engine(&network, &node, p2p_listen, identity.consensus, handle.clone(), (floor, epoch))?;
         let outbox = engine.outbox.clone();
         let engine = Arc::new(Mutex::new(Some(engine)));
@@ -389,7 +389,7 @@ fn setup(network: &NetworkFiles, me: MemberId, policy: &Policy) -> Result<Setup,
 /// Slots in which a block with votes of its own is looked for: an empty one above it has them else.
 const FLOOR_BACK: u64 = 256;
 
-/// How far a vote of this member can be above what a quorum has published.
+/// How far a vote of this member can be above its own log.
 const VOTES_AHEAD: u64 = 8;
 
 /// What it takes to know where the network is.
@@ -426,10 +426,12 @@ impl Recovery {
             own = self.read(own.disk)?;
         }
         let Own { mut disk, replay, recent, rejoin } = own;
-        // votes that were lost can be of the next slots, too
+        disk.votes_from_here()?;
+        // a lost disk: what was voted came before `from`; a lost journal: the log shows how far it can have been
+        let is_known = rejoin.is_none_or(|rejoin| rejoin.from.is_some());
         let schedule = network.network.genesis.params.schedule();
-        disk.votes_from_here(schedule.epoch_of(replay.slot().plus(VOTES_AHEAD)))?;
-        let votes = disk.may_vote(schedule.epoch_of(replay.slot()))?;
+        let reached = is_known.then(|| schedule.epoch_of(replay.slot().plus(VOTES_AHEAD)));
+        let votes = disk.may_vote(schedule.epoch_of(replay.slot()), reached)?;
         let far = caught.slots > 0 || !votes;
         let floor = far.then(|| disk.voted_block(replay.slot(), FLOOR_BACK)).flatten().and_then(floor_of);
         let (resume, executor) = resume(network, replay, recent, rejoin, &mut disk)?;

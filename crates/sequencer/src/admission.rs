@@ -2,6 +2,7 @@
 use crate::{
     effect::{AdmitItem, Channel, Effect, ItemRecord, Job, Record, Ticket, To, Verdict},
     message::{ITEMS_BYTES_MAX, Items},
+    operations::TOLD_MAX,
     sign,
     state::{Flight, Sequencer},
 };
@@ -21,6 +22,9 @@ const QUEUE_MAX: usize = 4_096;
 const PARKED_MAX: usize = 1_024;
 /// Own receipted envelopes that are relayed again after a final block: sends are lossy.
 const RELAY_AGAIN_MAX: usize = 64;
+
+/// Envelopes of one message that are looked at: so many of the smallest fill a relayed batch four times.
+const OFFERED_MAX: usize = 1_024;
 
 /// Numbers that one millisecond has: a member gives fewer receipts.
 const SEQS_PER_MS: u64 = 1 << 10;
@@ -141,10 +145,11 @@ impl Sequencer {
             self.out.push(Effect::Reject { from: Some(from), reason: Reason::MalformedData, what: "items" });
             return;
         };
-        for bytes in &items.envelopes {
+        // more than any member sends at once
+        for bytes in items.envelopes.iter().take(OFFERED_MAX) {
             self.offered(from, bytes, false);
         }
-        for bytes in items.operations {
+        for bytes in items.operations.into_iter().take(TOLD_MAX) {
             self.offered_operation(from, bytes, false);
         }
     }

@@ -56,7 +56,6 @@ impl Sequencer {
         if self.setup.params.schedule().is_last(slot) {
             self.epochs.ended(EpochEnd { epoch: self.epoch_of(slot), digest: self.fin.digest, beacon });
             // what is done in the next one counts anew
-            self.accused.clear();
             self.out.push(Effect::Epoch(self.epoch_start()));
         }
     }

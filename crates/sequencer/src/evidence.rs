@@ -7,7 +7,7 @@ use crate::{
 use crypto::{
     ed25519,
     evidence::{self, Context, Proved},
-    merkle,
+    merkle, operation,
 };
 use types::{
     Block, Epoch, Evidence, G1Bytes, Hash, MemberId, Operation, ShareFault, SignedList, SignedShare, Slot, Voted,
@@ -26,9 +26,15 @@ impl Received {
 }
 
 impl Sequencer {
-    /// Tells of a member once per finding. What does not prove itself is nobody's fault and is dropped.
-    fn accuse(&mut self, finding: Finding, member: MemberId, made: impl FnOnce(&Self) -> Option<Evidence>) {
-        if member == self.setup.me || self.accused.contains(&(finding, member)) {
+    /// Tells of a member once per finding and epoch. What does not prove itself is nobody's fault and is dropped.
+    fn accuse(
+        &mut self,
+        finding: Finding,
+        member: MemberId,
+        epoch: Epoch,
+        made: impl FnOnce(&Self) -> Option<Evidence>,
+    ) {
+        if member == self.setup.me || self.accused.contains(&(finding, member, epoch)) {
             return;
         }
         let Some(evidence) = made(self) else { return };
@@ -40,11 +46,17 @@ impl Sequencer {
         }
     }
 
-    /// Says once in a life and epoch that a member is guilty of a finding.
+    /// Says once in a life that a member is guilty of a finding in an epoch.
     pub(crate) fn tell(&mut self, proved: Proved, evidence: Evidence) {
-        if self.accused.insert(proved.claim()) {
+        if self.accused.insert(operation::claim(&evidence, &self.setup.params)) {
             self.out.push(Effect::Evidence { proved, evidence: Box::new(evidence) });
         }
+    }
+
+    /// The epoch that evidence is about.
+    #[must_use]
+    pub fn epoch_about(&self, evidence: &Evidence) -> Epoch {
+        evidence.epoch(self.setup.params.schedule())
     }
 
     /// What evidence about an epoch is held against: the committee stays the same.
@@ -64,7 +76,8 @@ impl Sequencer {
 
     /// A list that breaks the rules; it counts for nothing, and if its member signed it, that shows.
     pub(crate) fn accuse_list(&mut self, list: SignedList) {
-        self.accuse(Finding::ListInvalid, list.member, |_| Some(Evidence::ListInvalid { list }));
+        let epoch = self.epoch_of(list.slot);
+        self.accuse(Finding::ListInvalid, list.member, epoch, |_| Some(Evidence::ListInvalid { list }));
     }
 
     /// Two lists of one member and slot.
@@ -73,7 +86,10 @@ impl Sequencer {
             let network = machine.setup.network;
             (evidence::list_text(network, list.slot, list.member, &list.leaves, list.cut), list.sig)
         };
-        self.accuse(Finding::ListEquivocation, one.member, |m| Some(evidence::lists(text(m, one), text(m, other))));
+        let epoch = self.epoch_of(one.slot);
+        self.accuse(Finding::ListEquivocation, one.member, epoch, |m| {
+            Some(evidence::lists(text(m, one), text(m, other)))
+        });
     }
 
     /// A final block may hold other lists than those that came here.
@@ -92,7 +108,7 @@ impl Sequencer {
     /// Two share messages of one member and slot.
     pub(crate) fn accuse_shares(&mut self, slot: Slot, second: &SignedShare) {
         let member = second.header.member;
-        self.accuse(Finding::ShareEquivocation, member, |m| {
+        self.accuse(Finding::ShareEquivocation, member, self.epoch_of(slot), |m| {
             let first = m.shares.get(&slot)?.get(&member)?;
             Some(evidence::shares(first.signed(), second.clone()))
         });
@@ -109,7 +125,7 @@ impl Sequencer {
             .map(Received::signed)
             .collect();
         for share in strays {
-            self.accuse(Finding::ShareStray, share.header.member, |m| {
+            self.accuse(Finding::ShareStray, share.header.member, share.header.epoch, |m| {
                 Some(Evidence::ShareStray { share: share.into(), proof: m.fin_proof.clone()? })
             });
         }
@@ -118,7 +134,7 @@ impl Sequencer {
     /// Shares of the last final slot that the reveal found bad.
     pub(crate) fn accuse_bad(&mut self, bad: &[(MemberId, BadShare)]) {
         for (member, what) in bad {
-            self.accuse(Finding::ShareBad, *member, |m| match what {
+            self.accuse(Finding::ShareBad, *member, self.fin.header.epoch, |m| match what {
                 BadShare::Beacon => {
                     let share = m.shares.get(&m.fin.slot())?.get(member)?.signed().into();
                     Some(Evidence::BeaconBad { share })
@@ -152,7 +168,7 @@ impl Sequencer {
     /// A vote passed by, signature unchecked: it is checked when another one of its member and view is at odds with it.
     pub(crate) fn on_vote(&mut self, epoch: Epoch, view: u64, member: MemberId, voted: Voted) {
         let Some(record) = self.setup.members.get(usize::from(member.0)) else { return };
-        if self.is_far(epoch, view) || self.accused.contains(&(Finding::VoteDouble, member)) {
+        if self.is_far(epoch, view) || self.accused.contains(&(Finding::VoteDouble, member, epoch)) {
             return;
         }
         let (network, key) = (self.setup.network, record.consensus);
@@ -175,7 +191,9 @@ impl Sequencer {
             given.push(voted);
         }
         if let Some(other) = other {
-            self.accuse(Finding::VoteDouble, member, |_| Some(evidence::votes(epoch, view, member, other, voted)));
+            self.accuse(Finding::VoteDouble, member, epoch, |_| {
+                Some(evidence::votes(epoch, view, member, other, voted))
+            });
         }
     }
 

@@ -95,7 +95,7 @@ impl Sequencer {
         match codec::decode::<Fetch>(bytes, max) {
             Ok(Fetch::GetItems(hashes)) => self.serve_items(from, &hashes),
             Ok(Fetch::Items(items)) => {
-                for bytes in &items {
+                for bytes in items.iter().take(FETCH_ITEMS_MAX) {
                     self.offered(from, bytes, true);
                 }
             }
@@ -121,7 +121,7 @@ impl Sequencer {
                 }
             }
             Ok(Fetch::Operations(operations)) => {
-                for bytes in operations {
+                for bytes in operations.into_iter().take(FETCH_ITEMS_MAX) {
                     self.offered_operation(from, bytes, true);
                 }
             }

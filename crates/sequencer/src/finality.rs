@@ -163,6 +163,11 @@ impl Sequencer {
         self.broadcast_at = now;
         let epoch = self.epoch_of(slot.next());
         self.operations.settle(slot, epoch, &operations);
+        self.forget_claims(epoch);
+        if self.setup.params.schedule().is_last(slot) {
+            // LEFTHEAD stands once in an epoch
+            self.left_heads.clear();
+        }
         self.prune();
         self.relay_again(now);
         self.relay_operations();

@@ -11,7 +11,7 @@ use crate::{
 };
 use auction_rules::{Claim, EnteredOperation, ListedOperation, convicts};
 use crypto::{
-    evidence::{EvidenceError, Proved},
+    evidence::Proved,
     ids,
     operation::{self, Judged},
 };
@@ -25,7 +25,7 @@ const SHARE_BYTES_MAX: usize = 4 << 20;
 /// Operations of a member that were looked at in vain between two final blocks: a proof takes milliseconds.
 const TRIES_MAX: u8 = 8;
 /// Operations of one message, and how many are told again after a final block.
-const TOLD_MAX: usize = 4;
+pub(crate) const TOLD_MAX: usize = 4;
 
 /// One operation.
 #[derive(Debug)]
@@ -97,11 +97,12 @@ impl Operations {
         self.held.get(hash).is_some_and(|held| held.pending || held.since >= last)
     }
 
-    /// Leaves of this member's list, ascending.
-    pub(crate) fn listed(&self) -> Vec<Leaf> {
+    /// Leaves of this member's list in a slot of `epoch`, ascending. Evidence of the epoch after waits for it.
+    pub(crate) fn listed(&self, epoch: Epoch) -> Vec<Leaf> {
         let mut taken: BTreeMap<OperationKind, usize> = BTreeMap::new();
         let mut leaves = Vec::new();
-        for (hash, held) in self.held.iter().filter(|(_, held)| held.pending) {
+        let counts = |held: &Held| held.pending && held.claim.is_none_or(|claim| convicts(&claim, epoch));
+        for (hash, held) in self.held.iter().filter(|(_, held)| counts(held)) {
             let taken = taken.entry(held.kind).or_default();
             if *taken < LISTED_MAX {
                 *taken = taken.saturating_add(1);
@@ -119,7 +120,7 @@ impl Operations {
             let here = entered.binary_search_by(|operation| operation.hash.cmp(hash)).is_ok();
             if here
                 || held.pending
-                    && held.claim.is_some_and(|claim| self.faults.contains(&claim) || !convicts(&claim, epoch))
+                    && held.claim.is_some_and(|claim| self.faults.contains(&claim) || !is_near(&claim, epoch))
             {
                 held.pending = false;
                 held.since = slot;
@@ -140,9 +141,9 @@ impl Operations {
         *tries = tries.saturating_add(1);
     }
 
-    /// Whether one of this claim, and so many bytes, may wait on behalf of `from`.
+    /// Whether one of this claim, and so many bytes, may be held on behalf of `from`.
     fn has_room(&self, from: MemberId, claim: Option<Claim>, bytes: usize) -> bool {
-        let of = || self.held.values().filter(|held| held.pending && held.from == Some(from));
+        let of = || self.held.values().filter(|held| held.from == Some(from));
         let sum = of().map(|held| held.bytes.len()).fold(bytes, usize::saturating_add);
         sum <= SHARE_BYTES_MAX && (claim.is_none() || of().all(|held| held.claim != claim))
     }
@@ -171,9 +172,9 @@ impl Operations {
     }
 }
 
-/// Evidence of an epoch before or after: its sender may be a block ahead or behind.
-fn is_elsewhere(error: EvidenceError) -> bool {
-    matches!(error, EvidenceError::Epoch | EvidenceError::Slot(_))
+/// Whether a claim can convict in a slot of `epoch` or the epoch after: a sender may be a block ahead.
+fn is_near(claim: &Claim, epoch: Epoch) -> bool {
+    convicts(claim, epoch) || claim.2 == epoch.next()
 }
 
 impl Sequencer {
@@ -192,6 +193,9 @@ impl Sequencer {
 
     /// One that a member sent; `forced` when it was fetched for a block.
     pub(crate) fn offered_operation(&mut self, from: MemberId, bytes: Vec<u8>, forced: bool) {
+        if !forced && !self.operations.may_try(from) {
+            return;
+        }
         let hash = ids::operation_bytes_hash(&bytes);
         let needed = self.wanted.contains_key(&hash);
         if self.operations.held.contains_key(&hash) || forced && !needed {
@@ -202,28 +206,25 @@ impl Sequencer {
             self.out.push(Effect::Reject { from: Some(from), reason: Reason::MalformedData, what: "operation" });
             return;
         }
-        if !needed && !self.operations.may_try(from) {
-            return;
-        }
-        if !needed && self.is_settled(&bytes) {
-            return;
+        if !needed {
+            // good or bad: each costs a look
+            self.operations.tried(from);
+            if self.is_worthless(&bytes) {
+                return;
+            }
         }
         let judged = operation::judge(&bytes, &self.epoch_context(self.fin.header.epoch));
         let refused = match (&judged.operation, judged.proved) {
-            (None, _) => Some(Some(Reason::MalformedData)),
-            (Some(_), Some(Err(error))) => Some((!is_elsewhere(error)).then_some(Reason::WrongSignature)),
+            (None, _) => Some(Reason::MalformedData),
+            (Some(_), Some(Err(_proves_nothing))) => Some(Reason::WrongSignature),
             (Some(_), None | Some(Ok(_))) => None,
         };
         if let (Some(reason), false) = (refused, needed) {
-            self.operations.tried(from);
-            if let Some(reason) = reason {
-                self.out.push(Effect::Reject { from: Some(from), reason, what: "operation" });
-            }
+            self.out.push(Effect::Reject { from: Some(from), reason, what: "operation" });
             return;
         }
         let claim = judged.claim();
         if !needed && !self.operations.has_room(from, claim, bytes.len()) {
-            self.operations.tried(from);
             return;
         }
         self.wanted.remove(&hash);
@@ -235,14 +236,20 @@ impl Sequencer {
         }
     }
 
-    /// Evidence against somebody whom the log convicts already: not worth a look.
-    fn is_settled(&self, bytes: &[u8]) -> bool {
+    /// Evidence of another time, or against somebody whom the log convicts already: not worth a look.
+    fn is_worthless(&self, bytes: &[u8]) -> bool {
         match codec::decode::<Operation>(bytes, limits::OPERATION_BYTES_MAX) {
             Ok(Operation::Evidence(evidence)) => {
-                self.operations.faults.contains(&operation::claim(&evidence, &self.setup.params))
+                let claim = operation::claim(&evidence, &self.setup.params);
+                self.operations.faults.contains(&claim) || !is_near(&claim, self.epoch_of(self.current()))
             }
             Err(_codec) => false,
         }
+    }
+
+    /// Forgets claims that are out of time.
+    pub(crate) fn forget_claims(&mut self, epoch: Epoch) {
+        self.accused.retain(|claim| is_near(claim, epoch));
     }
 
     /// What was held before a restart.
@@ -253,9 +260,12 @@ impl Sequencer {
                 continue;
             }
             let judged = operation::judge(bytes, &self.epoch_context(self.fin.header.epoch));
-            let good = judged.operation.is_some() && judged.proved.is_none_or(|proved| proved.is_ok());
+            // what is worth nothing any more may still be needed for a block that enters it
+            let good = judged.operation.is_some()
+                && judged.proved.is_none_or(|proved| proved.is_ok())
+                && !self.is_worthless(bytes);
             self.operations.keep(hash, bytes.clone(), &judged, None, good, self.fin.slot());
-            self.accused.extend(judged.proof().map(|proved| proved.claim()));
+            self.accused.extend(judged.claim());
         }
     }
 

@@ -5,7 +5,7 @@
 //! envelopes have expired, so its lists and receipts wait for the longest expiry on top. Its votes wait for the next
 //! epoch: that is `consensus`'s part.
 use crate::state::Sequencer;
-use types::{Params, Slot, Timestamp};
+use types::{Epoch, Params, Slot, Timestamp};
 
 /// Milliseconds by which a block may seem newer than the loss and be older: this member's clock may be 5 s behind, and
 /// the proposer's 5 s ahead of what 2f + 1 voters accept.
@@ -48,6 +48,13 @@ impl Rejoin {
 }
 
 impl Sequencer {
+    /// For a member that lost its disk: the epoch of the first block that was certainly proposed after the loss. What it
+    /// voted before is of that epoch or earlier.
+    #[must_use]
+    pub fn rejoined_in(&self) -> Option<Epoch> {
+        Some(self.epoch_of(self.rejoin?.from?))
+    }
+
     /// Whether this member may sign a list for the slot, and give receipts.
     pub(crate) fn may_list(&self, slot: Slot) -> bool {
         self.rejoin.is_none_or(|rejoin| rejoin.lists(&self.setup.params, slot))

@@ -345,7 +345,7 @@ pub struct Sequencer {
     /// How many lists of a member for a slot were looked at in vain.
     pub(crate) refused_lists: BTreeMap<(Slot, MemberId), u8>,
     /// Members that evidence was told of, by finding.
-    pub(crate) accused: BTreeSet<(types::reason::Finding, MemberId)>,
+    pub(crate) accused: BTreeSet<Claim>,
     /// What lists name besides envelopes.
     pub(crate) operations: Operations,
     /// Votes by view and member, signatures unchecked.

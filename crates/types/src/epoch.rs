@@ -98,7 +98,7 @@ pub struct EpochRecord {
     pub registry: SetRef,
     /// Reserve of the next epoch.
     pub reserve: Amount,
-    /// RFC 6962 root over sorted accounts, leaf = codec((address, account)), as of the last EXEC before this entry.
+    /// RFC 6962 root over sorted accounts, leaf = codec((address, account)), after all entries before this one.
     pub ledger: Hash,
     /// SHA-256 over codec of the executed rollups' (chain id, state root), ascending, as of the last EXEC before this entry.
     pub states: Hash,

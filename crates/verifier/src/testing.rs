@@ -526,6 +526,9 @@ impl World {
         self.heads.insert(slot, self.state.close);
         self.proofs.insert(slot, self.voters.finalize(vec![header.clone()]));
         self.state.last = header;
+        if schedule.is_last(slot) {
+            self.state.left_heads.clear();
+        }
         self.open(slot, &units);
     }
 

@@ -118,6 +118,8 @@ fn what_is_wrong_is_named() {
     assert_eq!(unfit(|c| c.network = Hash::ZERO), ChangeError::Network);
     assert_eq!(unfit(|c| c.epoch = Epoch(6)), ChangeError::Epoch);
     assert_eq!(unfit(|c| c.prev = Hash::ZERO), ChangeError::Epoch);
+    assert_eq!(unfit(|c| c.params.epoch_slots += 1), ChangeError::Lengths);
+    assert_eq!(unfit(|c| c.params.slot_ms += 1), ChangeError::Lengths);
     assert_eq!(unfit(|c| drop(c.seats.pop())), ChangeError::Size(3));
     assert_eq!(unfit(|c| c.seats.clear()), ChangeError::Size(0));
     assert_eq!(unfit(|c| c.seats.truncate(1)), ChangeError::Size(1));

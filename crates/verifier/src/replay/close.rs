@@ -161,6 +161,10 @@ impl Replay {
             self.included.insert(t.hash, (t.account, t.nonce));
             self.placed.insert(t.hash, Placed { slot: closed.slot, index: None, outcome: None });
         }
+        if self.schedule().is_last(closed.slot) {
+            self.left_heads.clear();
+            self.headers.clear();
+        }
         self.prune(closed.slot);
         self.units = self.units.saturating_add(u64::from(units));
         self.tally(5, 1);

@@ -12,7 +12,7 @@ use crypto::{
     tdh2::HeldShares,
 };
 use tlog::checkpoint;
-use types::{Epoch, Hash, Leaf, ListSet, ShareHeader, ShareMessage, ShareMode, Signature, codec};
+use types::{Hash, Leaf, ListSet, ShareHeader, ShareMessage, ShareMode, Signature, codec};
 
 pub(crate) struct EarlyShares {
     pub(crate) me: usize,
@@ -47,13 +47,13 @@ impl Adversary for EarlyShares {
         // the test knows all keys: a member alone has no such token, and would need none
         let proof = net.voters.finalize(vec![header.clone()]);
         let hashes = SetHashes { set: set.clone(), bids: Vec::new(), bid_hashes: Vec::new() };
-        let token = finality::verify(&net.voters.committee(net.id, Epoch(0)), &proof, &hashes).unwrap();
+        let token = finality::verify(&net.voters.committee(net.id, header.epoch), &proof, &hashes).unwrap();
         let points = HeldShares::collect(held).release(&token).unwrap();
         let Some(head) = header.reveal else { return Vec::new() };
         let bare = ShareHeader {
             version: 1,
             network: net.id,
-            epoch: Epoch(0),
+            epoch: header.epoch,
             slot: header.height,
             digest: opened.digest,
             member: id(self.me),

@@ -409,3 +409,56 @@ impl Served {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    // Goal: whoever may have voted in an epoch and does not know how does not vote in it again.
+    use super::*;
+
+    const SEGMENT: u64 = 64 << 10;
+
+    fn open(folder: &Path, lost_at: Option<Timestamp>) -> Disk {
+        let disk = Disk::open(folder, SEGMENT, lost_at).unwrap();
+        disk.votes_from_here().unwrap();
+        disk
+    }
+
+    fn lose_journal(folder: &Path) {
+        std::fs::remove_dir_all(folder.join(ENGINE)).unwrap();
+    }
+
+    #[test]
+    fn a_new_member_votes_and_one_without_its_journal_not_before_the_epoch_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        durable::write(&folder.join(NEW_MEMBER), b"").unwrap();
+        assert!(open(folder, None).may_vote(Epoch(0), Some(Epoch(0))).unwrap());
+        assert!(open(folder, None).may_vote(Epoch(7), None).unwrap(), "the journal is there");
+        lose_journal(folder);
+        let disk = open(folder, None);
+        assert!(!disk.may_vote(Epoch(7), None).unwrap() && !disk.may_vote(Epoch(900), None).unwrap());
+        assert!(!disk.may_vote(Epoch(7), Some(Epoch(7))).unwrap());
+        drop(disk);
+        // what was found once stays, whatever a later start finds
+        let disk = open(folder, None);
+        assert!(!disk.may_vote(Epoch(7), Some(Epoch(3))).unwrap() && disk.may_vote(Epoch(8), None).unwrap());
+        drop(disk);
+        lose_journal(folder);
+        let disk = open(folder, None);
+        assert!(!disk.may_vote(Epoch(8), None).unwrap(), "lost once more");
+        assert!(!disk.may_vote(Epoch(8), Some(Epoch(8))).unwrap() && disk.may_vote(Epoch(9), None).unwrap());
+    }
+
+    #[test]
+    fn a_lost_disk_is_mute_until_it_is_known_how_far_the_network_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert!(matches!(Disk::open(folder, SEGMENT, None), Err(DiskError::Lost)));
+        for _ in 0..2 {
+            let disk = open(folder, Some(Timestamp(1_000)));
+            assert!(!disk.may_vote(Epoch(0), None).unwrap() && !disk.may_vote(Epoch(900), None).unwrap());
+        }
+        let disk = open(folder, None);
+        assert!(!disk.may_vote(Epoch(5), Some(Epoch(5))).unwrap() && disk.may_vote(Epoch(6), None).unwrap());
+    }
+}

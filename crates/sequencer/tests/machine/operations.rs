@@ -169,3 +169,36 @@ fn a_restart_lists_again_what_was_found() {
     assert_eq!(convicted(&world), [(Finding::ListEquivocation, BAD)]);
     assert!(world.members.iter().take(3).all(|member| member.disk.operations.is_empty()), "the WAL lets go of it");
 }
+
+/// A member could sign contradictions of any epoch to fill the log, or to be done with before it really equivocates.
+#[test]
+fn evidence_of_another_time_is_worth_nothing_and_hides_nothing() {
+    let mut world = World::new(Net::short_epochs(), 76);
+    world.guilty.insert(BAD);
+    world.open(34);
+    let of = |world: &World, slot: u64| Operation::Evidence(evidence(world, slot, 1).into());
+    for slot in [3, 15, 70, 4_000] {
+        let piece = of(&world, slot);
+        (0..3).for_each(|member| tell(&mut world, member, &piece));
+    }
+    world.open(37);
+    assert_eq!((convicted(&world), operations(&world)), (vec![], 0));
+    assert!(world.members.iter().all(|member| member.evidence.is_empty() && member.disk.operations.is_empty()));
+
+    // of the epoch before it convicts, and what it does in this one convicts again
+    let piece = of(&world, 31);
+    tell(&mut world, 1, &piece);
+    until_fault(&mut world);
+    two_lists(&mut world, 1);
+    world.until(40_000, "a second FAULT", |w| convicted(w).len() == 2);
+
+    // of the next epoch it waits until that has begun
+    let piece = of(&world, 50);
+    tell(&mut world, 2, &piece);
+    world.open(46);
+    assert_eq!(convicted(&world).len(), 2);
+    world.open(52);
+    assert_eq!(convicted(&world), [(Finding::ListEquivocation, BAD); 3]);
+    agree(&mut world);
+    assert_eq!(operations(&world), 0);
+}

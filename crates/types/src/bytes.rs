@@ -159,6 +159,11 @@ byte_string!(
 byte_string!(G1Bytes, 48, "A BLS12-381 G1 point, `ZCash` compressed.");
 byte_string!(G2Bytes, 96, "A BLS12-381 G2 point, `ZCash` compressed; or a G1 point uncompressed.");
 byte_string!(FrBytes, 32, "A BLS12-381 scalar, little-endian, below the group order.");
+byte_string!(
+    SealedDealing,
+    112,
+    "Two scalars of 32 bytes, sealed to one member: HPKE's encapsulated key 32, ciphertext 64, tag 16."
+);
 byte_string!(Key128, 16, "The 16-byte key K that opens an envelope.");
 
 impl Default for Hash {

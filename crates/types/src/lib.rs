@@ -47,6 +47,7 @@ mod epoch;
 mod evidence;
 mod exec;
 mod genesis;
+mod handover;
 mod ids;
 pub mod limits;
 mod operation;
@@ -60,7 +61,9 @@ pub use block::{
     Block, BlockHeader, FinalityProof, Leaf, LeafKind, ListSet, ListText, MemberList, Rank, SetRef, SignedList, VoteSig,
 };
 pub use bundle::{Bundle, Leg, Policy};
-pub use bytes::{Address, EthSignature, FrBytes, G1Bytes, G2Bytes, Hash, HexError, Key128, Signature, SignatureStamp};
+pub use bytes::{
+    Address, EthSignature, FrBytes, G1Bytes, G2Bytes, Hash, HexError, Key128, SealedDealing, Signature, SignatureStamp,
+};
 pub use change::{Change, Joining, Seat, SignedChange};
 pub use entry::{
     Account, ENTRY_TAG, ENTRY_VERSION, Entry, Kind, LeftHeadItem, LeftItem, MemberRecord, Opening, Record,
@@ -70,6 +73,7 @@ pub use epoch::{EPOCH_SLOTS_MIN, EpochEnd, EpochRecord, Epochs, Schedule};
 pub use evidence::{Evidence, ShareFault, SignedShare, Vote, Voted};
 pub use exec::{ChainExec, SlotResult, StepChain, StepRecord, UnitLeaf};
 pub use genesis::{Balance, Fork, Genesis, KeySetParts, MemberAddress, Network, Params, Pricing, RollupSpec};
+pub use handover::{Handover, HandoverAck, HandoverStep};
 pub use ids::{Amount, ChainId, Epoch, Head, MemberId, Nonce, Slot, Timestamp};
 pub use operation::{Budget, Operation, OperationKind};
 pub use receipt::{Receipt, ReceiptError, ReceiptKind};

@@ -93,6 +93,12 @@ tags! {
     RESHARE_LOGS = "lockstep/reshare/logs/v1";
     /// Signed text of a new member's share key in G2.
     RESHARE_SHARE_KEY = "lockstep/reshare/share-key/v1";
+    /// Signed text of a message of a handover.
+    HANDOVER = "lockstep/handover/v1";
+    /// What a sealed dealing is bound to.
+    HANDOVER_SEAL = "lockstep/handover/seal/v1";
+    /// What a dealer derives the randomness of sealed dealings from.
+    HANDOVER_ENTROPY = "lockstep/handover/entropy/v1";
     /// Checksum of a key file; of a key set's file, also its name in share files.
     KEY_FILE = "lockstep/key-file/v1";
     /// Identity of a rollup's specification.

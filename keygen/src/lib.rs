@@ -16,7 +16,8 @@
 //! BLS12-381, `MinPk`, `N3f1`, `NonZeroCounter`, `Reveal::V1`); this crate decides who says what to whom, agrees on the
 //! set of logs, and turns the result into the encodings of `threshold_crypto` that the rest of Lockstep reads.
 //!
-//! When the committee changes, [`reshare`] hands both secrets to the next one under the same public keys.
+//! When the committee changes, [`reshare`] hands both secrets to the next one under the same public keys; [`handover`] is
+//! that as operations in the log, read and sent by members of both committees.
 //!
 //! Types to know: [`CeremonyResult`], [`MemberSecrets`], [`files::KeySetFile`], [`files::ShareFile`].
 //!
@@ -31,6 +32,8 @@
 //! * `KEY-4` a share that was published because its member was silent is named in `revealed`.
 //! * `KEY-5` a key file is read back exactly, or refused: truncated, altered, of another network, wrong passphrase.
 //! * `KEY-6` a resharing keeps both public keys, and everybody computes the same outcome from the same logs in any order.
+//! * `KEY-7` a handover is a function of the log: everybody who reads it has the same outcome and key set, a next member
+//!   its shares, and a member that restarts says the same bytes again or nothing.
 //!
 //! Trust: a key set's file is public, and is trusted only as far as genesis or EPOCH repeats it. Whoever can *read* a
 //! share file and its passphrase holds one share of q; whoever can write it can at most make the member refuse to start.
@@ -42,6 +45,7 @@ mod ceremony;
 #[cfg(feature = "dealer")]
 pub mod dealer;
 pub mod files;
+pub mod handover;
 mod party;
 mod public;
 pub mod reshare;

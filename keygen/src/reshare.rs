@@ -170,6 +170,11 @@ impl OldKeys<'_> {
 pub struct Plan {
     /// Binds messages, signatures and randomness to this plan.
     name: Hash,
+    /// Of which epoch the new committee is the first, and which try this is.
+    number: (Epoch, u8),
+    /// The old committee.
+    from: Vec<Hash>,
+    /// The new one.
     members: Vec<Hash>,
     /// Members of the old committee, and how many of them it takes.
     old: (usize, usize),
@@ -206,12 +211,12 @@ impl Plan {
         let number = epoch.0.to_le_bytes();
         let lists =
             [codec::encode(&from), codec::encode(&keys.decrypt), codec::encode(&keys.beacon), codec::encode(&to)];
-        let [from, decrypt, beacon, members] = lists.each_ref().map(Vec::as_slice);
+        let [old_members, decrypt, beacon, members] = lists.each_ref().map(Vec::as_slice);
         let parts = [
             network.as_bytes().as_slice(),
             &number,
             &[attempt],
-            from,
+            old_members,
             decrypt,
             keys.decrypt_g2.as_bytes(),
             beacon,
@@ -229,6 +234,8 @@ impl Plan {
         let [decrypt, beacon] = commitments;
         Ok(Self {
             name,
+            number: (epoch, attempt),
+            from: from.to_vec(),
             members: to.to_vec(),
             old,
             new,
@@ -243,6 +250,24 @@ impl Plan {
     #[must_use]
     pub fn name(&self) -> Hash {
         self.name
+    }
+
+    /// The epoch from which the new committee holds the secrets, and the number of the try.
+    #[must_use]
+    pub fn number(&self) -> (Epoch, u8) {
+        self.number
+    }
+
+    /// The old committee's consensus keys, ascending.
+    #[must_use]
+    pub fn dealers(&self) -> &[Hash] {
+        &self.from
+    }
+
+    /// The new committee's consensus keys, ascending.
+    #[must_use]
+    pub fn players(&self) -> &[Hash] {
+        &self.members
     }
 
     fn halves(&self) -> [&Half; 2] {

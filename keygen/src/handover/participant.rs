@@ -1,0 +1,416 @@
+//! One member in one attempt: reads the log, says what it must say next.
+use super::{
+    HandoverError, Phase, Transcript, message,
+    seal::{self, Opener, Scalars},
+};
+use crate::{
+    MemberSecrets,
+    ceremony::{CeremonyError, member_id},
+    reshare::{Committee, Dealer, Dealing, LOG_BYTES_MAX, Outcome, Plan, Player, ReshareError, ShareKey},
+};
+use crypto::{ed25519::SigningKey, hash::t256};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, sync::Arc};
+use types::{
+    Handover, HandoverAck, HandoverStep, Hash, MemberId, SealedDealing,
+    codec::{self, DecodeError},
+    tag,
+};
+use zeroize::Zeroizing;
+
+type Seed = Zeroizing<[u8; 32]>;
+
+/// Bytes of a scalar.
+const SCALAR: usize = 32;
+
+/// What an old member deals with. All of it secret.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "secret")]
+pub struct OldMember<'a> {
+    /// Of its consensus key in the old committee.
+    pub seed: &'a Seed,
+    /// Its shares.
+    pub secrets: &'a MemberSecrets,
+    /// Fresh and uniform. After a restart the one that was saved is used, whatever this is.
+    pub entropy: &'a Seed,
+}
+
+/// What a dealer keeps on disk. Secret, as its entropy and its old shares together are its polynomials; wiped on drop.
+///
+/// ```compile_fail,E0277
+/// fn printed<T: core::fmt::Debug>() {}
+/// printed::<keygen::handover::Saved>();
+/// ```
+#[expect(missing_debug_implementations, reason = "secret")]
+pub struct Saved {
+    plan: Hash,
+    entropy: Seed,
+    log: Option<Vec<u8>>,
+}
+
+/// On disk: codec of this, behind the entropy.
+#[derive(Serialize, Deserialize)]
+struct SavedText {
+    plan: Hash,
+    log: Option<Vec<u8>>,
+}
+
+/// Why saved bytes are of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SavedError {
+    /// Shorter than any.
+    #[error("not the length of a saved handover")]
+    Length,
+    /// Not an encoding.
+    #[error("malformed saved handover")]
+    Malformed(#[from] DecodeError),
+}
+
+impl Saved {
+    /// The bytes to write, to a file that only its owner may read: entropy 32, codec(plan's name, log or none).
+    #[must_use]
+    pub fn bytes(&self) -> Zeroizing<Vec<u8>> {
+        let text = codec::encode(&SavedText { plan: self.plan, log: self.log.clone() });
+        Zeroizing::new([self.entropy.as_slice(), &text].concat())
+    }
+
+    /// Reads them back.
+    ///
+    /// # Errors
+    /// [`SavedError`].
+    pub fn read(bytes: &[u8]) -> Result<Self, SavedError> {
+        let (entropy, text) = bytes.split_first_chunk::<32>().ok_or(SavedError::Length)?;
+        let entropy = Zeroizing::new(*entropy);
+        let SavedText { plan, log } = codec::decode(text, LOG_BYTES_MAX.saturating_add(64))?;
+        Ok(Self { plan, entropy, log })
+    }
+
+    /// Name of the plan that it is of: what is saved for another attempt is of no use for this one.
+    #[must_use]
+    pub fn plan(&self) -> Hash {
+        self.plan
+    }
+}
+
+/// What a member must send now.
+#[expect(missing_debug_implementations, reason = "holds a secret")]
+pub struct Due {
+    /// To be on disk, in place of what was saved before, when the message leaves.
+    pub save: Option<Saved>,
+    /// The operation.
+    pub message: Handover,
+}
+
+/// A member of the old committee, of the next one, of both or of none, in one attempt. Holds secrets; no `Debug`, no
+/// `Clone`.
+///
+/// ```compile_fail,E0277
+/// fn copied<T: Clone>() {}
+/// copied::<keygen::handover::Participant>();
+/// ```
+#[expect(missing_debug_implementations, reason = "secret")]
+pub struct Participant {
+    transcript: Transcript,
+    dealer: Option<DealerRole>,
+    player: Option<PlayerRole>,
+}
+
+struct DealerRole {
+    key: SigningKey,
+    entropy: Seed,
+    state: DealerState,
+}
+
+enum DealerState {
+    Dealing {
+        dealer: Box<Dealer>,
+        message: Box<Handover>,
+    },
+    /// Signed once: only these bytes are sent.
+    Sealed(Vec<u8>),
+    /// Its own dealing in the log is another than the one it can seal.
+    Lost,
+}
+
+struct PlayerRole {
+    me: MemberId,
+    seed: Seed,
+    key: SigningKey,
+    opener: Opener,
+    acks: Vec<HandoverAck>,
+    state: PlayerState,
+}
+
+enum PlayerState {
+    Collecting(Box<Player>),
+    Done(MemberSecrets),
+    /// It has no shares: the logs were too few, or its dealings do not give them.
+    Failed(ReshareError),
+}
+
+impl Participant {
+    /// Somebody who only reads: an auditor, or a member before it is told its roles.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self { transcript: Transcript::new(plan), dealer: None, player: None }
+    }
+
+    /// As a member of the old committee. To be said before anything of the log is read. What was saved for another plan
+    /// is not looked at.
+    ///
+    /// # Errors
+    /// [`ReshareError::Stranger`], [`ReshareError::Shares`].
+    pub fn with_dealer(mut self, me: &OldMember<'_>, saved: Option<&Saved>) -> Result<Self, ReshareError> {
+        let plan = self.transcript.plan();
+        let saved = saved.filter(|saved| saved.plan == plan.name());
+        let entropy = saved.map_or(me.entropy, |saved| &saved.entropy).clone();
+        let key = SigningKey::from_seed(me.seed.clone());
+        let state = if let Some(log) = saved.and_then(|saved| saved.log.clone()) {
+            DealerState::Sealed(log)
+        } else {
+            let (dealer, dealings) = Dealer::start(plan, me.seed, me.secrets, &entropy)?;
+            let step = seal_dealings(plan, &key.public(), &dealings, &entropy)
+                .ok_or(ReshareError::Library { source: CeremonyError::Library })?;
+            let message = Box::new(message::sign(plan, &key, step));
+            DealerState::Dealing { dealer: Box::new(dealer), message }
+        };
+        self.dealer = Some(DealerRole { key, entropy, state });
+        Ok(self)
+    }
+
+    /// As a member of the next committee. To be said before anything of the log is read.
+    ///
+    /// # Errors
+    /// [`ReshareError::Stranger`].
+    pub fn with_player(mut self, seed: &Seed) -> Result<Self, ReshareError> {
+        let plan = self.transcript.plan();
+        let player = Box::new(Player::start(plan, seed)?);
+        let key = SigningKey::from_seed(seed.clone());
+        let stranger = ReshareError::Stranger { committee: Committee::New };
+        let me = member_id(plan.players().binary_search(&key.public()).map_err(|_absent| stranger)?);
+        let opener = Opener::from_seed(seed).ok_or(ReshareError::Library { source: CeremonyError::Library })?;
+        let state = PlayerState::Collecting(player);
+        self.player = Some(PlayerRole { me, seed: seed.clone(), key, opener, acks: Vec::new(), state });
+        Ok(self)
+    }
+
+    /// The next message in the log: as [`Transcript::on`].
+    ///
+    /// # Errors
+    /// [`HandoverError`], for one that does not count.
+    pub fn on(&mut self, phase: Phase, message: &Handover) -> Result<(), HandoverError> {
+        let author = self.transcript.on(phase, message)?;
+        match &message.step {
+            HandoverStep::Dealing { commitments, sealed } => {
+                if let Some(dealer) = &mut self.dealer {
+                    dealer.on_dealing(message);
+                }
+                if let Some(player) = &mut self.player {
+                    player.on_dealing(self.transcript.plan(), author, commitments, sealed);
+                }
+            }
+            HandoverStep::Acks { acks } => {
+                if let Some(dealer) = &mut self.dealer {
+                    dealer.on_acks(self.transcript.plan(), author, acks);
+                }
+            }
+            HandoverStep::Log { log } => {
+                if let Some(dealer) = &mut self.dealer {
+                    dealer.on_log(message, log);
+                }
+            }
+            HandoverStep::ShareKey { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// What this member must send in `phase` and has not: nothing once that stands in the log, until then the same bytes
+    /// each time. To be asked after all messages of the phases before; these are over then.
+    ///
+    /// A dealer that more than f next members have not acknowledged has nothing to seal.
+    pub fn due(&mut self, phase: Phase) -> Option<Due> {
+        self.transcript.reach(phase);
+        match phase {
+            Phase::Deal | Phase::Seal => {
+                let dealer = self.dealer.as_mut()?;
+                if self.transcript.heard(phase, &dealer.key.public()) {
+                    return None;
+                }
+                if phase == Phase::Deal { dealer.deal(&self.transcript) } else { dealer.seal(&self.transcript) }
+            }
+            Phase::Ack => {
+                let player = self.player.as_ref()?;
+                let plan = self.transcript.plan();
+                if self.transcript.heard(phase, &player.key.public()) || player.acks.is_empty() {
+                    return None;
+                }
+                let step = HandoverStep::Acks { acks: player.acks.clone() };
+                Some(Due { save: None, message: message::sign(plan, &player.key, step) })
+            }
+            Phase::Publish => {
+                let player = self.player.as_mut()?;
+                player.finish(&self.transcript);
+                if self.transcript.heard(phase, &player.key.public()) {
+                    return None;
+                }
+                player.publish(&self.transcript)
+            }
+        }
+    }
+
+    /// What is said so far, and what it comes to.
+    #[must_use]
+    pub fn transcript(&self) -> &Transcript {
+        &self.transcript
+    }
+
+    /// The end, for this member: the transcript, and a next member's new shares, or why it has none. In
+    /// [`Phase::Publish`]; before, the logs so far are taken for all.
+    pub fn finish(mut self) -> (Transcript, Option<Result<MemberSecrets, ReshareError>>) {
+        self.transcript.reach(Phase::Publish);
+        if let Some(player) = &mut self.player {
+            player.finish(&self.transcript);
+        }
+        let secrets = self.player.map(|player| match player.state {
+            PlayerState::Done(secrets) => Ok(secrets),
+            PlayerState::Failed(error) => Err(error),
+            PlayerState::Collecting(_) => Err(ReshareError::Library { source: CeremonyError::Library }),
+        });
+        (self.transcript, secrets)
+    }
+}
+
+impl DealerRole {
+    fn save(&self, plan: &Plan, log: Option<&[u8]>) -> Saved {
+        Saved { plan: plan.name(), entropy: self.entropy.clone(), log: log.map(<[u8]>::to_vec) }
+    }
+
+    fn deal(&self, transcript: &Transcript) -> Option<Due> {
+        let DealerState::Dealing { message, .. } = &self.state else { return None };
+        Some(Due { save: Some(self.save(transcript.plan(), None)), message: Handover::clone(message) })
+    }
+
+    fn on_dealing(&mut self, message: &Handover) {
+        if let DealerState::Dealing { message: own, .. } = &self.state
+            && own.from == message.from
+            && own.step != message.step
+        {
+            self.state = DealerState::Lost;
+        }
+    }
+
+    fn on_acks(&mut self, plan: &Plan, player: MemberId, acks: &[HandoverAck]) {
+        let me = plan.dealers().binary_search(&self.key.public()).map(member_id);
+        let DealerState::Dealing { dealer, .. } = &mut self.state else { return };
+        let Some(ack) = acks.iter().find(|ack| Ok(ack.dealer) == me) else { return };
+        dealer.on_ack(player, &[ack.decrypt.0, ack.beacon.0].concat());
+    }
+
+    /// Its own log stands in the log: it will sign no other, whatever its disk says.
+    fn on_log(&mut self, message: &Handover, log: &[u8]) {
+        if self.key.public() == message.from {
+            self.state = DealerState::Sealed(log.to_vec());
+        }
+    }
+
+    fn seal(&mut self, transcript: &Transcript) -> Option<Due> {
+        let plan = transcript.plan();
+        // A dealing that is not in the log has no acknowledgements, and one that more than f did not acknowledge makes an
+        // empty log, which says nothing.
+        let silent_max = plan.players().len().saturating_sub(1).div_euclid(3);
+        let ready =
+            matches!(&self.state, DealerState::Dealing { dealer, .. } if dealer.waiting().count() <= silent_max);
+        if ready && let DealerState::Dealing { dealer, .. } = core::mem::replace(&mut self.state, DealerState::Lost) {
+            self.state = DealerState::Sealed(dealer.seal());
+        }
+        let DealerState::Sealed(log) = &self.state else { return None };
+        let message = message::sign(plan, &self.key, HandoverStep::Log { log: log.clone() });
+        Some(Due { save: Some(self.save(plan, Some(log))), message })
+    }
+}
+
+impl PlayerRole {
+    /// One that does not open or does not hold gets no word.
+    fn on_dealing(&mut self, plan: &Plan, dealer: MemberId, commitments: &[u8], sealed: &[SealedDealing]) {
+        let PlayerState::Collecting(player) = &mut self.state else { return };
+        let Some(sealed) = sealed.get(usize::from(self.me.0)) else { return };
+        let opened = self.opener.open(&info(plan, dealer, self.me), commitments, sealed);
+        let Some(dealing) = opened.and_then(|scalars| join(commitments, &scalars)) else { return };
+        let ack = player.on_dealing(dealer, &dealing);
+        if let Some([decrypt, beacon]) = ack.as_deref().and_then(message::split_ack) {
+            self.acks.push(HandoverAck { dealer, decrypt, beacon });
+            self.acks.sort_unstable_by_key(|ack| ack.dealer);
+        }
+    }
+
+    /// Once.
+    fn finish(&mut self, transcript: &Transcript) {
+        if !matches!(self.state, PlayerState::Collecting(_)) {
+            return;
+        }
+        let unfinished = PlayerState::Failed(ReshareError::Library { source: CeremonyError::Library });
+        let PlayerState::Collecting(player) = core::mem::replace(&mut self.state, unfinished) else { return };
+        self.state = match player.finish(transcript.plan(), transcript.logs()) {
+            Ok((_outcome, secrets)) => PlayerState::Done(secrets),
+            Err(error) => PlayerState::Failed(error),
+        };
+    }
+
+    fn publish(&self, transcript: &Transcript) -> Option<Due> {
+        let PlayerState::Done(secrets) = &self.state else { return None };
+        let outcome: &Outcome = transcript.outcome()?.ok()?;
+        let ShareKey { point, signature, .. } = ShareKey::sign(outcome, &self.seed, secrets).ok()?;
+        let step = HandoverStep::ShareKey { point, sig: signature };
+        Some(Due { save: None, message: message::sign(transcript.plan(), &self.key, step) })
+    }
+}
+
+/// What a sealed dealing is bound to, besides the commitments.
+pub(super) fn info(plan: &Plan, dealer: MemberId, player: MemberId) -> Hash {
+    let pair = [dealer, player].map(|member| member.0.to_le_bytes());
+    let [dealer, player] = pair.each_ref().map(<[u8; 2]>::as_slice);
+    t256(tag::HANDOVER_SEAL, &[plan.name().as_bytes(), dealer, player])
+}
+
+/// The commitments of both secrets, which are the same for all, and the scalars of one player.
+fn split(dealing: &Dealing) -> Option<(Vec<u8>, Scalars)> {
+    let half = dealing.len().div_euclid(2);
+    let cut = half.checked_sub(SCALAR)?;
+    let (first, second) = dealing.split_at_checked(half)?;
+    let ((commitments, scalar), (more, other)) = (first.split_at_checked(cut)?, second.split_at_checked(cut)?);
+    let mut scalars: Scalars = Zeroizing::new([0; 64]);
+    let (head, tail) = scalars.split_at_mut_checked(SCALAR)?;
+    if head.len() != scalar.len() || tail.len() != other.len() {
+        return None;
+    }
+    head.copy_from_slice(scalar);
+    tail.copy_from_slice(other);
+    Some(([commitments, more].concat(), scalars))
+}
+
+/// The way back.
+fn join(commitments: &[u8], scalars: &Scalars) -> Option<Dealing> {
+    let (first, second) = commitments.split_at_checked(commitments.len().div_euclid(2))?;
+    let (scalar, other) = scalars.split_at_checked(SCALAR)?;
+    Some(Zeroizing::new([first, scalar, second, other].concat()))
+}
+
+fn seal_dealings(plan: &Plan, me: &Hash, dealings: &[Dealing], entropy: &Seed) -> Option<HandoverStep> {
+    let me = member_id(plan.dealers().binary_search(me).ok()?);
+    let mut public = BTreeSet::new();
+    let mut scalars = Vec::with_capacity(dealings.len());
+    for dealing in dealings {
+        let (commitments, pair) = split(dealing)?;
+        public.insert(commitments);
+        scalars.push(pair);
+    }
+    let commitments = public.pop_first().filter(|_| public.is_empty())?;
+    let sealed = plan.players().iter().zip(&scalars).enumerate().map(|(index, (player, pair))| {
+        let info = info(plan, me, member_id(index));
+        // Nothing can be sealed to a key of small order: its owner gets bytes that do not open.
+        seal::seal(player, &info, &commitments, pair, entropy).unwrap_or(SealedDealing::ZERO)
+    });
+    let sealed = sealed.collect();
+    Some(HandoverStep::Dealing { commitments, sealed })
+}

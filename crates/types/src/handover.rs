@@ -19,7 +19,8 @@ pub struct Handover {
     pub sig: Signature,
 }
 
-/// What a message of a handover says. One per author and step counts: the first in the log.
+/// What a message of a handover says. One per author and step counts, the first in the log; of logs, two that differ
+/// count and prove a fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HandoverStep {
     /// 0, old member: a share of each of its two shares to every next member.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use types::{Epoch, Hash, KeySetParts, MemberId, SealedDealing, Signature};
 use zeroize::Zeroizing;
 
+mod adversary;
 mod faults;
 mod restart;
 mod wire;
@@ -220,6 +221,13 @@ fn key_7_committees_of_any_change_take_over_from_the_log_alone() {
         assert!(outcome.faulty.is_empty() && outcome.revealed.is_empty(), "{name}");
         assert_eq!(outcome.dealers.len(), quorum(old).unwrap(), "{name}");
     }
+}
+
+#[test]
+fn a_participant_may_live_in_a_task() {
+    fn sent<T: Send>() {}
+    sent::<Participant>();
+    sent::<Transcript>();
 }
 
 #[test]

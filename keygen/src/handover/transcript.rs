@@ -51,7 +51,8 @@ impl Transcript {
         &self.plan
     }
 
-    /// Whether the next message would count if it stood in the log in `phase`: what a member checks before it lists it.
+    /// Whether the next message would count if it stood in the log in `phase`: what a member checks before it lists it. A
+    /// share key is admitted once the log has reached [`Phase::Publish`].
     ///
     /// # Errors
     /// [`HandoverError`].
@@ -104,8 +105,8 @@ impl Transcript {
         Ok(author)
     }
 
-    /// All messages of the phases before have been given.
-    pub(super) fn reach(&mut self, phase: Phase) {
+    /// The log is in this phase now: all messages of the phases before have been given, and none of them counts any more.
+    pub fn reach(&mut self, phase: Phase) {
         self.phase = self.phase.max(phase);
     }
 

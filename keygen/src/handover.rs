@@ -20,8 +20,8 @@
 //!
 //! **What is on disk.** Of a dealer: what [`Due::save`] says, before the message beside it leaves; then its entropy and
 //! its log survive. Of a player: nothing. Its dealings stand in the log, sealed to its consensus key, and what it must
-//! say follows from them. A restart reads the log again and gives the same bytes, or nothing. A dealer that finds a
-//! dealing of its own in the log that it did not make has lost its disk: it seals nothing any more for this plan.
+//! say follows from them. A restart reads the log again and gives the same bytes, or nothing. A dealer that lost
+//! its disk, and so the dealing that stands in the log, has no acknowledgements and seals nothing any more for this plan.
 //!
 //! Trust: as [`crate::reshare`] says, and more: dealings stand in the log for ever, sealed to consensus keys. Whoever has
 //! a member's consensus seed, later too, has every share that this member was ever handed; q such seeds of one committee

@@ -119,18 +119,15 @@ pub struct Participant {
 struct DealerRole {
     key: SigningKey,
     entropy: Seed,
-    state: DealerState,
+    /// Until it has sealed.
+    dealing: Option<Unsealed>,
+    /// Signed once: only these bytes are sent.
+    log: Option<Vec<u8>>,
 }
 
-enum DealerState {
-    Dealing {
-        dealer: Box<Dealer>,
-        message: Box<Handover>,
-    },
-    /// Signed once: only these bytes are sent.
-    Sealed(Vec<u8>),
-    /// Its own dealing in the log is another than the one it can seal.
-    Lost,
+struct Unsealed {
+    dealer: Dealer,
+    message: Handover,
 }
 
 struct PlayerRole {
@@ -166,16 +163,16 @@ impl Participant {
         let saved = saved.filter(|saved| saved.plan == plan.name());
         let entropy = saved.map_or(me.entropy, |saved| &saved.entropy).clone();
         let key = SigningKey::from_seed(me.seed.clone());
-        let state = if let Some(log) = saved.and_then(|saved| saved.log.clone()) {
-            DealerState::Sealed(log)
-        } else {
+        let log = saved.and_then(|saved| saved.log.clone());
+        let dealing = if log.is_none() {
             let (dealer, dealings) = Dealer::start(plan, me.seed, me.secrets, &entropy)?;
             let step = seal_dealings(plan, &key.public(), &dealings, &entropy)
                 .ok_or(ReshareError::Library { source: CeremonyError::Library })?;
-            let message = Box::new(message::sign(plan, &key, step));
-            DealerState::Dealing { dealer: Box::new(dealer), message }
+            Some(Unsealed { dealer, message: message::sign(plan, &key, step) })
+        } else {
+            None
         };
-        self.dealer = Some(DealerRole { key, entropy, state });
+        self.dealer = Some(DealerRole { key, entropy, dealing, log });
         Ok(self)
     }
 
@@ -203,9 +200,6 @@ impl Participant {
         let author = self.transcript.on(phase, message)?;
         match &message.step {
             HandoverStep::Dealing { commitments, sealed } => {
-                if let Some(dealer) = &mut self.dealer {
-                    dealer.on_dealing(message);
-                }
                 if let Some(player) = &mut self.player {
                     player.on_dealing(self.transcript.plan(), author, commitments, sealed);
                 }
@@ -215,12 +209,7 @@ impl Participant {
                     dealer.on_acks(self.transcript.plan(), author, acks);
                 }
             }
-            HandoverStep::Log { log } => {
-                if let Some(dealer) = &mut self.dealer {
-                    dealer.on_log(message, log);
-                }
-            }
-            HandoverStep::ShareKey { .. } => {}
+            HandoverStep::Log { .. } | HandoverStep::ShareKey { .. } => {}
         }
         Ok(())
     }
@@ -282,51 +271,34 @@ impl Participant {
 }
 
 impl DealerRole {
-    fn save(&self, plan: &Plan, log: Option<&[u8]>) -> Saved {
-        Saved { plan: plan.name(), entropy: self.entropy.clone(), log: log.map(<[u8]>::to_vec) }
+    fn save(&self, plan: &Plan) -> Saved {
+        Saved { plan: plan.name(), entropy: self.entropy.clone(), log: self.log.clone() }
     }
 
     fn deal(&self, transcript: &Transcript) -> Option<Due> {
-        let DealerState::Dealing { message, .. } = &self.state else { return None };
-        Some(Due { save: Some(self.save(transcript.plan(), None)), message: Handover::clone(message) })
+        let message = self.dealing.as_ref()?.message.clone();
+        Some(Due { save: Some(self.save(transcript.plan())), message })
     }
 
-    fn on_dealing(&mut self, message: &Handover) {
-        if let DealerState::Dealing { message: own, .. } = &self.state
-            && own.from == message.from
-            && own.step != message.step
-        {
-            self.state = DealerState::Lost;
-        }
-    }
-
+    /// Words for another dealing than its own are not good: a dealer that lost its disk, and with it the dealing that
+    /// stands in the log, never has enough.
     fn on_acks(&mut self, plan: &Plan, player: MemberId, acks: &[HandoverAck]) {
         let me = plan.dealers().binary_search(&self.key.public()).map(member_id);
-        let DealerState::Dealing { dealer, .. } = &mut self.state else { return };
+        let Some(dealing) = &mut self.dealing else { return };
         let Some(ack) = acks.iter().find(|ack| Ok(ack.dealer) == me) else { return };
-        dealer.on_ack(player, &[ack.decrypt.0, ack.beacon.0].concat());
-    }
-
-    /// Its own log stands in the log: it will sign no other, whatever its disk says.
-    fn on_log(&mut self, message: &Handover, log: &[u8]) {
-        if self.key.public() == message.from {
-            self.state = DealerState::Sealed(log.to_vec());
-        }
+        dealing.dealer.on_ack(player, &[ack.decrypt.0, ack.beacon.0].concat());
     }
 
     fn seal(&mut self, transcript: &Transcript) -> Option<Due> {
         let plan = transcript.plan();
-        // A dealing that is not in the log has no acknowledgements, and one that more than f did not acknowledge makes an
-        // empty log, which says nothing.
+        // What more than f did not acknowledge makes an empty log, which says nothing.
         let silent_max = plan.players().len().saturating_sub(1).div_euclid(3);
-        let ready =
-            matches!(&self.state, DealerState::Dealing { dealer, .. } if dealer.waiting().count() <= silent_max);
-        if ready && let DealerState::Dealing { dealer, .. } = core::mem::replace(&mut self.state, DealerState::Lost) {
-            self.state = DealerState::Sealed(dealer.seal());
+        let ready = self.dealing.take_if(|dealing| dealing.dealer.waiting().count() <= silent_max);
+        if let Some(dealing) = ready {
+            self.log = Some(dealing.dealer.seal());
         }
-        let DealerState::Sealed(log) = &self.state else { return None };
-        let message = message::sign(plan, &self.key, HandoverStep::Log { log: log.clone() });
-        Some(Due { save: Some(self.save(plan, Some(log))), message })
+        let message = message::sign(plan, &self.key, HandoverStep::Log { log: self.log.clone()? });
+        Some(Due { save: Some(self.save(plan)), message })
     }
 }
 

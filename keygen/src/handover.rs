@@ -1,31 +1,32 @@
 //! The handover: a resharing whose messages are operations, so that the log is its transcript.
 //!
-//! Old members deal, next members acknowledge, old members sign logs, next members publish their share keys: four phases
-//! of slots, one step each. A message counts if it stands in the log in the phase of its step, is well-formed, is signed
-//! by the right committee, and is the first of its author there (of logs, two that differ count: they prove a fault and
-//! undo each other). So everybody who reads the log has the same set, and nobody needs a place in a network of the other
-//! committee.
+//! Old members deal, next members acknowledge, old members sign logs, next members publish their share keys: four
+//! phases of slots, one step each. A message counts if it stands in the log in the phase of its step, is well-formed,
+//! is signed by the right committee, and is the first of its author there (of logs, two that differ count: they prove a
+//! fault and undo each other). So everybody who reads the log has the same set, and nobody needs a place in a network
+//! of the other committee.
 //!
 //! ```text
 //!  phase    from   message                                         everybody reads
 //!  Deal     old    Dealing: commitments | sealed to each next one
 //!  Ack      next   Acks: a word for each dealing that holds
-//!  Seal     old    Log: commitments | acks | scalars never acked    Transcript::outcome: commitments, dealers, faulty, revealed
+//!  Seal     old    Log: commitments | acks | scalars never acked    Transcript::outcome: commitments, who was revealed
 //!  Publish  next   ShareKey: x'_j G^                                Transcript::key_set: the key set of the next epoch
 //! ```
 //!
 //! The caller says which phase a slot is in, for messages in the log the phase of the slot of their block, and gives
-//! them in log order. [`Participant::due`] for a phase comes after all messages of the phases before it. From then on it
-//! is the log alone that says what a dealer waits for.
+//! them in log order. [`Participant::due`] for a phase comes after all messages of the phases before it. From then on
+//! it is the log alone that says what a dealer waits for.
 //!
 //! **What is on disk.** Of a dealer: what [`Due::save`] says, before the message beside it leaves; then its entropy and
 //! its log survive. Of a player: nothing. Its dealings stand in the log, sealed to its consensus key, and what it must
-//! say follows from them. A restart reads the log again and gives the same bytes, or nothing. A dealer that lost
-//! its disk, and so the dealing that stands in the log, has no acknowledgements and seals nothing any more for this plan.
+//! say follows from them. A restart reads the log again and gives the same bytes, or nothing. A dealer that lost its
+//! disk, and so the dealing that stands in the log, has no acknowledgements and seals nothing any more for this plan.
 //!
-//! Trust: as [`crate::reshare`] says, and more: dealings stand in the log for ever, sealed to consensus keys. Whoever has
-//! a member's consensus seed, later too, has every share that this member was ever handed; q such seeds of one committee
-//! are the secret. To delete a share is to delete the seed with it: a member that stays should join again with new keys.
+//! Trust: as [`crate::reshare`] says, and more: dealings stand in the log for ever, sealed to consensus keys. Whoever
+//! has a member's consensus seed, later too, has every share that this member was ever handed; q such seeds of one
+//! committee are the secret. To delete a share is to delete the seed with it: a member that stays should join again
+//! with new keys.
 use crate::{
     ceremony::CeremonyError,
     reshare::{LogError, ReshareError, ShareKeyError},

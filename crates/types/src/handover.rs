@@ -1,5 +1,5 @@
-//! What members of the old and of the next committee tell each other while they hand the secrets over. Each message is an
-//! operation, so the log is the transcript, and a new member needs only read it and send (crypto.md section 13).
+//! What members of the old and of the next committee tell each other while they hand the secrets over. Each message is
+//! an operation, so the log is the transcript, and a new member needs only read it and send (crypto.md section 13).
 use crate::{Epoch, G2Bytes, Hash, MemberId, SealedDealing, Signature};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};

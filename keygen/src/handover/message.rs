@@ -52,9 +52,9 @@ fn counts_fit(plan: &Plan, step: &HandoverStep) -> bool {
     }
 }
 
-/// What anybody checks of a message before it is admitted, whatever else is in the log: of this plan, of a member of the
-/// right committee, signed, within sizes and counts, and a log as [`check_log`] does. [`super::Transcript::admits`] says
-/// whether it also counts there.
+/// What anybody checks of a message before it is admitted, whatever else is in the log: of this plan, of a member of
+/// the right committee, signed, within sizes and counts, and a log as [`check_log`] does. [`super::Transcript::admits`]
+/// says whether it also counts there.
 ///
 /// # Errors
 /// [`HandoverError`]: the first thing that is wrong, cheap checks first.

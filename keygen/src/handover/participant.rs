@@ -214,8 +214,8 @@ impl Participant {
         Ok(())
     }
 
-    /// What this member must send in `phase` and has not: nothing once that stands in the log, until then the same bytes
-    /// each time. To be asked after all messages of the phases before; these are over then.
+    /// What this member must send in `phase` and has not: nothing once that stands in the log, until then the same
+    /// bytes each time. To be asked after all messages of the phases before; these are over then.
     ///
     /// A dealer that more than f next members have not acknowledged has nothing to seal.
     pub fn due(&mut self, phase: Phase) -> Option<Due> {

@@ -45,8 +45,8 @@ fn open(key: &<Kem as hpke::Kem>::PrivateKey, info: &[u8], aad: &[u8], sealed: &
     opened.ok().map(Zeroizing::new)
 }
 
-/// Seals to the member with this consensus key; `None` if the key has no X25519 form that gives a shared secret: a point
-/// of small order, whose owner signs nothing that an honest key would.
+/// Seals to the member with this consensus key; `None` if the key has no X25519 form that gives a shared secret: a
+/// point of small order, whose owner signs nothing that an honest key would.
 pub(super) fn seal(
     to: &Hash,
     info: &Hash,

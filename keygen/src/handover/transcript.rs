@@ -51,8 +51,8 @@ impl Transcript {
         &self.plan
     }
 
-    /// Whether the next message would count if it stood in the log in `phase`: what a member checks before it lists it. A
-    /// share key is admitted once the log has reached [`Phase::Publish`].
+    /// Whether the next message would count if it stood in the log in `phase`: what a member checks before it lists it.
+    /// A share key is admitted once the log has reached [`Phase::Publish`].
     ///
     /// # Errors
     /// [`HandoverError`].
@@ -89,8 +89,8 @@ impl Transcript {
         Ok(Admitted { author, share_key })
     }
 
-    /// The next message in the log, which stands in a block of a slot of `phase`. Phases never go back. The author's index
-    /// in its committee, if the message counts; else nothing has changed but the phase.
+    /// The next message in the log, which stands in a block of a slot of `phase`. Phases never go back. The author's
+    /// index in its committee, if the message counts; else nothing has changed but the phase.
     ///
     /// # Errors
     /// [`HandoverError`], for one that does not count.
@@ -105,7 +105,8 @@ impl Transcript {
         Ok(author)
     }
 
-    /// The log is in this phase now: all messages of the phases before have been given, and none of them counts any more.
+    /// The log is in this phase now: all messages of the phases before have been given, and none of them counts any
+    /// more.
     pub fn reach(&mut self, phase: Phase) {
         self.phase = self.phase.max(phase);
     }
@@ -118,8 +119,8 @@ impl Transcript {
         self.logs.values().flatten().map(Vec::as_slice)
     }
 
-    /// What the logs come to: the new committee's commitments, or too few logs. `None` before [`Phase::Publish`], as more
-    /// may follow.
+    /// What the logs come to: the new committee's commitments, or too few logs. `None` before [`Phase::Publish`], as
+    /// more may follow.
     #[must_use]
     pub fn outcome(&self) -> Option<Result<&Outcome, &ReshareError>> {
         let over = self.phase >= Phase::Publish;
@@ -150,8 +151,8 @@ struct Admitted {
     share_key: Option<ShareKey>,
 }
 
-/// What a whole log says: its messages in order, each with the phase of the slot of its block. Messages that do not count
-/// may be among them.
+/// What a whole log says: its messages in order, each with the phase of the slot of its block. Messages that do not
+/// count may be among them.
 ///
 /// # Errors
 /// [`ConcludeError`]: the old committee stays.

@@ -45,7 +45,7 @@ impl Sequencer {
     /// EPOCH of the next epoch, in the section of the slot that announces it.
     pub(crate) fn announce(&mut self, slot: Slot) -> Option<Vec<u8>> {
         self.setup.params.schedule().announced(slot)?;
-        let next = self.epochs.last.next(self.epochs.leaf, self.ledger.account_root(), self.states);
+        let next = self.epochs.last().next(self.epochs.leaf(), self.ledger.account_root(), self.states);
         let entry = section::epoch(next.clone());
         self.epochs.announced(next, crypto::merkle::leaf_hash(&entry));
         Some(entry)

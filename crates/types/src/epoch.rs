@@ -141,25 +141,47 @@ pub struct EpochEnd {
     pub beacon: Hash,
 }
 
-/// The epochs as far as a log tells: its last EPOCH, and how the last two epochs ended that did.
+/// The epochs as far as a log tells: its last EPOCH entries, and how the last two epochs ended that did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epochs {
-    /// What the last EPOCH says; its epoch may not have begun.
-    pub last: EpochRecord,
-    /// RFC 6962 leaf hash of its entry.
-    pub leaf: Hash,
+    /// The newest, whose epoch may not have begun, and its leaf hash.
+    last: (EpochRecord, Hash),
+    /// Those before, newest first.
+    before: Vec<EpochRecord>,
     ends: [Option<EpochEnd>; 2],
 }
+
+/// Records that are kept besides the newest: of the epoch that goes on, and of the one before, whose last slots are
+/// settled in it.
+const RECORDS_BEFORE: usize = 2;
 
 impl Epochs {
     /// As of EPOCH(0).
     #[must_use]
     pub fn new(first: EpochRecord, leaf: Hash) -> Self {
-        Self { last: first, leaf, ends: [None; 2] }
+        Self { last: (first, leaf), before: Vec::new(), ends: [None; 2] }
+    }
+    /// What the newest EPOCH says; its epoch may not have begun.
+    #[must_use]
+    pub fn last(&self) -> &EpochRecord {
+        &self.last.0
+    }
+    /// RFC 6962 leaf hash of its entry.
+    #[must_use]
+    pub fn leaf(&self) -> Hash {
+        self.last.1
+    }
+    /// What EPOCH says of an epoch: of the newest that is known at or before it, or else of the oldest that is kept.
+    #[must_use]
+    pub fn of(&self, epoch: Epoch) -> &EpochRecord {
+        let mut known = core::iter::once(&self.last.0).chain(&self.before);
+        known.find(|record| record.epoch <= epoch).or(self.before.last()).unwrap_or(&self.last.0)
     }
     /// An EPOCH follows.
     pub fn announced(&mut self, record: EpochRecord, leaf: Hash) {
-        (self.last, self.leaf) = (record, leaf);
+        let (before, _) = core::mem::replace(&mut self.last, (record, leaf));
+        self.before.insert(0, before);
+        self.before.truncate(RECORDS_BEFORE);
     }
     /// The last slot of an epoch is opened.
     pub fn ended(&mut self, end: EpochEnd) {

@@ -317,7 +317,7 @@ impl Replay {
 
     /// EPOCH(0) is a function of the genesis file.
     fn first_epoch(&mut self, bytes: &[u8]) {
-        if merkle::leaf_hash(bytes) != self.epochs.leaf {
+        if merkle::leaf_hash(bytes) != self.epochs.leaf() {
             self.find(reason::Finding::EpochWrong, "not what the genesis file gives");
         }
         self.tally(19, 1);
@@ -331,7 +331,7 @@ impl Replay {
         if self.announced || self.schedule().announced(slot).is_none() {
             return self.find(reason::Finding::SectionOrder, "EPOCH in a slot that announces none");
         }
-        let next = self.epochs.last.next(self.epochs.leaf, self.ledger.account_root(), self.states);
+        let next = self.epochs.last().next(self.epochs.leaf(), self.ledger.account_root(), self.states);
         if *record != next {
             return self.find(reason::Finding::EpochWrong, "not what the log so far gives");
         }

@@ -267,7 +267,7 @@ impl World {
     fn genesis(&mut self) {
         let records = self.anchor.network.registry();
         let registry = Entry::bytes(Kind::Registry { epoch: Epoch(0), first: 0, records });
-        self.append(vec![Entry::bytes(Kind::Epoch(self.state.epochs.last.clone().into())), registry]);
+        self.append(vec![Entry::bytes(Kind::Epoch(self.state.epochs.last().clone().into())), registry]);
         self.state.reveal = self.state.tree.head();
     }
 
@@ -491,7 +491,7 @@ impl World {
         let closed = if empty { None } else { Some(self.close_lists(&judged, &mut header)) };
         if schedule.announced(slot).is_some() {
             let State { epochs, ledger, states, .. } = &mut self.state;
-            let next = epochs.last.next(epochs.leaf, ledger.account_root(), *states);
+            let next = epochs.last().next(epochs.leaf(), ledger.account_root(), *states);
             let entry = Entry::bytes(Kind::Epoch(next.clone().into()));
             epochs.announced(next, merkle::leaf_hash(&entry));
             section.push(entry);

@@ -87,6 +87,12 @@ fn check_origin(origin: &str) -> Result<(), GenesisError> {
     }
 }
 
+/// Whether parameters are such as an epoch may have.
+#[must_use]
+pub fn holds_params(params: &Params) -> bool {
+    check_params(params).is_ok()
+}
+
 fn check_params(params: &Params) -> Result<(), GenesisError> {
     let ranges = [
         ("forced_bps", params.forced_bps > 0 && params.forced_bps <= 10_000),

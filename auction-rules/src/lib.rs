@@ -66,7 +66,7 @@ mod testing;
 #[cfg(test)]
 mod text;
 
-pub use genesis::GenesisError;
+pub use genesis::{GenesisError, holds_params};
 pub use ledger::{Ledger, LedgerError, Pools};
 pub use operations::{Claim, EnteredOperation, ListedOperation, Operations, convicts, enter, may_lack_room};
 pub use prices::{Prices, base_fee, charge, fee_per_byte, next_prices, unit_bond};

@@ -29,9 +29,12 @@
 //! with new keys.
 use crate::{
     ceremony::CeremonyError,
-    reshare::{LogError, ReshareError, ShareKeyError},
+    reshare::{LogError, Plan, ReshareError, ShareKeyError},
 };
-use types::{Handover, HandoverStep};
+use crypto::succession::Ceremony;
+use std::sync::Arc;
+pub use types::HandoverPhase as Phase;
+use types::{EpochRecord, Handover, KeySetParts, MemberRecord};
 
 mod message;
 mod participant;
@@ -41,32 +44,6 @@ mod transcript;
 pub use message::check;
 pub use participant::{Due, OldMember, Participant, Saved, SavedError};
 pub use transcript::{Conclusion, Transcript, conclude};
-
-/// Which step's turn it is. In the order of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// Dealings.
-    Deal,
-    /// Acknowledgements.
-    Ack,
-    /// Logs.
-    Seal,
-    /// Share keys.
-    Publish,
-}
-
-impl Phase {
-    /// The phase in which such a message counts.
-    #[must_use]
-    pub fn of(step: &HandoverStep) -> Self {
-        match step {
-            HandoverStep::Dealing { .. } => Self::Deal,
-            HandoverStep::Acks { .. } => Self::Ack,
-            HandoverStep::Log { .. } => Self::Seal,
-            HandoverStep::ShareKey { .. } => Self::Publish,
-        }
-    }
-}
 
 /// Why a message does not count.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +99,29 @@ pub enum ConcludeError {
     /// Too few share keys.
     #[error("no key set")]
     KeySet(#[source] CeremonyError),
+}
+
+/// What everybody who reads the log judges handovers with.
+pub const CEREMONY: Ceremony = Ceremony { holds, conclude: concluded };
+
+/// The plan of a handover to the next epoch's committee.
+///
+/// # Errors
+/// [`ReshareError`]: these are no committees of which one can hand over to the other.
+pub fn plan(current: &EpochRecord, to: &[MemberRecord]) -> Result<Arc<Plan>, ReshareError> {
+    let keys = |members: &[MemberRecord]| members.iter().map(|member| member.consensus).collect::<Vec<_>>();
+    let (from, to) = (keys(&current.members), keys(to));
+    Plan::new(&current.network, (current.epoch.next(), 0), (&from, current), &to).map(Arc::new)
+}
+
+fn holds(current: &EpochRecord, to: &[MemberRecord], message: &Handover) -> bool {
+    plan(current, to).is_ok_and(|plan| check(&plan, message).is_ok())
+}
+
+fn concluded(current: &EpochRecord, to: &[MemberRecord], messages: &[Handover]) -> Option<KeySetParts> {
+    let plan = plan(current, to).ok()?;
+    let messages = messages.iter().map(|message| (Phase::of(&message.step), message));
+    conclude(&plan, messages).ok().map(|conclusion| conclusion.key_set)
 }
 
 /// Codec bytes of a message.

@@ -17,9 +17,12 @@ pub enum ChangeError {
     /// Of another network.
     #[error("of another network")]
     Network,
-    /// Not of the epoch that begins next, or of another committee than this one.
-    #[error("not a change of this epoch")]
-    Epoch,
+    /// The last epoch that it may be for has begun.
+    #[error("the last epoch that it may be for has begun")]
+    Late,
+    /// A change of another committee, other keys or other parameters than these.
+    #[error("not a change of what this epoch has")]
+    Base,
     /// `epoch_slots` and `slot_ms` are the same in all epochs.
     #[error("the length of epochs or slots changes")]
     Lengths,
@@ -50,6 +53,13 @@ pub enum ChangeError {
     /// An acceptance does not verify.
     #[error("acceptance {0}")]
     Acceptance(usize),
+}
+
+/// What a change is made to: SHA-256("lockstep/change/base/v1" | codec(members, keys, params)). The same in every epoch
+/// until a change takes effect.
+#[must_use]
+pub fn base(record: &EpochRecord) -> Hash {
+    hash::tagged(tag::CHANGE_BASE, &[&codec::encode(&(&record.members, record.keys(), &record.params))])
 }
 
 /// What an approval signs.
@@ -106,18 +116,21 @@ fn check_text(at: usize, joining: &Joining) -> Result<(), ChangeError> {
     if all && fits(&joining.record.name, NAME_BYTES_MAX) { Ok(()) } else { Err(ChangeError::Text(at)) }
 }
 
-/// Checks a change against EPOCH of the epoch before, whose leaf hash is `leaf`; returns the next committee. Parameters
+/// Checks a change against EPOCH of the epoch before the one that it would be for; returns the next committee. Parameters
 /// are `auction-rules`' to check.
 ///
 /// # Errors
 /// [`ChangeError`]: the first thing that is wrong, cheap checks first.
-pub fn verify(signed: &SignedChange, current: &EpochRecord, leaf: &Hash) -> Result<Vec<MemberRecord>, ChangeError> {
+pub fn verify(signed: &SignedChange, current: &EpochRecord) -> Result<Vec<MemberRecord>, ChangeError> {
     let change = &signed.change;
     if change.network != current.network {
         return Err(ChangeError::Network);
     }
-    if change.epoch != current.epoch.next() || change.prev != *leaf {
-        return Err(ChangeError::Epoch);
+    if change.until <= current.epoch {
+        return Err(ChangeError::Late);
+    }
+    if change.base != base(current) {
+        return Err(ChangeError::Base);
     }
     let lengths = |params: &Params| (params.epoch_slots, params.slot_ms);
     if lengths(&change.params) != lengths(&current.params) {
@@ -150,4 +163,4 @@ pub fn verify(signed: &SignedChange, current: &EpochRecord, leaf: &Hash) -> Resu
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

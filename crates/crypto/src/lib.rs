@@ -69,6 +69,7 @@ pub mod ids;
 pub mod keys;
 pub mod merkle;
 pub mod operation;
+pub mod succession;
 pub mod tdh2;
 mod weights;
 

@@ -35,15 +35,16 @@ pub fn claim(evidence: &Evidence, params: &Params) -> (Finding, MemberId, Epoch)
     (finding, accused, evidence.epoch(params.schedule()))
 }
 
-/// Judges an operation. Evidence is held against the epoch that it is about.
+/// Judges an operation that was met in epoch `now`. Evidence is held against the epoch that it is about: `context` says
+/// what that is.
 #[must_use]
-pub fn judge(bytes: &[u8], context: &Context<'_>) -> Judged {
+pub fn judge<'a>(bytes: &[u8], now: Epoch, context: impl Fn(Epoch) -> Context<'a>) -> Judged {
     let operation = codec::decode::<Operation>(bytes, limits::OPERATION_BYTES_MAX).ok();
     let kind = operation.as_ref().map_or(OperationKind::Evidence, Operation::kind);
-    let schedule = context.params.schedule();
-    let epoch = operation.as_ref().map_or(context.epoch, |Operation::Evidence(evidence)| evidence.epoch(schedule));
-    let (first_slot, last_slot) = (schedule.first(epoch), schedule.last(epoch));
-    let context = Context { epoch, first_slot, last_slot, ..*context };
-    let proved = operation.as_ref().map(|Operation::Evidence(evidence)| evidence::verify(evidence, &context));
+    let Some(evidence) = operation.as_ref().and_then(Operation::evidence) else {
+        return Judged { operation, kind, proved: None, epoch: now };
+    };
+    let epoch = evidence.epoch(context(now).params.schedule());
+    let proved = Some(evidence::verify(evidence, &context(epoch)));
     Judged { operation, kind, proved, epoch }
 }

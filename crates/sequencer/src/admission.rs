@@ -63,6 +63,10 @@ enum Parker {
 impl Sequencer {
     /// A client submits an envelope.
     pub(crate) fn submit(&mut self, now: Timestamp, ticket: Ticket, envelope: Box<Envelope>) {
+        if self.over {
+            self.refuse(ticket, Reason::ShuttingDown, "the committee changes: try again");
+            return;
+        }
         if !self.may_list(self.list_from()) {
             self.refuse(ticket, Reason::Busy, "this member has lost its disk and promises nothing yet: ask another");
             return;

@@ -39,7 +39,7 @@ impl Sequencer {
         let (mut leaves, cut) = self.pool.list(&self.ledger, slot);
         let count = leaves.len();
         // leaves of operations come after those of envelopes
-        leaves.extend(self.operations.listed(self.epoch_of(slot)));
+        leaves.extend(self.operations.listed(self.epoch_of(slot), |operation| self.counts(operation, slot).is_ok()));
         let list = sign::list(&self.signer, self.setup.network, slot, self.setup.me, leaves, cut);
         let bytes = codec::encode(&list);
         self.out.push(Effect::Persist(Record::List { slot, bytes: bytes.clone() }));

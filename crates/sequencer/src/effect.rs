@@ -89,6 +89,13 @@ pub enum Input {
     },
     /// Consensus has lost interest in a ticket.
     Cancel(Ticket),
+    /// Somebody outside hands in an operation: answered with [`Effect::Taken`].
+    Operation {
+        /// For the answer.
+        ticket: Ticket,
+        /// Codec bytes.
+        operation: Vec<u8>,
+    },
     /// A block is final; in height order, at least once.
     Final {
         /// Codec bytes of the block.
@@ -459,6 +466,13 @@ pub enum Effect {
         ticket: Ticket,
         /// `false`: invalid for ever, with the reason.
         verdict: Result<(), crate::Refused>,
+    },
+    /// Answer [`Input::Operation`].
+    Taken {
+        /// Of which request.
+        ticket: Ticket,
+        /// Held, and listed once it counts; or why not.
+        verdict: Result<(), wire::Refusal>,
     },
     /// The block of this height is processed and durable: acknowledge it to consensus.
     Ack(Slot),

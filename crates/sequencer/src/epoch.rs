@@ -4,9 +4,11 @@
 //!  block announce(e) final -> EPOCH(e+1) before its CLOSE
 //!  last slot of e opened   -> consensus of e ends here, that of e+1 starts on the last block of e
 //! ```
-//! Share messages and lists of the last slot go on being sent until a block of the next epoch is final.
+//! Share messages and lists of the last slot go on being sent until a block of the next epoch is final. When committee,
+//! keys or parameters change, the machine is over: it signs nothing more, and another one begins with the log's end.
 use crate::{effect::Effect, section, state::Sequencer};
-use types::{Epoch, EpochEnd, Hash, Slot, tag};
+use crypto::succession::Succession;
+use types::{Epoch, EpochEnd, Epochs, Hash, Slot, tag};
 
 /// What consensus needs to start in an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct EpochStart {
     pub parent: Hash,
     /// Shuffles the order of leaders: known two epochs ahead, chosen by nobody (engine.md section 1).
     pub leader_seed: Hash,
+    /// Committee, keys or parameters are not those of this machine: it ends here, and another one begins.
+    pub changed: bool,
 }
 
 impl Sequencer {
@@ -39,13 +43,29 @@ impl Sequencer {
             epoch,
             parent: parent.unwrap_or_else(|| crypto::ids::block_digest(&types::Block::genesis(network).header)),
             leader_seed: crypto::hash::tagged(tag::LEADERS, &[network.as_bytes(), &number, beacon.as_bytes()]),
+            changed: epoch
+                .0
+                .checked_sub(1)
+                .is_some_and(|before| !self.epochs.of(epoch).continues(self.epochs.of(Epoch(before)))),
         }
+    }
+
+    /// The epochs as far as the log tells.
+    #[must_use]
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+    /// What the log of this epoch says of the next one.
+    #[must_use]
+    pub fn succession(&self) -> &Succession {
+        &self.succession
     }
 
     /// EPOCH of the next epoch, in the section of the slot that announces it.
     pub(crate) fn announce(&mut self, slot: Slot) -> Option<Vec<u8>> {
         self.setup.params.schedule().announced(slot)?;
-        let next = self.epochs.last().next(self.epochs.leaf(), self.ledger.account_root(), self.states);
+        let roots = (self.ledger.account_root(), self.states);
+        let next = self.succession.announce(&self.epochs, roots, &self.setup.ceremony).record;
         let entry = section::epoch(next.clone());
         self.epochs.announced(next, crypto::merkle::leaf_hash(&entry));
         Some(entry)
@@ -56,7 +76,9 @@ impl Sequencer {
         if self.setup.params.schedule().is_last(slot) {
             self.epochs.ended(EpochEnd { epoch: self.epoch_of(slot), digest: self.fin.digest, beacon });
             // what is done in the next one counts anew
-            self.out.push(Effect::Epoch(self.epoch_start()));
+            let start = self.epoch_start();
+            self.over = start.changed;
+            self.out.push(Effect::Epoch(start));
         }
     }
 }

@@ -2,7 +2,7 @@
 use crate::{
     effect::{BadShare, Effect},
     reveal::Received,
-    state::Sequencer,
+    state::{Former, Sequencer},
 };
 use crypto::{
     ed25519,
@@ -59,18 +59,19 @@ impl Sequencer {
         evidence.epoch(self.setup.params.schedule())
     }
 
-    /// What evidence about an epoch is held against: the committee stays the same.
+    /// What evidence about an epoch is held against: this committee, or the one before it.
     pub(crate) fn epoch_context(&self, epoch: Epoch) -> Context<'_> {
-        let schedule = self.setup.params.schedule();
-        Context {
-            network: self.setup.network,
-            epoch,
-            first_slot: schedule.first(epoch),
-            last_slot: schedule.last(epoch),
-            f: self.setup.f,
-            members: &self.setup.members,
-            params: &self.setup.params,
-            keys: &self.secrets.keys,
+        let setup = &self.setup;
+        let schedule = setup.params.schedule();
+        let (network, first_slot, last_slot) = (setup.network, schedule.first(epoch), schedule.last(epoch));
+        match setup.before.as_ref().filter(|before| epoch <= before.epoch) {
+            Some(Former { f, members, params, keys, .. }) => {
+                Context { network, epoch, first_slot, last_slot, f: *f, members, params, keys }
+            }
+            None => {
+                let (members, params, keys) = (&setup.members, &setup.params, &self.secrets.keys);
+                Context { network, epoch, first_slot, last_slot, f: setup.f, members, params, keys }
+            }
         }
     }
 

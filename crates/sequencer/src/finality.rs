@@ -118,6 +118,7 @@ impl Sequencer {
             operations: self.operation_entries(slot, &operations)?,
         };
         entries.extend(part_a.entries());
+        self.count_operations(slot, &operations);
         for entry in &entries {
             self.tree.append(entry);
         }
@@ -162,7 +163,9 @@ impl Sequencer {
         self.accuse_strays();
         self.broadcast_at = now;
         let epoch = self.epoch_of(slot.next());
-        self.operations.settle(slot, epoch, &operations);
+        let mut held = core::mem::take(&mut self.operations);
+        held.settle(slot, epoch, &operations, |operation| self.is_hopeless(operation));
+        self.operations = held;
         self.forget_claims(epoch);
         if self.setup.params.schedule().is_last(slot) {
             // LEFTHEAD stands once in an epoch

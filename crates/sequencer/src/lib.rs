@@ -68,7 +68,7 @@ pub use recent::Recent;
 pub use rejoin::Rejoin;
 pub use section::genesis as genesis_section;
 pub use sign::SignKeys;
-pub use state::{Halt, Placed, Refused, Resume, Secrets, Sequencer, Setup, Timings, Unopened};
+pub use state::{Former, Halt, Placed, Refused, Resume, Secrets, Sequencer, Setup, Timings, Unopened};
 
 use types::Timestamp;
 
@@ -93,6 +93,10 @@ impl Sequencer {
                 self.on_vote(epoch, view, member, voted);
                 return Ok(core::mem::take(&mut self.out));
             }
+            Input::Operation { ticket, operation } => {
+                let verdict = self.submitted_operation(&operation);
+                self.out.push(Effect::Taken { ticket, verdict });
+            }
             Input::Tick => {}
         }
         self.pump(now)?;
@@ -112,6 +116,9 @@ impl Sequencer {
         self.dispatch_admission();
         while self.try_final(now)? || self.try_reveal() {}
         self.try_publish();
+        if self.over {
+            return Ok(());
+        }
         self.try_close(now);
         self.try_builds(now);
         self.try_checks(now);

@@ -14,9 +14,12 @@ use crypto::{
     evidence::Proved,
     ids,
     operation::{self, Judged},
+    succession::{NotCounted, Succession},
 };
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Epoch, Hash, Kind, Leaf, MemberId, Operation, OperationKind, Slot, codec, limits, reason::Reason};
+use types::{
+    Epoch, Hash, Kind, Leaf, MemberId, Operation, OperationKind, Slot, codec, limits, reason::Reason, wire::Refusal,
+};
 
 /// Operations of one kind on a list, the lowest hashes: more than slots take, few enough for a block.
 const LISTED_MAX: usize = 64;
@@ -57,8 +60,7 @@ impl Operations {
     /// `entered`: by hash, the slot of the entry and the bytes. They wait for members that lag.
     pub(crate) fn new(faults: BTreeSet<Claim>, slot: Slot, entered: BTreeMap<Hash, (Slot, Vec<u8>)>) -> Self {
         let held = |(hash, (since, bytes)): (Hash, (Slot, Vec<u8>))| {
-            let kind = codec::decode::<Operation>(&bytes, limits::OPERATION_BYTES_MAX)
-                .map_or(OperationKind::Evidence, |operation| operation.kind());
+            let kind = read(&bytes).map_or(OperationKind::Evidence, |operation| operation.kind());
             (
                 hash,
                 Held {
@@ -97,11 +99,16 @@ impl Operations {
         self.held.get(hash).is_some_and(|held| held.pending || held.since >= last)
     }
 
-    /// Leaves of this member's list in a slot of `epoch`, ascending. Evidence of the epoch after waits for it.
-    pub(crate) fn listed(&self, epoch: Epoch) -> Vec<Leaf> {
+    /// Leaves of this member's list in a slot of `epoch`, ascending. Evidence of the epoch after waits for it, what
+    /// changes an epoch for the slots in which it `counts`.
+    pub(crate) fn listed(&self, epoch: Epoch, counts: impl Fn(&Operation) -> bool) -> Vec<Leaf> {
         let mut taken: BTreeMap<OperationKind, usize> = BTreeMap::new();
         let mut leaves = Vec::new();
-        let counts = |held: &Held| held.pending && held.claim.is_none_or(|claim| convicts(&claim, epoch));
+        let counts = |held: &Held| {
+            held.pending
+                && held.claim.is_none_or(|claim| convicts(&claim, epoch))
+                && (held.kind != OperationKind::Epoch || read(&held.bytes).is_some_and(|operation| counts(&operation)))
+        };
         for (hash, held) in self.held.iter().filter(|(_, held)| counts(held)) {
             let taken = taken.entry(held.kind).or_default();
             if *taken < LISTED_MAX {
@@ -112,16 +119,25 @@ impl Operations {
         leaves
     }
 
-    /// A final block entered these; `epoch` is that of the next slot.
-    pub(crate) fn settle(&mut self, slot: Slot, epoch: Epoch, entered: &[EnteredOperation]) {
+    /// A final block entered these; `epoch` is that of the next slot, and what can not count any more is `hopeless`.
+    pub(crate) fn settle(
+        &mut self,
+        slot: Slot,
+        epoch: Epoch,
+        entered: &[EnteredOperation],
+        hopeless: impl Fn(&Operation) -> bool,
+    ) {
         self.faults.extend(entered.iter().filter_map(|operation| operation.fault));
         self.faults.retain(|claim| convicts(claim, epoch));
         for (hash, held) in &mut self.held {
             let here = entered.binary_search_by(|operation| operation.hash.cmp(hash)).is_ok();
-            if here
-                || held.pending
-                    && held.claim.is_some_and(|claim| self.faults.contains(&claim) || !is_near(&claim, epoch))
-            {
+            let given_up = |held: &Held| match held.kind {
+                OperationKind::Evidence => {
+                    held.claim.is_some_and(|claim| self.faults.contains(&claim) || !is_near(&claim, epoch))
+                }
+                OperationKind::Epoch => read(&held.bytes).is_none_or(|operation| hopeless(&operation)),
+            };
+            if here || held.pending && given_up(held) {
                 held.pending = false;
                 held.since = slot;
             }
@@ -172,6 +188,10 @@ impl Operations {
     }
 }
 
+fn read(bytes: &[u8]) -> Option<Operation> {
+    codec::decode(bytes, limits::OPERATION_BYTES_MAX).ok()
+}
+
 /// Whether a claim can convict in a slot of `epoch` or the epoch after: a sender may be a block ahead.
 fn is_near(claim: &Claim, epoch: Epoch) -> bool {
     convicts(claim, epoch) || claim.2 == epoch.next()
@@ -185,10 +205,83 @@ impl Sequencer {
         if self.operations.held.contains_key(&hash) || bytes.len() > limits::OPERATION_BYTES_MAX {
             return;
         }
-        let judged = operation::judge(&bytes, &self.epoch_context(self.fin.header.epoch));
+        let judged = self.judge(&bytes);
         self.operations.keep(hash, bytes.clone(), &judged, None, true, self.fin.slot());
         self.out.push(Effect::Persist(Record::Operations(vec![(hash, bytes.clone())])));
         self.send_operations(vec![bytes]);
+    }
+
+    fn judge(&self, bytes: &[u8]) -> Judged {
+        operation::judge(bytes, self.fin.header.epoch, |epoch| self.epoch_context(epoch))
+    }
+
+    /// One that somebody outside hands in: a change of the committee, a step of a handover. Members find evidence
+    /// themselves.
+    pub(crate) fn submitted_operation(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        if self.over {
+            return Err(Refusal::new(Reason::ShuttingDown, "the committee changes: try again"));
+        }
+        if bytes.len() > limits::OPERATION_BYTES_MAX {
+            return Err(Refusal::new(Reason::OversizedData, "longer than an operation can be"));
+        }
+        if self.operations.held.contains_key(&ids::operation_bytes_hash(bytes)) {
+            return Ok(());
+        }
+        let operation = read(bytes).ok_or_else(|| Refusal::new(Reason::MalformedData, "not an operation"))?;
+        match operation {
+            Operation::Evidence(_) => return Err(Refusal::new(Reason::Unsupported, "evidence is the members' own")),
+            Operation::Change(_) | Operation::Handover(_) => self.may_count(&operation).map_err(|why| {
+                let reason = match why {
+                    NotCounted::Window | NotCounted::NoHandover => Reason::BadRoundNumber,
+                    NotCounted::Repeated => Reason::Equivocation,
+                    _ => Reason::WrongSignature,
+                };
+                Refusal::new(reason, &why.to_string())
+            })?,
+        }
+        self.found_operation(operation);
+        Ok(())
+    }
+
+    /// Whether what changes an epoch would count at `slot`, as far as can be said without looking at signatures again.
+    pub(crate) fn counts(&self, operation: &Operation, slot: Slot) -> Result<(), NotCounted> {
+        match operation {
+            Operation::Evidence(_) => Ok(()),
+            Operation::Change(change) => {
+                Succession::admits_change(&self.epochs, slot, change, auction_rules::holds_params).map(drop)
+            }
+            Operation::Handover(message) => self.succession.admits_message(&self.epochs, slot, message),
+        }
+    }
+
+    /// Whether it may count in one of the next slots: a change may wait for its window, a step of a handover for two
+    /// slots, as its author may be ahead.
+    fn may_count(&self, operation: &Operation) -> Result<(), NotCounted> {
+        let next = self.current();
+        match (operation, self.counts(operation, next)) {
+            (Operation::Change(_), Err(NotCounted::Window)) => Ok(()),
+            (Operation::Handover(message), verdict) => {
+                let soon = |ahead| self.succession.admits_message(&self.epochs, next.plus(ahead), message);
+                verdict.or_else(|why| soon(1).or_else(|_| soon(2)).map_err(|_| why))?;
+                let current = self.epochs.last();
+                let members = self.succession.takes_over(current).ok_or(NotCounted::NoHandover)?;
+                let holds = (self.setup.ceremony.holds)(current, members, message);
+                if holds { Ok(()) } else { Err(NotCounted::Message) }
+            }
+            (Operation::Evidence(_) | Operation::Change(_), verdict) => verdict,
+        }
+    }
+
+    /// What changes an epoch and can not count any more.
+    pub(crate) fn is_hopeless(&self, operation: &Operation) -> bool {
+        let next = self.current();
+        match operation {
+            Operation::Evidence(_) => false,
+            Operation::Change(_) => self.counts(operation, next).is_err_and(|why| why != NotCounted::Window),
+            Operation::Handover(message) => {
+                (0..3).all(|ahead| self.succession.admits_message(&self.epochs, next.plus(ahead), message).is_err())
+            }
+        }
     }
 
     /// One that a member sent; `forced` when it was fetched for a block.
@@ -213,11 +306,12 @@ impl Sequencer {
                 return;
             }
         }
-        let judged = operation::judge(&bytes, &self.epoch_context(self.fin.header.epoch));
+        let judged = self.judge(&bytes);
         let refused = match (&judged.operation, judged.proved) {
             (None, _) => Some(Reason::MalformedData),
             (Some(_), Some(Err(_proves_nothing))) => Some(Reason::WrongSignature),
-            (Some(_), None | Some(Ok(_))) => None,
+            (Some(_), Some(Ok(_))) => None,
+            (Some(operation), None) => self.may_count(operation).err().map(|_| Reason::WrongSignature),
         };
         if let (Some(reason), false) = (refused, needed) {
             self.out.push(Effect::Reject { from: Some(from), reason, what: "operation" });
@@ -236,14 +330,16 @@ impl Sequencer {
         }
     }
 
-    /// Evidence of another time, or against somebody whom the log convicts already: not worth a look.
+    /// Evidence of another time, or against somebody whom the log convicts already, or what changes an epoch and can not
+    /// count: not worth a look.
     fn is_worthless(&self, bytes: &[u8]) -> bool {
-        match codec::decode::<Operation>(bytes, limits::OPERATION_BYTES_MAX) {
-            Ok(Operation::Evidence(evidence)) => {
+        match read(bytes) {
+            Some(Operation::Evidence(evidence)) => {
                 let claim = operation::claim(&evidence, &self.setup.params);
                 self.operations.faults.contains(&claim) || !is_near(&claim, self.epoch_of(self.current()))
             }
-            Err(_codec) => false,
+            Some(operation) => self.is_hopeless(&operation),
+            None => false,
         }
     }
 
@@ -259,10 +355,12 @@ impl Sequencer {
             if self.operations.held.contains_key(&hash) {
                 continue;
             }
-            let judged = operation::judge(bytes, &self.epoch_context(self.fin.header.epoch));
+            let judged = self.judge(bytes);
             // what is worth nothing any more may still be needed for a block that enters it
             let good = judged.operation.is_some()
                 && judged.proved.is_none_or(|proved| proved.is_ok())
+                && (judged.kind == OperationKind::Evidence
+                    || judged.operation.as_ref().is_some_and(|operation| self.may_count(operation).is_ok()))
                 && !self.is_worthless(bytes);
             self.operations.keep(hash, bytes.clone(), &judged, None, good, self.fin.slot());
             self.accused.extend(judged.claim());
@@ -282,6 +380,19 @@ impl Sequencer {
         self.out.push(Effect::Send { channel: Channel::Items, to: To::All, bytes });
     }
 
+    /// What a final block enters of the next epoch.
+    pub(crate) fn count_operations(&mut self, slot: Slot, entered: &[EnteredOperation]) {
+        let judges = (auction_rules::holds_params, Some(&self.setup.ceremony));
+        for held in entered.iter().filter_map(|operation| self.operations.held.get(&operation.hash)) {
+            if held.kind == OperationKind::Epoch
+                && let Some(operation) = read(&held.bytes)
+            {
+                // one that does not count changes nothing
+                self.succession.on(&self.epochs, slot, &operation, judges).ok();
+            }
+        }
+    }
+
     /// Entries of what a final block enters, in its order.
     pub(crate) fn operation_entries(&self, slot: Slot, entered: &[EnteredOperation]) -> Result<Vec<Kind>, Halt> {
         let entry = |operation: &EnteredOperation| {
@@ -290,13 +401,15 @@ impl Sequencer {
                 return Some(Kind::Operation { slot, bytes: held.bytes.clone() });
             }
             let proved = held.proved?;
-            let Operation::Evidence(evidence) = codec::decode(&held.bytes, limits::OPERATION_BYTES_MAX).ok()?;
+            let operation = read(&held.bytes)?;
+            let evidence = operation.evidence()?;
+            let context = self.epoch_context(self.epoch_about(evidence));
             Some(Kind::Fault {
                 slot,
                 finding: proved.finding.number(),
-                accused: vec![proved.key(&self.setup.members)?],
+                accused: vec![proved.key(context.members)?],
                 penalty: self.setup.params.member_penalty,
-                evidence: codec::encode(&*evidence),
+                evidence: codec::encode(evidence),
             })
         };
         entered.iter().map(entry).collect::<Option<_>>().ok_or(Halt::Sequence)

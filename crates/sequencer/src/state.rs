@@ -12,7 +12,10 @@ use crate::{
     sign::SignKeys,
 };
 use auction_rules::{Claim, Ledger, Terms};
-use crypto::keys::{BeaconShareKey, DecryptionShareKey, KeySet};
+use crypto::{
+    keys::{BeaconShareKey, DecryptionShareKey, KeySet},
+    succession::{Ceremony, Succession},
+};
 use mempool::{Held, Mempool};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -20,8 +23,8 @@ use std::{
 };
 use tlog::{Tree, checkpoint::Policy};
 use types::{
-    Address, Block, BlockHeader, Envelope, Epochs, FinalityProof, Hash, Head, MemberId, MemberRecord, Nonce, Params,
-    SignedHeader, SignedList, Slot, SlotResult, Timestamp,
+    Address, Block, BlockHeader, Envelope, Epoch, Epochs, FinalityProof, Hash, Head, MemberId, MemberRecord, Nonce,
+    Params, SignedHeader, SignedList, Slot, SlotResult, Timestamp,
 };
 
 /// What a member is, besides its secrets.
@@ -39,10 +42,29 @@ pub struct Setup {
     pub f: u16,
     /// The committee, by index.
     pub members: Vec<MemberRecord>,
+    /// The committee of the epoch before this member's start, for evidence about that epoch.
+    pub before: Option<Former>,
+    /// What handovers of the secrets are judged with.
+    pub ceremony: Ceremony,
     /// Deadlines.
     pub timings: Timings,
     /// Seeds the batch checks: unpredictable to senders, of no other use.
     pub seed: [u8; 32],
+}
+
+/// A committee that is not this one any more.
+#[derive(Clone, Debug)]
+pub struct Former {
+    /// Its last epoch.
+    pub epoch: Epoch,
+    /// Faults tolerated.
+    pub f: u16,
+    /// Its members, by index.
+    pub members: Vec<MemberRecord>,
+    /// Its parameters.
+    pub params: Params,
+    /// Its keys.
+    pub keys: Arc<KeySet>,
 }
 
 impl Setup {
@@ -55,7 +77,7 @@ impl Setup {
     pub(crate) fn listed(&self) -> usize {
         usize::from(self.f).saturating_add(1)
     }
-    pub(crate) fn committee(&self, epoch: types::Epoch) -> crypto::finality::Committee {
+    pub(crate) fn committee(&self, epoch: Epoch) -> crypto::finality::Committee {
         crypto::finality::Committee {
             network: self.network,
             epoch,
@@ -218,6 +240,8 @@ pub struct Resume {
     pub reveal: Head,
     /// The last EPOCH of the log, and how the epochs before ended.
     pub epochs: Epochs,
+    /// What the log of the epoch says of the next one.
+    pub succession: Succession,
     /// Hash over the rollups' state roots as of the last EXEC in the log.
     pub states: Hash,
     /// Opened slots without EXEC, with their order and what execution gave.
@@ -349,8 +373,11 @@ pub struct Sequencer {
     /// What lists name besides envelopes.
     pub(crate) operations: Operations,
     /// Votes by view and member, signatures unchecked.
-    pub(crate) votes: BTreeMap<(types::Epoch, u64, MemberId), Vec<types::Voted>>,
+    pub(crate) votes: BTreeMap<(Epoch, u64, MemberId), Vec<types::Voted>>,
     pub(crate) epochs: Epochs,
+    pub(crate) succession: Succession,
+    /// The epoch that this machine worked for has ended, and the next one has another committee, keys or parameters.
+    pub(crate) over: bool,
     /// Hash over the rollups' state roots as of the last EXEC in the log.
     pub(crate) states: Hash,
     /// Why the last final block is final; `None` right after a start.
@@ -428,6 +455,8 @@ impl Sequencer {
             operations: Operations::new(resume.faults, slot, resume.recent.take_operations()),
             votes: BTreeMap::new(),
             epochs: resume.epochs,
+            succession: resume.succession,
+            over: false,
             states: resume.states,
             fin_proof: None,
             fixed: None,

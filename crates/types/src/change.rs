@@ -1,5 +1,5 @@
 //! What the next epoch has otherwise: its members, its parameters. Signed by those it concerns, listed as an operation.
-use crate::{Epoch, Hash, MemberId, MemberRecord, Params, Signature, VoteSig};
+use crate::{Epoch, Hash, MemberAddress, MemberId, MemberRecord, Params, Signature, VoteSig};
 use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
@@ -30,10 +30,10 @@ pub struct Joining {
 pub struct Change {
     /// Network id.
     pub network: Hash,
-    /// The epoch that it is for.
-    pub epoch: Epoch,
-    /// RFC 6962 leaf hash of EPOCH of the epoch before: what is changed.
-    pub prev: Hash,
+    /// The last epoch that it may be for. It is for the first whose window it is in the log in.
+    pub until: Epoch,
+    /// What is changed: `crypto::change::base` of EPOCH. Nothing else counts against another committee, and no change twice.
+    pub base: Hash,
     /// The next committee, ascending by consensus key; n = 3f + 1.
     pub seats: Vec<Seat>,
     /// The next parameters.
@@ -58,5 +58,13 @@ impl Change {
             Seat::Stays(_) => None,
             Seat::Joins(joining) => Some(joining.as_ref()),
         })
+    }
+}
+
+impl Joining {
+    /// Its addresses, as those of this member of the next committee.
+    #[must_use]
+    pub fn address(&self, member: MemberId) -> MemberAddress {
+        MemberAddress { member, p2p: self.p2p.clone(), quic: self.quic.clone(), http: self.http.clone() }
     }
 }

@@ -5,7 +5,9 @@
 //!  log                                      EPOCH(e+1) stands before CLOSE(announce(e)),
 //!                                           so heads of e's committee cover it: policies chain
 //! ```
-use crate::{Amount, Epoch, G1Bytes, G2Bytes, Hash, MemberId, MemberRecord, Params, SetRef, Slot};
+use crate::{
+    Amount, Epoch, G1Bytes, G2Bytes, HandoverPhase, Hash, KeySetParts, MemberId, MemberRecord, Params, SetRef, Slot,
+};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +41,7 @@ impl Schedule {
     /// Its first slot with a block: 1 in epoch 0.
     #[must_use]
     pub fn first(self, epoch: Epoch) -> Slot {
-        Slot(epoch.0.saturating_mul(self.slots).max(1))
+        Slot(self.begin(epoch).max(1))
     }
     /// Its last slot.
     #[must_use]
@@ -56,6 +58,25 @@ impl Schedule {
     pub fn announce(self, epoch: Epoch) -> Slot {
         let lead = ANNOUNCE_SLOTS.min(self.slots.checked_div(4).unwrap_or(0));
         Slot(self.last(epoch).0.saturating_sub(lead))
+    }
+    /// The last slot in which a change of the next epoch counts: a quarter of the epoch is over.
+    #[must_use]
+    pub fn change_until(self, epoch: Epoch) -> Slot {
+        let quarter = self.slots.checked_div(4).unwrap_or(0);
+        Slot(self.begin(epoch).saturating_add(quarter).saturating_sub(1))
+    }
+    /// The phase of the handover to the next epoch's committee: from there to the announcing slot there are four, of
+    /// equal length, the last one longer.
+    #[must_use]
+    pub fn phase(self, slot: Slot) -> Option<HandoverPhase> {
+        let epoch = self.epoch_of(slot);
+        let (first, end) = (self.change_until(epoch).next().0, self.announce(epoch).0);
+        let length = end.saturating_sub(first).checked_div(4).filter(|length| *length > 0)?;
+        let place = slot.0.checked_sub(first).filter(|_| slot.0 < end)?.checked_div(length)?;
+        HandoverPhase::ALL.get(usize::try_from(place.min(3)).ok()?).copied()
+    }
+    fn begin(self, epoch: Epoch) -> u64 {
+        epoch.0.saturating_mul(self.slots)
     }
     /// The epoch that is announced in the section of `slot`, if one is.
     #[must_use]
@@ -88,6 +109,8 @@ pub struct EpochRecord {
     pub decrypt: Vec<G1Bytes>,
     /// Its public key in G2.
     pub decrypt_g2: G2Bytes,
+    /// x_j G^ per member, by index: what blame checks decryption shares against.
+    pub share_keys_g2: Vec<G2Bytes>,
     /// Commitments of the beacon secret.
     pub beacon: Vec<G1Bytes>,
     /// Members whose shares were revealed in the last ceremony.
@@ -127,6 +150,29 @@ impl EpochRecord {
             states,
             ..self.clone()
         }
+    }
+
+    /// The public side of the committee's secrets.
+    #[must_use]
+    pub fn keys(&self) -> KeySetParts {
+        KeySetParts {
+            decrypt: self.decrypt.clone(),
+            decrypt_g2: self.decrypt_g2,
+            share_keys_g2: self.share_keys_g2.clone(),
+            beacon: self.beacon.clone(),
+            revealed: self.revealed.clone(),
+        }
+    }
+    /// The same record with other keys.
+    #[must_use]
+    pub fn with_keys(self, keys: KeySetParts) -> Self {
+        let KeySetParts { decrypt, decrypt_g2, share_keys_g2, beacon, revealed } = keys;
+        Self { decrypt, decrypt_g2, share_keys_g2, beacon, revealed, ..self }
+    }
+    /// Whether the committee, its keys and the parameters are those of another epoch.
+    #[must_use]
+    pub fn continues(&self, other: &Self) -> bool {
+        (self.f, &self.members, &self.params) == (other.f, &other.members, &other.params) && self.keys() == other.keys()
     }
 }
 
@@ -221,6 +267,12 @@ mod tests {
                 assert!(last.0 - announce.0 <= ANNOUNCE_SLOTS && last.0 - announce.0 >= 4);
                 let told: Vec<_> = (first.0..=last.0).filter_map(|s| schedule.announced(Slot(s))).collect();
                 assert_eq!(told, [epoch.next()]);
+                let window = schedule.change_until(epoch);
+                assert!(first <= window && window < announce);
+                let phases: Vec<_> = (first.0..=last.0).filter_map(|s| schedule.phase(Slot(s))).collect();
+                assert!(phases.is_sorted());
+                assert_eq!(phases.len() as u64, announce.0 - window.0 - 1, "every slot between has one");
+                assert!(HandoverPhase::ALL.iter().all(|phase| phases.contains(phase)));
             }
         }
         assert_eq!(Schedule::new(40).announce(Epoch(1)), Slot(69));

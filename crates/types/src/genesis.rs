@@ -48,6 +48,7 @@ impl Network {
             members: self.genesis.members.clone(),
             decrypt: self.keys.decrypt.clone(),
             decrypt_g2: self.keys.decrypt_g2,
+            share_keys_g2: self.keys.share_keys_g2.clone(),
             beacon: self.keys.beacon.clone(),
             revealed: self.keys.revealed.clone(),
             params: self.genesis.params.clone(),

@@ -4,6 +4,35 @@ use crate::{Epoch, G2Bytes, Hash, MemberId, SealedDealing, Signature};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+/// Which step's turn it is. In the order of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HandoverPhase {
+    /// Dealings.
+    Deal,
+    /// Acknowledgements.
+    Ack,
+    /// Logs.
+    Seal,
+    /// Share keys.
+    Publish,
+}
+
+impl HandoverPhase {
+    /// All, in their order.
+    pub const ALL: [Self; 4] = [Self::Deal, Self::Ack, Self::Seal, Self::Publish];
+
+    /// The phase in which such a message counts.
+    #[must_use]
+    pub fn of(step: &HandoverStep) -> Self {
+        match step {
+            HandoverStep::Dealing { .. } => Self::Deal,
+            HandoverStep::Acks { .. } => Self::Ack,
+            HandoverStep::Log { .. } => Self::Seal,
+            HandoverStep::ShareKey { .. } => Self::Publish,
+        }
+    }
+}
+
 /// A message of a handover. What it must look like, and whether it counts, says `keygen::handover`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {

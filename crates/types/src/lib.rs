@@ -73,7 +73,7 @@ pub use epoch::{EPOCH_SLOTS_MIN, EpochEnd, EpochRecord, Epochs, Schedule};
 pub use evidence::{Evidence, ShareFault, SignedShare, Vote, Voted};
 pub use exec::{ChainExec, SlotResult, StepChain, StepRecord, UnitLeaf};
 pub use genesis::{Balance, Fork, Genesis, KeySetParts, MemberAddress, Network, Params, Pricing, RollupSpec};
-pub use handover::{Handover, HandoverAck, HandoverStep};
+pub use handover::{Handover, HandoverAck, HandoverPhase, HandoverStep};
 pub use ids::{Amount, ChainId, Epoch, Head, MemberId, Nonce, Slot, Timestamp};
 pub use operation::{Budget, Operation, OperationKind};
 pub use receipt::{Receipt, ReceiptError, ReceiptKind};

@@ -1,6 +1,6 @@
 //! Operations: what lists name besides envelopes and what a builder sends (protocol.md section 3). Each has one place in
 //! every log: evidence becomes a FAULT entry, all others are OPERATION entries.
-use crate::{Evidence, limits};
+use crate::{Evidence, Handover, SignedChange, limits};
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum Operation {
     /// 0: what a member did and must not have done.
     Evidence(Box<Evidence>),
+    /// 1: other members or parameters from an epoch on.
+    Change(Box<SignedChange>),
+    /// 2: a step of the secrets' way to the next committee.
+    Handover(Box<Handover>),
 }
 
 /// What an operation is for: each kind has a budget of its own, so that none takes the room of another.
@@ -30,11 +34,20 @@ pub struct Budget {
 }
 
 impl Operation {
+    /// The evidence, if it is some.
+    #[must_use]
+    pub fn evidence(&self) -> Option<&Evidence> {
+        match self {
+            Self::Evidence(evidence) => Some(evidence),
+            Self::Change(_) | Self::Handover(_) => None,
+        }
+    }
     /// What it is for.
     #[must_use]
     pub const fn kind(&self) -> OperationKind {
         match self {
             Self::Evidence(_) => OperationKind::Evidence,
+            Self::Change(_) | Self::Handover(_) => OperationKind::Epoch,
         }
     }
 }

@@ -51,6 +51,8 @@ tags! {
     OPERATION = "lockstep/operation/v1";
     /// Evidence hash.
     EVIDENCE = "lockstep/evidence/v1";
+    /// What a change of committee or parameters is made to.
+    CHANGE_BASE = "lockstep/change/base/v1";
     /// What a member signs that approves a change of committee or parameters.
     CHANGE_APPROVE = "lockstep/change/approve/v1";
     /// What a member signs that joins by it.

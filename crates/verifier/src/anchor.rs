@@ -1,15 +1,16 @@
 //! What is trusted: the genesis file, and nothing else.
+use crate::Committee;
 use alloc::vec::Vec;
 use auction_rules::Ledger;
 use crypto::{
-    finality::Committee,
     ids,
     keys::{KeySet, KeySetError},
     merkle,
+    succession::Ceremony,
 };
 use execution::{Executor, ExecutorError, genesis::RollupGenesis};
 use tlog::checkpoint::{Policy, PolicyError};
-use types::{ChainId, Epoch, EpochRecord, Hash, Network, RollupSpec, codec};
+use types::{ChainId, EpochRecord, Hash, Network, RollupSpec, codec};
 
 /// Which checks run. What does not run is reported as not checked, never as passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,7 @@ pub struct Anchor {
     pub(crate) policy: Policy,
     pub(crate) rollups: Vec<(RollupSpec, RollupGenesis)>,
     pub(crate) ledger: Ledger,
+    pub(crate) ceremony: Option<Ceremony>,
 }
 
 impl Anchor {
@@ -78,16 +80,23 @@ impl Anchor {
             }
         }
         let id = ids::network_id(&network.genesis);
-        Ok(Self { network, id, keys, policy, rollups, ledger })
+        Ok(Self { network, id, keys, policy, rollups, ledger, ceremony: None })
     }
 
-    /// Who votes in an epoch.
-    pub(crate) fn committee(&self, epoch: Epoch) -> Committee {
+    /// Judges handovers of the secrets with this. Without one the keys of a changed committee are those that the committee
+    /// before it has signed, and only whether they are a key set of the same secrets is checked.
+    #[must_use]
+    pub fn with_ceremony(self, ceremony: Ceremony) -> Self {
+        Self { ceremony: Some(ceremony), ..self }
+    }
+    /// The committee of epoch 0.
+    pub(crate) fn committee(&self) -> Committee {
         Committee {
-            network: self.id,
-            epoch,
             f: self.network.faults(),
-            consensus_keys: self.network.genesis.members.iter().map(|m| m.consensus).collect(),
+            members: self.network.genesis.members.clone(),
+            params: self.network.genesis.params.clone(),
+            policy: self.policy.clone(),
+            keys: self.keys.clone(),
         }
     }
     /// EPOCH(0) is a function of the genesis file.

@@ -45,6 +45,20 @@ pub struct Progress {
     pub slots: u64,
 }
 
+/// What the audit is about.
+#[derive(Clone, Debug)]
+struct Subject {
+    head: Head,
+    /// Empty until the committee is known whose head it is.
+    cosigners: Vec<MemberId>,
+}
+
+impl From<Verified> for Subject {
+    fn from(Verified { head, cosigners, .. }: Verified) -> Self {
+        Self { head, cosigners }
+    }
+}
+
 /// A head that the log must contain.
 #[derive(Clone, Debug)]
 struct Seen {
@@ -123,10 +137,14 @@ pub struct Auditor {
     network: Hash,
     checks: Checks,
     replay: Replay,
-    subject: Option<Verified>,
+    subject: Option<Subject>,
     head_error: Option<HeadError>,
+    /// The subject's note when a later committee than that of genesis has signed it: judged once the log has said which.
+    later: Option<Vec<u8>>,
     /// By size.
     seen: BTreeMap<u64, Vec<Seen>>,
+    /// Notes that no key of genesis has signed, by size.
+    unread: BTreeMap<u64, Vec<Vec<u8>>>,
     compared: u64,
     /// Given after the log had passed their size.
     late: u64,
@@ -161,7 +179,9 @@ impl Auditor {
             replay: Replay::new(anchor, checks)?,
             subject: None,
             head_error: None,
+            later: None,
             seen: BTreeMap::new(),
+            unread: BTreeMap::new(),
             compared: 0,
             late: 0,
             edge: Edge::default(),
@@ -197,7 +217,7 @@ impl Auditor {
             self.seen(note);
             return Ok(head);
         }
-        self.subject = Some(verified);
+        self.subject = Some(verified.into());
         for seen in self.seen.remove(&head.size).unwrap_or_default() {
             self.compare_notes(&seen);
         }
@@ -205,10 +225,30 @@ impl Auditor {
         Ok(head)
     }
 
+    /// As [`Auditor::head`], for a checkpoint of a committee that the log names later: it is held against that committee
+    /// when the log is read, and what the log says counts only then. The first head given stays the subject.
+    ///
+    /// # Errors
+    /// [`HeadError`]: not a checkpoint of this network's log.
+    pub fn head_of_later(&mut self, note: &[u8]) -> Result<Head, HeadError> {
+        let parsed = Note::parse(note).map_err(HeadError::from)?;
+        let (origin, head) = checkpoint::parse(parsed.text())?;
+        if origin != self.policy.origin() {
+            return Err(HeadError::Origin);
+        }
+        if self.subject.is_none() {
+            self.head_error = None;
+            self.subject = Some(Subject { head, cosigners: Vec::new() });
+            self.later = Some(note.to_vec());
+            self.run();
+        }
+        Ok(head)
+    }
+
     /// A head that was seen elsewhere: remembered, or another member's. It must lie on the log. Notes that no key of
     /// the network has signed are ignored.
     pub fn seen(&mut self, note: &[u8]) {
-        let Some(seen) = self.read_seen(note) else { return };
+        let Some(seen) = self.read_seen(note, &self.policy) else { return self.seen_later(note) };
         match &self.subject {
             Some(subject) if subject.head.size == seen.head.size => self.compare_notes(&seen),
             Some(_) if seen.head.size <= self.replay.head().size => self.late = self.late.saturating_add(1),
@@ -247,13 +287,22 @@ impl Auditor {
         self.findings.splice(0..0, found);
     }
 
-    fn read_seen(&self, note: &[u8]) -> Option<Seen> {
-        if let Ok(Verified { head, cosigners, .. }) = checkpoint::verify_checkpoint(&self.policy, note) {
+    /// A note of another committee, perhaps: read when the log is as long.
+    fn seen_later(&mut self, note: &[u8]) {
+        let Ok(parsed) = Note::parse(note) else { return };
+        let Ok((origin, Head { size, .. })) = checkpoint::parse(parsed.text()) else { return };
+        if origin == self.policy.origin() && size > self.replay.head().size {
+            self.unread.entry(size).or_default().push(note.to_vec());
+        }
+    }
+
+    fn read_seen(&self, note: &[u8], policy: &Policy) -> Option<Seen> {
+        if let Ok(Verified { head, cosigners, .. }) = checkpoint::verify_checkpoint(policy, note) {
             return Some(Seen { head, signers: self.names(&cosigners), quorum: true });
         }
         let note = Note::parse(note).ok()?;
         let (origin, head) = checkpoint::parse(note.text()).ok()?;
-        let keys = self.policy.logs().iter().chain(self.policy.cosigners());
+        let keys = policy.logs().iter().chain(policy.cosigners());
         let signed =
             keys.filter(|key| note.lines().iter().any(|line| key.is_of(line) && key.verify(note.text(), line)));
         let signers: Vec<String> = signed.map(|key| key.name().into()).collect();
@@ -289,11 +338,15 @@ impl Auditor {
 
     /// Heads of the size that the log has now.
     fn compare_seen(&mut self) {
-        if self.seen.is_empty() {
+        if self.seen.is_empty() && self.unread.is_empty() {
             return;
         }
         let here = self.replay.head();
-        for seen in self.seen.remove(&here.size).unwrap_or_default() {
+        let unread = self.unread.remove(&here.size).unwrap_or_default();
+        let read = |note: &Vec<u8>| self.read_seen(note, &self.replay.committee().policy);
+        let mut all: Vec<Seen> = unread.iter().filter_map(read).collect();
+        all.extend(self.seen.remove(&here.size).unwrap_or_default());
+        for seen in all {
             self.compared = self.compared.saturating_add(1);
             if seen.head != here {
                 let finding = self.off_log(&seen, &here, "a signed head is not on the log");
@@ -437,6 +490,16 @@ impl Auditor {
         let here = self.replay.head();
         if here != *head {
             return self.bytes_mismatch(&format!("the entries hash to {}, signed is {}", here.root, head.root));
+        }
+        if let Some(note) = self.later.take() {
+            match checkpoint::verify_checkpoint(&self.replay.committee().policy, &note) {
+                Ok(verified) => self.subject = Some(verified.into()),
+                Err(error) => {
+                    // bytes that nothing vouches for
+                    (self.subject, self.head_error, self.done) = (None, Some(error), true);
+                    return;
+                }
+            }
         }
         self.replay.end_of_head();
         self.collect();

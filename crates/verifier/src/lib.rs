@@ -43,6 +43,7 @@ extern crate std;
 
 mod anchor;
 mod auditor;
+mod committee;
 mod finding;
 mod replay;
 mod report;
@@ -53,6 +54,7 @@ mod tests;
 
 pub use anchor::{Anchor, AnchorError, Checks};
 pub use auditor::{Auditor, Need, Progress};
+pub use committee::Committee;
 pub use finding::Finding;
 pub use replay::{Placed, ReceiptInputError, Replay, State};
 pub use report::{CheckReport, Proof, Report, Status};

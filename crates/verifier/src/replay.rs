@@ -8,15 +8,16 @@ mod promises;
 mod recount;
 mod section;
 
-use crate::{Anchor, AnchorError, Checks, Finding};
+use crate::{Anchor, AnchorError, Checks, Committee, Finding};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
     string::String,
+    sync::Arc,
     vec::Vec,
 };
 use auction_rules::{Claim, Ledger};
-use crypto::{ids, merkle};
+use crypto::{ids, merkle, succession::Succession};
 use execution::{Executor, Registry};
 pub use promises::ReceiptInputError;
 pub(crate) use promises::{Promise, note_of};
@@ -24,7 +25,7 @@ use section::{Closed, Section};
 use tlog::{Tree, checkpoint};
 use types::{
     Address, Block, BlockHeader, ENTRY_TAG, ENTRY_VERSION, Entry, Envelope, Epoch, EpochEnd, EpochRecord, Epochs,
-    FinalityProof, Hash, Head, Kind, MemberId, Nonce, SignedHeader, Slot, SlotResult, codec, limits, reason,
+    FinalityProof, Hash, Head, Joining, Kind, MemberId, Nonce, SignedHeader, Slot, SlotResult, codec, limits, reason,
 };
 
 /// Place of an included envelope: slot, and, as far as known, index in the order, outcome code and deciding leg.
@@ -53,6 +54,14 @@ pub struct State {
     pub reveal: Head,
     /// The last EPOCH, and how the epochs before ended.
     pub epochs: Epochs,
+    /// What the log of the last epoch says of the next one.
+    pub succession: Succession,
+    /// Those of the members that joined after genesis, by consensus key.
+    pub joined: BTreeMap<Hash, Joining>,
+    /// The committee that works after the last opened slot.
+    pub committee: Arc<Committee>,
+    /// The one of the epoch before.
+    pub before: Option<(Epoch, Arc<Committee>)>,
     /// Hash over the rollups' state roots as of the last EXEC.
     pub states: Hash,
     /// Opened slots without EXEC: order and result.
@@ -118,6 +127,12 @@ pub struct Replay {
     registry: Registry,
     records: u32,
     epochs: Epochs,
+    succession: Succession,
+    joined: BTreeMap<Hash, Joining>,
+    /// The committee of the section that is read: another one from the end of an epoch's last part B.
+    now: Arc<Committee>,
+    /// That of the epoch before.
+    before: Option<(Epoch, Arc<Committee>)>,
     /// EPOCH stands before the CLOSE that comes.
     announced: bool,
     /// Hash over the rollups' state roots as of the last EXEC.
@@ -138,6 +153,8 @@ pub struct Replay {
     claims: BTreeSet<Claim>,
     /// Receipts that the lists are held against.
     promises: Vec<Promise>,
+    /// Receipts that no member has signed so far.
+    strange: Vec<Vec<u8>>,
     /// Signed headers of left envelopes of the epoch.
     headers: BTreeMap<Hash, SignedHeader>,
     /// An EXEC was read since the last CLOSE.
@@ -173,6 +190,10 @@ impl Replay {
             judged: anchor.ledger.clone(),
             executor,
             epochs: Epochs::new(first, leaf),
+            succession: Succession::default(),
+            joined: BTreeMap::new(),
+            now: Arc::new(anchor.committee()),
+            before: None,
             announced: false,
             states,
             registry: Registry::new(&genesis.rollups, genesis.params.slot_ms),
@@ -190,6 +211,7 @@ impl Replay {
             convicted: BTreeSet::new(),
             claims: BTreeSet::new(),
             promises: Vec::new(),
+            strange: Vec::new(),
             headers: BTreeMap::new(),
             exec_read: false,
             section_done: false,
@@ -246,6 +268,32 @@ impl Replay {
     #[must_use]
     pub fn slot(&self) -> Slot {
         self.last.height
+    }
+
+    /// The committee that signs heads which end here.
+    #[must_use]
+    pub fn committee(&self) -> &Arc<Committee> {
+        &self.now
+    }
+    /// The epochs so far.
+    #[must_use]
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+    /// What the log of the epoch says of the next one.
+    #[must_use]
+    pub fn succession(&self) -> &Succession {
+        &self.succession
+    }
+    /// Those of the members that joined after genesis, by consensus key.
+    #[must_use]
+    pub fn joined(&self) -> &BTreeMap<Hash, Joining> {
+        &self.joined
+    }
+    /// Whether the log opens the slot whose CLOSE was read last.
+    #[must_use]
+    pub fn is_opened(&self) -> bool {
+        self.stage == Stage::Between
     }
 
     /// Entries read.
@@ -331,10 +379,17 @@ impl Replay {
         if self.announced || self.schedule().announced(slot).is_none() {
             return self.find(reason::Finding::SectionOrder, "EPOCH in a slot that announces none");
         }
-        let next = self.epochs.last().next(self.epochs.leaf(), self.ledger.account_root(), self.states);
+        let roots = (self.ledger.account_root(), self.states);
+        let announced = match &self.anchor.ceremony {
+            Some(ceremony) => self.succession.announce(&self.epochs, roots, ceremony),
+            None => self.succession.announce_as(&self.epochs, roots, record),
+        };
+        let next = announced.record;
         if *record != next {
             return self.find(reason::Finding::EpochWrong, "not what the log so far gives");
         }
+        self.joined.extend(announced.joining.into_iter().map(|joining| (joining.record.consensus, joining)));
+        self.joined.retain(|key, _| next.members.iter().any(|member| member.consensus == *key));
         let leaf = merkle::leaf_hash(&Entry::bytes(Kind::Epoch(next.clone().into())));
         self.epochs.announced(next, leaf);
         self.announced = true;
@@ -351,7 +406,22 @@ impl Replay {
         if schedule.is_last(slot) {
             let (epoch, digest) = (schedule.epoch_of(slot), self.last_digest);
             self.epochs.ended(EpochEnd { epoch, digest, beacon: self.section.beacon.unwrap_or_default() });
+            self.next_committee(epoch);
         }
+    }
+
+    /// What stands after an epoch's last part B is of the next epoch's committee and parameters.
+    fn next_committee(&mut self, ended: Epoch) {
+        self.before = Some((ended, Arc::clone(&self.now)));
+        let next = self.epochs.of(ended.next());
+        if next.continues(self.epochs.of(ended)) {
+            return;
+        }
+        match Committee::of(self.anchor.policy.origin(), next) {
+            Ok(committee) => self.now = Arc::new(committee),
+            Err(error) => return self.find(reason::Finding::EpochWrong, &format!("{error}")),
+        }
+        self.promises_go_on();
     }
 
     fn registry(&mut self, epoch: Epoch, first: u32, records: &[types::Record]) {
@@ -419,7 +489,7 @@ impl Replay {
     pub fn proves(&self, proof: &FinalityProof) -> Result<(), String> {
         let set = self.section.hashes();
         let hashes = crypto::finality::SetHashes { set, bids: Vec::new(), bid_hashes: Vec::new() };
-        match crypto::finality::verify(&self.anchor.committee(self.last.epoch), proof, &hashes) {
+        match crypto::finality::verify(&self.now.voters(self.anchor.id, self.last.epoch), proof, &hashes) {
             Ok(token) if token.digest() == self.last_digest => Ok(()),
             Ok(_) => Err("proof of another block".into()),
             Err(error) => Err(format!("{error}")),
@@ -455,6 +525,10 @@ impl Replay {
             unopened,
             reveal: self.reveal,
             epochs: self.epochs,
+            succession: self.succession,
+            joined: self.joined,
+            committee: self.now,
+            before: self.before,
             states: self.states,
             unexecuted: self.pending.into_iter().map(|p| (p.slot, p.order, p.result)).collect(),
             left_heads: self.left_heads,

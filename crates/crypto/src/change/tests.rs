@@ -6,14 +6,12 @@ use std::{boxed::Box, format, vec, vec::Vec};
 use types::{Amount, Epoch, G1Bytes, G2Bytes, Params, SetRef, Signature, Slot, VoteSig};
 use zeroize::Zeroizing;
 
-const LEAF: Hash = Hash([9; 32]);
-
-fn key(seed: u8, of: u8) -> SigningKey {
+pub(crate) fn key(seed: u8, of: u8) -> SigningKey {
     SigningKey::from_seed(Zeroizing::new([seed, of].repeat(16).try_into().unwrap()))
 }
 
 /// Members by seed, ascending by consensus key.
-fn record(seed: u8) -> MemberRecord {
+pub(crate) fn record(seed: u8) -> MemberRecord {
     let public = |of| key(seed, of).public();
     MemberRecord {
         name: "m".into(),
@@ -25,13 +23,13 @@ fn record(seed: u8) -> MemberRecord {
     }
 }
 
-fn sorted(seeds: &[u8]) -> Vec<(u8, MemberRecord)> {
+pub(crate) fn sorted(seeds: &[u8]) -> Vec<(u8, MemberRecord)> {
     let mut all: Vec<_> = seeds.iter().map(|seed| (*seed, record(*seed))).collect();
     all.sort_by_key(|(_, record)| record.consensus);
     all
 }
 
-fn current() -> EpochRecord {
+pub(crate) fn current() -> EpochRecord {
     EpochRecord {
         epoch: Epoch(4),
         first_slot: Slot(64),
@@ -43,6 +41,7 @@ fn current() -> EpochRecord {
         members: sorted(&[1, 2, 3, 4]).into_iter().map(|(_, record)| record).collect(),
         decrypt: vec![G1Bytes([0; 48]); 3],
         decrypt_g2: G2Bytes([0; 96]),
+        share_keys_g2: vec![G2Bytes([0; 96]); 4],
         beacon: vec![G1Bytes([0; 48]); 3],
         revealed: Vec::new(),
         params: Params::default_for(500),
@@ -64,14 +63,14 @@ fn seat(current: &EpochRecord, record: MemberRecord) -> Seat {
     }
 }
 
-fn change(seeds: &[u8]) -> Change {
+pub(crate) fn change(seeds: &[u8]) -> Change {
     let current = current();
     let seats = sorted(seeds).into_iter().map(|(_, record)| seat(&current, record)).collect();
-    Change { network: current.network, epoch: Epoch(5), prev: LEAF, seats, params: current.params }
+    Change { network: current.network, until: Epoch(5), base: base(&current), seats, params: current.params }
 }
 
 /// Signed by all of this committee, and by all that join.
-fn sign(change: Change, seeds: &[u8]) -> SignedChange {
+pub(crate) fn sign(change: Change, seeds: &[u8]) -> SignedChange {
     let digest = approval(&change);
     let committee = sorted(&[1, 2, 3, 4]);
     let approvals = (0u16..)
@@ -83,7 +82,7 @@ fn sign(change: Change, seeds: &[u8]) -> SignedChange {
     SignedChange { change, approvals, acceptances }
 }
 
-const NEXT: [u8; 4] = [1, 3, 4, 8];
+pub(crate) const NEXT: [u8; 4] = [1, 3, 4, 8];
 
 fn good() -> SignedChange {
     sign(change(&NEXT), &NEXT)
@@ -92,32 +91,53 @@ fn good() -> SignedChange {
 fn refused(alter: impl FnOnce(&mut SignedChange)) -> ChangeError {
     let mut signed = good();
     alter(&mut signed);
-    verify(&signed, &current(), &LEAF).unwrap_err()
+    verify(&signed, &current()).unwrap_err()
 }
 
 /// Altered before it is signed.
 fn unfit(alter: impl FnOnce(&mut Change)) -> ChangeError {
     let mut change = change(&NEXT);
     alter(&mut change);
-    verify(&sign(change, &NEXT), &current(), &LEAF).unwrap_err()
+    verify(&sign(change, &NEXT), &current()).unwrap_err()
 }
 
 #[test]
 fn what_both_committees_signed_names_the_next_one() {
     for seeds in [&[1, 2, 3, 4][..], &NEXT, &[5, 6, 7, 8], &[1, 2, 3, 4, 5, 6, 7]] {
-        let next = verify(&sign(change(seeds), seeds), &current(), &LEAF).unwrap();
+        let next = verify(&sign(change(seeds), seeds), &current()).unwrap();
         assert_eq!(next, sorted(seeds).into_iter().map(|(_, record)| record).collect::<Vec<_>>());
     }
     let mut three = good();
     three.approvals.remove(1);
-    assert!(verify(&three, &current(), &LEAF).is_ok(), "2f + 1 are enough");
+    assert!(verify(&three, &current()).is_ok(), "2f + 1 are enough");
+}
+
+#[test]
+fn a_change_is_of_what_it_was_made_to_in_whatever_epoch_and_not_of_what_it_made() {
+    let later = EpochRecord { epoch: Epoch(9), prev: Hash([3; 32]), ledger: Hash([4; 32]), ..current() };
+    let mut lasting = change(&NEXT);
+    lasting.until = Epoch(10);
+    let lasting = sign(lasting, &NEXT);
+    assert!(verify(&lasting, &later).is_ok() && verify(&lasting, &current()).is_ok());
+    let members = verify(&lasting, &later).unwrap();
+    for other in [
+        EpochRecord { members, ..current() },
+        EpochRecord { beacon: vec![G1Bytes([1; 48]); 3], ..current() },
+        EpochRecord { params: Params::default_for(200), ..current() },
+    ] {
+        let lengths = Params { slot_ms: lasting.change.params.slot_ms, ..other.params.clone() };
+        let other = EpochRecord { params: Params { count_limit: other.params.count_limit, ..lengths }, ..other };
+        if other != current() {
+            assert_eq!(verify(&lasting, &other), Err(ChangeError::Base));
+        }
+    }
 }
 
 #[test]
 fn what_is_wrong_is_named() {
     assert_eq!(unfit(|c| c.network = Hash::ZERO), ChangeError::Network);
-    assert_eq!(unfit(|c| c.epoch = Epoch(6)), ChangeError::Epoch);
-    assert_eq!(unfit(|c| c.prev = Hash::ZERO), ChangeError::Epoch);
+    assert_eq!(unfit(|c| c.until = Epoch(4)), ChangeError::Late);
+    assert_eq!(unfit(|c| c.base = Hash::ZERO), ChangeError::Base);
     assert_eq!(unfit(|c| c.params.epoch_slots += 1), ChangeError::Lengths);
     assert_eq!(unfit(|c| c.params.slot_ms += 1), ChangeError::Lengths);
     assert_eq!(unfit(|c| drop(c.seats.pop())), ChangeError::Size(3));

@@ -1,7 +1,11 @@
 // Goal: epochs follow each other in the log and at every member, over empty blocks and restarts, and pending envelopes
 // survive. Method: epochs of 16 slots, of which the 12th announces the next; the auditor reads the logs.
-use crate::common::{Inside, Net, Order, Rng, World, world::kind};
-use types::{Epoch, Hash, Kind, Slot};
+use crate::common::{Inside, Net, Order, Rng, World, net::id, world::kind};
+use crypto::change;
+use sequencer::Input;
+use types::{
+    Change, Epoch, Hash, Kind, MemberId, Operation, Params, Seat, SignedChange, Slot, VoteSig, codec, reason::Reason,
+};
 
 /// Envelopes of epoch 0 that wait until their wallets' lower nonces come, and some that are sent at once.
 fn submit(world: &mut World, nonces: core::ops::Range<u64>) -> Vec<Hash> {
@@ -93,5 +97,66 @@ fn members_that_start_again_anywhere_know_their_epoch() {
             assert_eq!(world.machine(member).epoch_start(), start, "seed {seed}: m{member}");
             world.audit(member);
         }
+    }
+}
+
+/// Other parameters, with the word of three of four.
+fn change(world: &World, alter: impl FnOnce(&mut Params)) -> Operation {
+    let current = world.machine(0).epochs().last().clone();
+    let seats = (0..4).map(|member| Seat::Stays(MemberId(member))).collect();
+    let mut change = Change {
+        network: current.network,
+        until: Epoch(9),
+        base: change::base(&current),
+        seats,
+        params: current.params.clone(),
+    };
+    alter(&mut change.params);
+    let digest = change::approval(&change);
+    let approve =
+        |member: usize| VoteSig { member: id(member), sig: world.net.voters.keys[member].sign(digest.as_bytes()) };
+    let approvals = (1..4).map(approve).collect();
+    Operation::Change(Box::new(SignedChange { change, approvals, acceptances: Vec::new() }))
+}
+
+#[test]
+fn parameters_change_with_an_epoch_at_every_member_and_pending_envelopes_survive() {
+    let mut world = World::new(Net::short_epochs(), 63);
+    let mut hashes = submit(&mut world, 0..2);
+    world.open(5);
+    let wanted = change(&world, |params| params.account_slot_count = 3);
+    let unsigned = match wanted.clone() {
+        Operation::Change(mut signed) => {
+            signed.approvals.pop();
+            Operation::Change(signed)
+        }
+        other => other,
+    };
+    // handed in after the window of epoch 0: it waits for that of epoch 1
+    let tickets = [wanted.clone(), wanted, unsigned].map(|operation| {
+        let ticket = world.ticket();
+        world.input_after(1, 2, Input::Operation { ticket, operation: codec::encode(&operation) });
+        ticket
+    });
+    world.open(30);
+    // sealed before, executed after
+    hashes.extend(submit(&mut world, 2..4));
+    world.open(37);
+    world.executed(&hashes);
+    assert_eq!((&world.taken[&tickets[0]], &world.taken[&tickets[1]]), (&Ok(()), &Ok(())));
+    let refusal = world.taken[&tickets[2]].clone().unwrap_err();
+    assert_eq!(refusal.known(), Some(Reason::WrongSignature));
+    let entered = world.log.iter().filter_map(|entry| match kind(entry) {
+        Kind::Operation { slot, .. } => Some(slot),
+        _ => None,
+    });
+    let entered: Vec<_> = entered.collect();
+    assert!(matches!(entered[..], [Slot(16..=19)]), "once, in the first quarter of epoch 1: {entered:?}");
+    for member in 0..4 {
+        let starts = &world.members[member].epochs;
+        assert_eq!(starts.iter().map(|s| s.changed).collect::<Vec<_>>(), [false, true]);
+        let record = world.machine(member).epochs().of(Epoch(2)).clone();
+        assert_eq!(record.params.account_slot_count, 3);
+        world.audit(member);
     }
 }

@@ -23,7 +23,7 @@ impl Replay {
             && (header.view > self.last.view || header.epoch > self.last.epoch)
             && header.network == self.anchor.id
             && header.epoch == self.schedule().epoch_of(closed.slot)
-            && usize::from(header.proposer.0) < self.anchor.network.genesis.members.len();
+            && usize::from(header.proposer.0) < self.now.members.len();
         if !follows {
             return self.find(Finding::ParentWrong, "the header does not follow the block before");
         }
@@ -153,7 +153,7 @@ impl Replay {
         }
         let terms: Vec<Terms> =
             self.section.units.iter().map(|u| Terms::of(u.hash, &u.envelope.signed.header)).collect();
-        let params = self.anchor.network.genesis.params.clone();
+        let params = self.now.params.clone();
         if let Err(error) = self.ledger.close(&params, closed.slot, &terms) {
             return self.find(Finding::LedgerWrong, &format!("{error}"));
         }

@@ -38,7 +38,7 @@ impl Replay {
         if let Some((code, detail)) = differs {
             return self.accuse_slot(slot, code, detail);
         }
-        let params = self.anchor.network.genesis.params.clone();
+        let params = self.now.params.clone();
         match self.ledger.exec(&params, slot, &settled) {
             Err(error) => return self.accuse_slot(slot, Finding::LedgerWrong, &format!("{error}")),
             Ok(own) if own != sums => return self.accuse_slot(slot, Finding::FeesWrong, "the sums of the slot"),

@@ -28,7 +28,7 @@ impl Replay {
             self.find(Finding::SectionOrder, "LEFT is not ascending, or names what has an entry");
             return None;
         }
-        let quorum = usize::from(self.anchor.policy.quorum());
+        let quorum = usize::from(self.now.policy.quorum());
         if self.section.lists.len() < quorum {
             self.find(Finding::ListsShort, "fewer than 2f + 1 lists");
             return None;
@@ -59,7 +59,7 @@ impl Replay {
         }
         let bytes: Vec<_> = leaves.iter().map(Leaf::bytes).collect();
         let SetRef { count, root } = merkle::set_ref(&bytes);
-        let member = self.anchor.network.genesis.members.get(usize::from(list.text.member.0));
+        let member = self.now.members.get(usize::from(list.text.member.0));
         let right = list.bits.len() == width && !stray && (count, root) == (list.text.count, list.text.root);
         let key = member.filter(|_| right).map(|m| m.receipt);
         let signed = key.is_some_and(|key| {
@@ -73,7 +73,7 @@ impl Replay {
     }
 
     fn caps(&mut self, leaves: &[Leaf], list: &Listed) -> Option<()> {
-        let params = &self.anchor.network.genesis.params;
+        let params = &self.now.params;
         let (mut count, mut bytes, mut classes) = (0u64, 0u64, true);
         for leaf in leaves {
             if let Leaf::Envelope { size, gas, .. } = leaf {

@@ -13,7 +13,7 @@ impl Replay {
         match (due, kind) {
             (Due::Beacon, Kind::Beacon { sig, .. }) => self.beacon(&sig),
             (Due::Auction, Kind::Auction { for_slot, reserve, opened, winner, price, .. }) => {
-                if reserve != self.anchor.network.genesis.params.reserve_floor {
+                if reserve != self.now.params.reserve_floor {
                     return self.find(Finding::ReserveWrong, "another reserve than the rule gives");
                 }
                 if !opened.is_empty() || winner.is_some() || for_slot != self.section.slot.next() {
@@ -34,7 +34,7 @@ impl Replay {
     fn beacon(&mut self, sig: &G2Bytes) {
         let message = beacon::Message { network: self.anchor.id, slot: self.section.slot, digest: self.last_digest };
         let beacon = if self.checks.beacon {
-            match beacon::verify(&self.anchor.keys, &message, sig) {
+            match beacon::verify(&self.now.keys, &message, sig) {
                 Ok(beacon) => beacon,
                 Err(error) => return self.find(Finding::BeaconInvalid, &format!("{error}")),
             }
@@ -102,7 +102,7 @@ impl Replay {
             })
             .collect();
         let seed = self.head_before().root.0;
-        let verdicts = tdh2::check_openings(&self.anchor.keys, &items, &self.section.openings, seed);
+        let verdicts = tdh2::check_openings(&self.now.keys, &items, &self.section.openings, seed);
         let mut messages = Vec::with_capacity(verdicts.len());
         for (verdict, unit) in verdicts.into_iter().zip(&ordered) {
             match verdict {

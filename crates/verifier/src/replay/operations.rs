@@ -1,7 +1,7 @@
 //! Check 20: every operation has its entry within its budget, every FAULT proves itself, and nobody is convicted twice of
 //! one finding in an epoch, or let off.
 use super::{
-    Replay,
+    Committee, Replay,
     section::{Entered, Fault},
 };
 use alloc::{format, string::String, vec::Vec};
@@ -10,7 +10,7 @@ use crypto::{
     evidence::{self, Context},
     ids, operation,
 };
-use types::{Hash, Operation, OperationKind, codec, reason::Finding};
+use types::{Epoch, Hash, Operation, OperationKind, codec, limits, reason::Finding};
 
 impl Replay {
     /// A FAULT: the operation that it stands for is its evidence with the operation's kind before it.
@@ -30,21 +30,17 @@ impl Replay {
         self.section.operations.push(Entered { hash, bytes, fault });
     }
 
-    /// What evidence of the slot's epoch is held against.
-    fn epoch_context(&self) -> Context<'_> {
-        let genesis = &self.anchor.network.genesis;
-        let schedule = genesis.params.schedule();
-        let epoch = schedule.epoch_of(self.section.slot);
-        Context {
-            network: self.anchor.id,
-            epoch,
-            first_slot: schedule.first(epoch),
-            last_slot: schedule.last(epoch),
-            f: self.anchor.network.faults(),
-            members: &genesis.members,
-            params: &genesis.params,
-            keys: &self.anchor.keys,
-        }
+    fn epoch(&self) -> Epoch {
+        self.schedule().epoch_of(self.section.slot)
+    }
+
+    /// What evidence about an epoch is held against: the committee of the section, or the one before it.
+    fn epoch_context(&self, epoch: Epoch) -> Context<'_> {
+        let schedule = self.schedule();
+        let before = self.before.as_ref().filter(|(last, _)| epoch <= *last);
+        let Committee { f, members, params, keys, .. } = before.map_or(&*self.now, |(_, before)| before);
+        let (first_slot, last_slot) = (schedule.first(epoch), schedule.last(epoch));
+        Context { network: self.anchor.id, epoch, first_slot, last_slot, f: *f, members, params, keys }
     }
 
     /// Whether an operation without an entry may have found no room.
@@ -63,7 +59,7 @@ impl Replay {
             Ok(listed) => listed,
             Err((code, detail)) => return self.find(code, &detail),
         };
-        let epoch = self.epoch_context().epoch;
+        let epoch = self.epoch();
         let result = auction_rules::enter(&listed, &self.claims, epoch);
         if let Some(hash) = result.left.first() {
             return self.find(Finding::LimitsExceeded, &format!("operation {hash} is over the budget of its kind"));
@@ -77,22 +73,36 @@ impl Replay {
             let detail = format!("{}: {detail}", own.hash);
             return self.find(Finding::FaultFalse, &detail);
         }
+        self.count_operations();
         self.claims.extend(result.entered.iter().filter_map(|own| own.fault));
         self.claims.retain(|claim| auction_rules::convicts(claim, epoch));
     }
 
+    /// What the section says of the next epoch.
+    fn count_operations(&mut self) {
+        let mut succession = core::mem::take(&mut self.succession);
+        for entered in self.section.operations.iter().filter(|entered| entered.fault.is_none()) {
+            if let Ok(operation) = codec::decode::<Operation>(&entered.bytes, limits::OPERATION_BYTES_MAX) {
+                let judges = (auction_rules::holds_params, self.anchor.ceremony.as_ref());
+                // one that does not count changes nothing
+                succession.on(&self.epochs, self.section.slot, &operation, judges).ok();
+            }
+        }
+        self.succession = succession;
+    }
+
     /// What the rule reads of an entry. Without signatures a FAULT is taken at its word.
     fn judge_one(&self, entered: &Entered) -> Result<ListedOperation, (Finding, String)> {
-        let context = self.epoch_context();
         let (hash, bytes) = (entered.hash, entered.bytes.len());
         if !self.checks.signatures {
             let operation = codec::decode::<Operation>(&entered.bytes, bytes).ok();
             let kind = operation.as_ref().map_or(OperationKind::Evidence, Operation::kind);
             let fault = operation.filter(|_| entered.fault.is_some());
-            let claim = fault.map(|Operation::Evidence(evidence)| operation::claim(&evidence, context.params));
+            let evidence = fault.as_ref().and_then(Operation::evidence);
+            let claim = evidence.map(|evidence| operation::claim(evidence, &self.now.params));
             return Ok(ListedOperation { hash, kind, bytes, claim });
         }
-        let judged = operation::judge(&entered.bytes, &context);
+        let judged = operation::judge(&entered.bytes, self.epoch(), |epoch| self.epoch_context(epoch));
         let listed = ListedOperation { hash, kind: judged.kind, bytes, claim: judged.claim() };
         let proved = judged.proved;
         let Some(fault) = &entered.fault else { return Ok(listed) };
@@ -101,14 +111,14 @@ impl Replay {
             Some(Err(step)) => return Err((Finding::FaultFalse, format!("{hash}: {step}"))),
             None => return Err((Finding::FaultFalse, format!("{hash}: no evidence"))),
         };
-        let key: Vec<Hash> = proved.key(context.members).into_iter().collect();
+        let key: Vec<Hash> = proved.key(self.epoch_context(judged.epoch).members).into_iter().collect();
         if (fault.finding, &fault.accused) != (proved.finding.number(), &key) {
             return Err((
                 Finding::FaultFalse,
                 format!("{hash} proves {} of member {}", proved.finding, proved.accused),
             ));
         }
-        if fault.penalty != context.params.member_penalty {
+        if fault.penalty != self.now.params.member_penalty {
             return Err((Finding::PenaltyWrong, format!("{hash}: the parameters say another penalty")));
         }
         Ok(listed)

@@ -61,12 +61,16 @@ impl Replay {
         let note = note_of(case);
         let envelope = case.get(note.len()..).and_then(|rest| rest.strip_prefix(ENVELOPE.get(1..)?));
         let origin = self.anchor.policy.origin();
-        let members = (0u16..).map(MemberId).zip(&self.anchor.network.genesis.members);
+        let members = (0u16..).map(MemberId).zip(&self.now.members);
         let mut signed = members.filter_map(|(member, record)| {
             let name = tlog::checkpoint::receipt_name(origin, member);
             tlog::receipt::verify(note, &record.receipt, &name).ok().map(|receipt| (member, receipt))
         });
-        let (member, receipt) = signed.next().ok_or(ReceiptInputError::Note)?;
+        let Some((member, receipt)) = signed.next() else {
+            // perhaps of a member that joins later
+            self.strange.push(case.to_vec());
+            return Err(ReceiptInputError::Note);
+        };
         if receipt.network != self.anchor.id {
             return Err(ReceiptInputError::Network);
         }
@@ -85,6 +89,23 @@ impl Replay {
             self.promises.push(Promise { member, receipt, header, case: case.to_vec(), kept: Kept::Open });
         }
         Ok(())
+    }
+
+    /// Another committee begins: a member that stays has another index, perhaps, and a promise of one that leaves ends.
+    pub(super) fn promises_go_on(&mut self) {
+        let before = self.before.as_ref().map(|(_, before)| before.members.as_slice()).unwrap_or_default();
+        for promise in self.promises.iter_mut().filter(|promise| promise.kept == Kept::Open) {
+            let key = before.get(usize::from(promise.member.0)).map(|member| member.receipt);
+            let place = self.now.members.iter().position(|member| Some(member.receipt) == key);
+            match place.and_then(|place| u16::try_from(place).ok()) {
+                Some(place) => promise.member = MemberId(place),
+                None => promise.kept = Kept::Unknown("its member left the committee"),
+            }
+        }
+        for case in core::mem::take(&mut self.strange) {
+            // who is strange here too may join still later
+            self.promise(&case).ok();
+        }
     }
 
     /// Pairs of receipts of one member and number for different items.

@@ -20,8 +20,8 @@ use types::{
 impl Replay {
     /// Checks 7 to 9: candidates and set as the lists give them.
     pub(super) fn recount(&mut self, closed: &Closed, union: &[Leaf], counts: &[usize]) {
-        let params = self.anchor.network.genesis.params.clone();
-        let need = usize::from(self.anchor.network.faults()).saturating_add(1);
+        let params = self.now.params.clone();
+        let need = usize::from(self.now.f).saturating_add(1);
         let mut recount = Recount {
             params,
             set: self.section.units.iter().map(|u| u.hash).collect(),

@@ -7,9 +7,9 @@ use crypto::{
     ids, merkle, operation,
 };
 use types::{
-    Block, Entry, Evidence, G1Bytes, G2Bytes, Hash, Head, Kind, Leaf, LeftItem, MemberId, Operation, Rank, Receipt,
-    ReceiptKind, ShareFault, ShareHeader, ShareMode, SignatureStamp, SignedList, SignedShare, Slot, Timestamp, Vote,
-    Voted, codec, reason::Why,
+    Block, Entry, Epoch, Evidence, G1Bytes, G2Bytes, Hash, Head, Kind, Leaf, LeftItem, MemberId, Operation, Rank,
+    Receipt, ReceiptKind, ShareFault, ShareHeader, ShareMode, SignatureStamp, SignedList, SignedShare, Slot, Timestamp,
+    Vote, Voted, codec, reason::Why,
 };
 
 /// What an operation's bytes are, and who holds it.
@@ -32,9 +32,14 @@ impl World {
     /// What evidence of this network is held against.
     #[must_use]
     pub fn context(&self) -> Context<'_> {
+        let schedule = self.anchor.network.genesis.params.schedule();
+        self.context_of(schedule.epoch_of(self.state.last.height))
+    }
+
+    /// What evidence about an epoch is held against.
+    fn context_of(&self, epoch: Epoch) -> Context<'_> {
         let genesis = &self.anchor.network.genesis;
         let schedule = genesis.params.schedule();
-        let epoch = schedule.epoch_of(self.state.last.height);
         Context {
             network: self.anchor.id,
             epoch,
@@ -55,14 +60,14 @@ impl World {
 
     /// What the listed operations give; those that are left are added to `left`.
     pub(super) fn enter(&self, slot: Slot, count: impl Fn(&Leaf) -> usize, left: &mut Vec<LeftItem>) -> Operations {
-        let context = self.context();
+        let schedule = self.anchor.network.genesis.params.schedule();
         let mut listed = Vec::new();
         for (hash, (bytes, _)) in &self.state.operations {
             let leaf = Leaf::Op { hash: *hash };
             match count(&leaf) {
                 0 => {}
                 n if n > usize::from(FAULTY) => {
-                    let judged = operation::judge(bytes, &context);
+                    let judged = operation::judge(bytes, schedule.epoch_of(slot), |epoch| self.context_of(epoch));
                     let claim = if self.lies(slot, Plant::FalseFault) { self.said(bytes) } else { judged.claim() };
                     listed.push(ListedOperation { hash: *hash, kind: judged.kind, bytes: bytes.len(), claim });
                 }
@@ -74,7 +79,7 @@ impl World {
                 left.push(LeftItem { leaf: Leaf::Op { hash: omitted.hash }, why: Why::NoRoom.number() });
             }
         }
-        let given = auction_rules::enter(&listed, &self.state.claims, context.params.schedule().epoch_of(slot));
+        let given = auction_rules::enter(&listed, &self.state.claims, schedule.epoch_of(slot));
         let no_room = |hash: &Hash| LeftItem { leaf: Leaf::Op { hash: *hash }, why: Why::NoRoom.number() };
         left.extend(given.left.iter().map(no_room));
         left.sort_unstable_by_key(|item| item.leaf);
@@ -110,8 +115,8 @@ impl World {
 
     /// What an operation says that it proves.
     fn said(&self, bytes: &[u8]) -> Option<Claim> {
-        let Operation::Evidence(evidence) = codec::decode::<Operation>(bytes, bytes.len()).ok()?;
-        Some(operation::claim(&evidence, &self.anchor.network.genesis.params))
+        let operation = codec::decode::<Operation>(bytes, bytes.len()).ok()?;
+        Some(operation::claim(operation.evidence()?, &self.anchor.network.genesis.params))
     }
 
     // ---- what a member must not sign -----------------------------------------------------------------------------

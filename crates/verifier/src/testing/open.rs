@@ -85,8 +85,12 @@ impl World {
             .collect();
         let (mut points, mut beacons): (Vec<(MemberId, Vec<SharePoint>)>, _) = (Vec::new(), Vec::new());
         for ((member, decrypt), key) in (0u16..).map(MemberId).zip(&self.deal.decrypt).zip(&self.deal.beacon) {
-            let token = finality::verify(&self.anchor.committee(self.state.last.epoch), proof, &hashes)
-                .expect("the votes are real");
+            let token = finality::verify(
+                &self.anchor.committee().voters(self.anchor.id, self.state.last.epoch),
+                proof,
+                &hashes,
+            )
+            .expect("the votes are real");
             beacons.push((member, beacon::sign(key, &token)));
             let held = hashes.set.iter().zip(&admitted).map(|(hash, item)| decrypt.share(*hash, item)).collect();
             points.push((member, HeldShares::collect(held).release(&token).expect("the set is fixed")));

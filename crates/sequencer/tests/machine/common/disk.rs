@@ -5,7 +5,7 @@ use sequencer::{ItemRecord, Placed, Recent, Record, Resume, Unopened};
 use std::{collections::BTreeMap, sync::Arc};
 use tlog::Tree;
 use types::{Block, Hash, Head, Slot};
-use verifier::{Checks, Replay};
+use verifier::{Checks, Committee, Replay};
 
 #[derive(Clone)]
 pub(crate) struct Disk {
@@ -73,6 +73,11 @@ impl Disk {
         }
     }
 
+    /// The end of an epoch that another committee or other parameters follow: what is staged gets its lock record.
+    pub(crate) fn settle(&mut self) {
+        self.locked = (self.entries.len(), self.tree.clone());
+    }
+
     /// What is staged without a lock record is there after a crash, or is not.
     pub(crate) fn crash(&mut self, keep_staged: bool) {
         if !keep_staged {
@@ -82,7 +87,7 @@ impl Disk {
     }
 
     /// As `node` recovers.
-    pub(crate) fn resume(&self, net: &Net) -> (Resume, Executor) {
+    pub(crate) fn resume(&self, net: &Net) -> (Resume, Arc<Committee>, Executor) {
         let mut replay = Replay::new(&net.anchor, Checks::TRUSTED).unwrap();
         let mut recent = Recent::default();
         for (index, entry) in (0..).zip(&self.entries) {
@@ -102,6 +107,7 @@ impl Disk {
             unopened,
             reveal: state.reveal,
             epochs: state.epochs,
+            succession: state.succession,
             states: state.states,
             unexecuted: state.unexecuted,
             left_heads: state.left_heads,
@@ -118,6 +124,6 @@ impl Disk {
             operations: self.operations.iter().map(|(_, bytes)| bytes.clone()).collect(),
             faults: state.faults,
         };
-        (resume, state.executor)
+        (resume, state.committee, state.executor)
     }
 }

@@ -7,6 +7,7 @@ use crypto::{
     finality::{VoteKind, vote_message},
     hash, ids,
     keys::KeySet,
+    succession::Ceremony,
     tdh2,
 };
 use execution::{
@@ -145,6 +146,8 @@ impl Net {
             params: self.params().clone(),
             f: u16::try_from(self.f).unwrap(),
             members: self.network.genesis.members.clone(),
+            before: None,
+            ceremony: Ceremony { holds: |_, _, _| false, conclude: |_, _, _| None },
             timings: Timings::for_slot(self.params().slot_ms),
             seed: hash::sha256(&[&draw.to_le_bytes()]).0,
         }

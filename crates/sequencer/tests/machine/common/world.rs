@@ -8,7 +8,7 @@ use crate::common::{
 };
 use crypto::evidence::{Context, Proved, verify};
 use execution::{Executor, OpenedUnit, SlotEnv, prepare};
-use sequencer::{At, Channel, Effect, EpochStart, Input, Job, Phase, Record, Refused, Sequencer, Ticket, To};
+use sequencer::{At, Channel, Effect, EpochStart, Input, Job, Phase, Record, Refused, Sequencer, Setup, Ticket, To};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -68,6 +68,10 @@ pub(crate) enum Event {
         envelope: Arc<Envelope>,
     },
     Restart {
+        member: usize,
+    },
+    /// Its epoch is over and another committee or other parameters follow: another machine begins.
+    Over {
         member: usize,
     },
     /// A view of consensus begins, or ends without a block.
@@ -130,6 +134,7 @@ pub(crate) struct World {
     /// Envelope of a submission.
     submitted: BTreeMap<Ticket, (usize, Hash)>,
     pub(crate) replies: BTreeMap<Ticket, Result<String, Refusal>>,
+    pub(crate) taken: BTreeMap<Ticket, Result<(), Refusal>>,
     /// Who gave a receipt for what.
     pub(crate) receipts: BTreeMap<(Hash, usize), String>,
     pub(crate) built: BTreeMap<Ticket, Option<Vec<u8>>>,
@@ -184,6 +189,7 @@ impl World {
             log: net.genesis_entries.clone(),
             submitted: BTreeMap::new(),
             replies: BTreeMap::new(),
+            taken: BTreeMap::new(),
             receipts: BTreeMap::new(),
             built: BTreeMap::new(),
             checked: BTreeMap::new(),
@@ -360,6 +366,10 @@ impl World {
                 self.step(member, Input::Submit { ticket, envelope: Box::new(envelope.as_ref().clone()) });
             }
             Event::Restart { member } => self.start(member),
+            Event::Over { member } => {
+                self.crash(member);
+                self.start(member);
+            }
             Event::ViewStart { view } => self.view_start(view),
             Event::ViewEnd { view } => self.view_end(view),
         }
@@ -411,8 +421,8 @@ impl World {
             return;
         }
         let draw = self.rng.next();
-        let (resume, executor) = self.members[at].disk.resume(self.net);
-        let setup = self.net.setup(at, draw);
+        let (resume, committee, executor) = self.members[at].disk.resume(self.net);
+        let setup = Setup { params: committee.params.clone(), ..self.net.setup(at, draw) };
         let secrets = Arc::clone(&self.net.secrets[at]);
         let machine = Sequencer::new(setup, secrets, self.net.signer(at), resume, self.clock(at));
         self.members[at].machine = Some(machine);
@@ -440,7 +450,15 @@ impl World {
                 assert!(self.members[at].disk.slot >= slot, "SEQ-1: acknowledged before it is durable");
                 self.consensus.ack(at, slot);
             }
-            Effect::Epoch(start) => self.members[at].epochs.push(start),
+            Effect::Epoch(start) => {
+                let changed = start.changed;
+                self.members[at].epochs.push(start);
+                if changed {
+                    self.members[at].disk.settle();
+                    self.after(5, Event::Over { member: at });
+                }
+            }
+            Effect::Taken { ticket, verdict } => drop(self.taken.insert(ticket, verdict)),
             Effect::Run(job) => {
                 let (delay, life) = (self.delay(), self.members[at].life);
                 self.after(delay, Event::Job { member: at, life, job });

@@ -1,0 +1,227 @@
+//! What the log of an epoch says of the next one: which change counts, how far the handover of the secrets is, and, in
+//! the announcing slot, EPOCH of the next epoch. Everybody who reads the log has the same.
+//!
+//! ```text
+//!  slots of an epoch  |.. change counts ..|.. Deal | Ack | Seal | Publish ..| announce .......... last|
+//!                      the last one wins    messages of the handover          EPOCH(e+1)
+//! ```
+//!
+//! The handover is of no concern here but for who speaks when: what its messages come to says the [`Ceremony`], which
+//! the caller brings along (`keygen` has it; it is not for wasm32). An auditor without one takes the keys of EPOCH as
+//! its committee signed them, if they are a key set and hand over the same secrets.
+use crate::{
+    change::{self, ChangeError},
+    keys::KeySet,
+};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
+use types::{
+    Change, EpochRecord, Epochs, Handover, HandoverPhase, Hash, Joining, KeySetParts, MemberRecord, Operation, Params,
+    SignedChange, Slot,
+};
+
+/// What a handover is judged with: pure functions of EPOCH of the epoch that hands over, and the next committee.
+#[derive(Clone, Copy, Debug)]
+pub struct Ceremony {
+    /// Whether a message holds by itself: signed, of the right committee, of a form that one of its step has.
+    pub holds: fn(&EpochRecord, &[MemberRecord], &Handover) -> bool,
+    /// What all messages come to, in the order of the log, each in its phase: the keys of the next epoch; `None`: the
+    /// handover did not end.
+    pub conclude: fn(&EpochRecord, &[MemberRecord], &[Handover]) -> Option<KeySetParts>,
+}
+
+/// Why an operation would not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotCounted {
+    /// The change does not hold.
+    #[error("change: {0}")]
+    Change(#[from] ChangeError),
+    /// The next parameters break a rule.
+    #[error("change: parameters")]
+    Params,
+    /// The slot is not in the window of its kind.
+    #[error("out of its window")]
+    Window,
+    /// No change of members counts, so there is nothing to hand over.
+    #[error("no handover is due")]
+    NoHandover,
+    /// Of another epoch or attempt, or of nobody whose step it is, or badly signed.
+    #[error("not a message of this handover")]
+    Message,
+    /// Its author has spoken.
+    #[error("not the first of its author")]
+    Repeated,
+}
+
+/// The change that counts.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// It.
+    pub change: Change,
+    /// The next committee.
+    pub members: Vec<MemberRecord>,
+}
+
+/// What the log says so far of the epoch after the one that goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Succession {
+    next: Option<Box<Next>>,
+    messages: Vec<Handover>,
+    heard: BTreeSet<(HandoverPhase, Hash)>,
+}
+
+impl Succession {
+    /// The change that counts, if one does.
+    #[must_use]
+    pub fn next(&self) -> Option<&Next> {
+        self.next.as_deref()
+    }
+    /// Messages of the handover that count, in the order of the log.
+    #[must_use]
+    pub fn messages(&self) -> &[Handover] {
+        &self.messages
+    }
+
+    /// The members to whom the secrets are handed over: none when they stay as they are.
+    #[must_use]
+    pub fn takes_over(&self, current: &EpochRecord) -> Option<&[MemberRecord]> {
+        self.next.as_ref().map(|next| next.members.as_slice()).filter(|members| *members != current.members)
+    }
+
+    /// Whether a change would count if it stood in the log at `slot`; `rules` judges parameters.
+    ///
+    /// # Errors
+    /// [`NotCounted`].
+    pub fn admits_change(
+        epochs: &Epochs,
+        slot: Slot,
+        signed: &SignedChange,
+        rules: impl Fn(&Params) -> bool,
+    ) -> Result<Vec<MemberRecord>, NotCounted> {
+        let current = epochs.last();
+        let schedule = current.schedule();
+        let members = change::verify(signed, current)?;
+        if !rules(&signed.change.params) {
+            return Err(NotCounted::Params);
+        }
+        let here = schedule.epoch_of(slot) == current.epoch && slot <= schedule.change_until(current.epoch);
+        if here { Ok(members) } else { Err(NotCounted::Window) }
+    }
+
+    /// Whether a message of the handover would count if it stood in the log at `slot`; it is taken at its word.
+    ///
+    /// # Errors
+    /// [`NotCounted`].
+    pub fn admits_message(&self, epochs: &Epochs, slot: Slot, message: &Handover) -> Result<(), NotCounted> {
+        let current = epochs.last();
+        let phase = HandoverPhase::of(&message.step);
+        let here = current.schedule().epoch_of(slot) == current.epoch;
+        if !here || current.schedule().phase(slot) != Some(phase) {
+            return Err(NotCounted::Window);
+        }
+        let members = self.takes_over(current).ok_or(NotCounted::NoHandover)?;
+        let has = |members: &[MemberRecord]| members.iter().any(|m| m.consensus == message.from);
+        let spoken_by = match phase {
+            HandoverPhase::Deal | HandoverPhase::Seal => has(&current.members),
+            HandoverPhase::Ack | HandoverPhase::Publish => has(members),
+        };
+        if (message.epoch, message.attempt) != (current.epoch.next(), 0) || !spoken_by {
+            return Err(NotCounted::Message);
+        }
+        if self.heard.contains(&(phase, message.from)) { Err(NotCounted::Repeated) } else { Ok(()) }
+    }
+
+    /// An operation stands in the log at `slot`. One that does not count changes nothing.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn on(
+        &mut self,
+        epochs: &Epochs,
+        slot: Slot,
+        operation: &Operation,
+        (rules, ceremony): (impl Fn(&Params) -> bool, Option<&Ceremony>),
+    ) -> Result<(), NotCounted> {
+        match operation {
+            Operation::Evidence(_) => {}
+            Operation::Change(signed) => {
+                let members = Self::admits_change(epochs, slot, signed, rules)?;
+                self.next = Some(Box::new(Next { change: signed.change.clone(), members }));
+            }
+            Operation::Handover(message) => {
+                self.admits_message(epochs, slot, message)?;
+                let members = self.takes_over(epochs.last()).ok_or(NotCounted::NoHandover)?;
+                if !ceremony.is_none_or(|ceremony| (ceremony.holds)(epochs.last(), members, message)) {
+                    return Err(NotCounted::Message);
+                }
+                self.heard.insert((HandoverPhase::of(&message.step), message.from));
+                self.messages.push((**message).clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// EPOCH of the next epoch, announced after everything said so far; nothing said after it counts. Those who join,
+    /// with their places, if the members change.
+    pub fn announce(&mut self, epochs: &Epochs, (ledger, states): (Hash, Hash), ceremony: &Ceremony) -> Announced {
+        let (current, leaf) = (epochs.last(), epochs.leaf());
+        let said = core::mem::take(self);
+        let record = current.next(leaf, ledger, states);
+        let Some(next) = said.next else { return Announced { record, joining: Vec::new() } };
+        if next.members == current.members {
+            let record = EpochRecord { params: next.change.params, ..record };
+            return Announced { record, joining: Vec::new() };
+        }
+        let keys = (ceremony.conclude)(current, &next.members, &said.messages);
+        match keys.filter(|keys| is_of(current, next.members.len(), keys)) {
+            // the old committee stays, with what it has
+            None => Announced { record, joining: Vec::new() },
+            Some(keys) => {
+                let record = with(record, &next, keys);
+                Announced { record, joining: next.change.joining().cloned().collect() }
+            }
+        }
+    }
+
+    /// As [`Self::announce`], for who has no [`Ceremony`]: what EPOCH must be if its keys are believed.
+    pub fn announce_as(&mut self, epochs: &Epochs, (ledger, states): (Hash, Hash), said: &EpochRecord) -> Announced {
+        let unchanged = said.members == epochs.last().members;
+        let believed = Ceremony { holds: |_, _, _| true, conclude: |_, _, _| None };
+        let joining: Vec<Joining> = self.next.iter().flat_map(|next| next.change.joining().cloned()).collect();
+        let next = self.next.clone().filter(|next| !unchanged && next.members == said.members);
+        let announced = self.announce(epochs, (ledger, states), &believed);
+        match next {
+            Some(next) if is_of(epochs.last(), next.members.len(), &said.keys()) => {
+                Announced { record: with(announced.record, &next, said.keys()), joining }
+            }
+            Some(_) | None => announced,
+        }
+    }
+}
+
+/// EPOCH of the next epoch.
+#[derive(Clone, Debug)]
+pub struct Announced {
+    /// What it says.
+    pub record: EpochRecord,
+    /// Those who join by it.
+    pub joining: Vec<Joining>,
+}
+
+fn with(record: EpochRecord, next: &Next, keys: KeySetParts) -> EpochRecord {
+    let f = next.members.len().saturating_sub(1).checked_div(3).and_then(|f| u16::try_from(f).ok()).unwrap_or(0);
+    EpochRecord { f, members: next.members.clone(), params: next.change.params.clone(), ..record }.with_keys(keys)
+}
+
+/// A key set of so many members, of the secrets that there are.
+fn is_of(current: &EpochRecord, n: usize, keys: &KeySetParts) -> bool {
+    let same = keys.decrypt.first() == current.decrypt.first()
+        && keys.decrypt_g2 == current.decrypt_g2
+        && keys.beacon.first() == current.beacon.first();
+    let f = n.saturating_sub(1).checked_div(3).and_then(|f| u16::try_from(f).ok());
+    let sizes = u16::try_from(n).ok().zip(f);
+    same && sizes.is_some_and(|(n, f)| KeySet::new(n, f, keys).is_ok())
+}
+
+#[cfg(test)]
+mod tests;

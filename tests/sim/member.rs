@@ -121,6 +121,7 @@ async fn start_engine(ctx: &Context, node: &Node, machine: &Sequencer, handle: H
         network: net.id,
         epoch_slots: net.params().schedule().slots(),
         epoch: epoch(machine.epoch_start()),
+        before: Vec::new(),
         members: net.network.genesis.members.iter().map(|m| m.consensus).collect(),
         prefix: format!("m{}-", node.me),
         timeouts: node.timeouts,

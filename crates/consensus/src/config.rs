@@ -101,8 +101,11 @@ pub struct EngineConfig {
     pub epoch_slots: u64,
     /// The epoch to start in.
     pub epoch: EngineEpoch,
-    /// Consensus keys, strictly ascending by bytes: the position is the [`MemberId`].
+    /// Consensus keys, strictly ascending by bytes: the position is the [`MemberId`]. They vote in the epoch to start in
+    /// and in those after it: when the committee changes, this engine ends and another one starts.
     pub members: Vec<Hash>,
+    /// Those who voted in the epochs before, as far as a certificate of one may still be met; empty for `members`.
+    pub before: Vec<Hash>,
     /// Start of every partition name, such as `m0-`: ASCII letters, digits, `-` and `_`.
     pub prefix: String,
     /// Timeouts.
@@ -223,6 +226,7 @@ pub(crate) struct Checked {
     pub(crate) secret: PrivateKey,
     pub(crate) me: MemberId,
     pub(crate) members: Set<PublicKey>,
+    pub(crate) before: Option<Set<PublicKey>>,
     pub(crate) genesis: EngineBlock,
     pub(crate) block: BlockCfg,
 }
@@ -244,7 +248,8 @@ impl EngineConfig {
         if self.epoch_slots < 2 {
             return Err(EngineError::EpochSlots { slots: self.epoch_slots });
         }
-        let members = self.committee()?;
+        let members = committee(&self.members)?;
+        let before = (!self.before.is_empty()).then(|| committee(&self.before)).transpose()?;
         let secret = PrivateKey::decode(Copying(&secret[..])).map_err(|_never| EngineError::NotMember)?;
         let rank = members.position(&secret.public_key()).ok_or(EngineError::NotMember)?;
         let me =
@@ -262,27 +267,11 @@ impl EngineConfig {
         if genesis.head.height != 0 {
             return Err(EngineError::GenesisHeight { height: genesis.head.height });
         }
-        Ok(Checked { secret, me, members, genesis, block })
+        Ok(Checked { secret, me, members, before, genesis, block })
     }
 
     pub(crate) fn fetch_timeout(&self) -> Result<NonZeroDuration, EngineError> {
         NonZeroDuration::new(Duration::from_millis(self.timeouts.fetch_ms)).ok_or(EngineError::Timeouts)
-    }
-
-    fn committee(&self) -> Result<Set<PublicKey>, EngineError> {
-        let count = self.members.len();
-        if count == 0 || count > limits::MEMBERS_MAX {
-            return Err(EngineError::Committee { count });
-        }
-        if !self.members.is_sorted_by(|a, b| a < b) {
-            return Err(EngineError::Order);
-        }
-        let mut keys = Vec::with_capacity(count);
-        for (member, key) in (0u16..).zip(&self.members) {
-            let member = MemberId(member);
-            keys.push(PublicKey::decode(Copying(key.as_ref())).map_err(|_no_point| EngineError::Key { member })?);
-        }
-        Ok(Set::from_iter_dedup(keys))
     }
 
     fn block_cfg(&self) -> Result<BlockCfg, EngineError> {
@@ -293,4 +282,20 @@ impl EngineConfig {
         let in_limit = usize::try_from(self.block_max).is_ok_and(|max| max <= limits::BLOCK_BYTES_MAX);
         if in_limit && largest <= MESSAGE_BYTES_MAX { Ok(block) } else { Err(EngineError::BlockMax) }
     }
+}
+
+fn committee(members: &[Hash]) -> Result<Set<PublicKey>, EngineError> {
+    let count = members.len();
+    if count == 0 || count > limits::MEMBERS_MAX {
+        return Err(EngineError::Committee { count });
+    }
+    if !members.is_sorted_by(|a, b| a < b) {
+        return Err(EngineError::Order);
+    }
+    let mut keys = Vec::with_capacity(count);
+    for (member, key) in (0u16..).zip(members) {
+        let member = MemberId(member);
+        keys.push(PublicKey::decode(Copying(key.as_ref())).map_err(|_no_point| EngineError::Key { member })?);
+    }
+    Ok(Set::from_iter_dedup(keys))
 }

@@ -38,6 +38,7 @@ mod adapter;
 mod any_app;
 mod app;
 mod block;
+mod committees;
 mod config;
 mod epochs;
 mod finals;

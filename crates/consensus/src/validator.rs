@@ -1,7 +1,8 @@
 //! One member's engine, the same for TCP and for simulation.
 use crate::{
-    Channel, EngineBlock, EngineConfig, EngineEpoch, EngineError, Outbox, SlotApp,
+    Channel, EngineBlock, EngineConfig, EngineEpoch, EngineError, Floor, Outbox, SlotApp,
     adapter::member_of,
+    committees::Committees,
     config::{CHANNELS, Checked, StorageError},
     epochs::{Channels, Epochs, epocher},
     finals::{self, Finals, PENDING_ACKS},
@@ -13,7 +14,7 @@ use commonware_consensus::{
     simplex::scheme::ed25519::Scheme,
     types::{Epoch, ViewDelta},
 };
-use commonware_cryptography::{Digested, Signer as _, certificate::ConstantProvider, ed25519::PublicKey};
+use commonware_cryptography::{Digested, Signer as _, ed25519::PublicKey};
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{
@@ -29,6 +30,7 @@ use core::{
 };
 use futures::FutureExt as _;
 use rand_core::CryptoRng;
+use types::limits;
 use zeroize::Zeroizing;
 
 /// Messages inside each actor's mailbox before its overflow policy applies.
@@ -136,12 +138,14 @@ where
     M: Blocker<PublicKey = PublicKey> + Provider<PublicKey = PublicKey> + Sync,
     A: SlotApp,
 {
-    let Checked { me, members, genesis, block, .. } = &checked;
+    let Checked { me, members, before, genesis, block, .. } = &checked;
     let (me, block, members) = (*me, *block, members.clone());
     let public = checked.secret.public_key();
     // verifies; what signs is made per epoch
     let scheme = Scheme::member(&cfg.vote_namespace(), members.clone(), &public).ok_or(EngineError::NotMember)?;
-    let floor = cfg.floor.as_ref().map(|floor| floor.finalization(&scheme)).transpose()?;
+    let schemes = Committees::new(&cfg, scheme, before.clone());
+    let finalization = |floor: &Floor| floor.finalization(&schemes.of(Epoch::new(floor.epoch)));
+    let floor = cfg.floor.as_ref().map(finalization).transpose()?;
     let fetch = cfg.fetch_timeout()?;
     let mut counters = Vec::from(queue.register(&ctx));
     let app = make_app(outbox.clone());
@@ -176,7 +180,8 @@ where
         },
     );
 
-    let certificate_cfg = members.len();
+    // of committees that were larger, too
+    let certificate_cfg = limits::MEMBERS_MAX;
     let finalizations =
         prunable::Archive::init(ctx.child("finalizations"), archive(&cfg.prefix, "fins", certificate_cfg, &pages));
     let finalizations = finalizations.await.map_err(StorageError)?;
@@ -192,7 +197,7 @@ where
         finalizations,
         blocks,
         marshal::Config {
-            provider: ConstantProvider::<_, Epoch>::new(scheme),
+            provider: schemes,
             epocher: epocher(cfg.epoch_slots),
             start,
             partition_prefix: format!("{}marshal", cfg.prefix),

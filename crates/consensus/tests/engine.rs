@@ -128,6 +128,7 @@ fn config(member: usize) -> EngineConfig {
         network: NETWORK,
         epoch_slots: 1 << 40,
         epoch: epoch(0, genesis_digest()),
+        before: Vec::new(),
         members: seeds().iter().map(|(_, public)| *public).collect(),
         prefix: format!("m{member}-"),
         timeouts: Timeouts::for_slot(500),

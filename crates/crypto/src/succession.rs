@@ -13,7 +13,12 @@ use crate::{
     change::{self, ChangeError},
     keys::KeySet,
 };
-use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    vec::Vec,
+};
 use types::{
     Change, EpochRecord, Epochs, Handover, HandoverPhase, Hash, Joining, KeySetParts, MemberRecord, Operation, Params,
     SignedChange, Slot,
@@ -68,6 +73,20 @@ pub struct Succession {
     next: Option<Box<Next>>,
     messages: Vec<Handover>,
     heard: BTreeSet<(HandoverPhase, Hash)>,
+    /// Members that joined after genesis and are in the newest EPOCH, by consensus key.
+    joined: BTreeMap<Hash, Joining>,
+    handed: Option<Arc<Handed>>,
+}
+
+/// The last handover that ended: what its members have their shares from.
+#[derive(Clone, Debug)]
+pub struct Handed {
+    /// EPOCH of the epoch that handed over.
+    pub from: EpochRecord,
+    /// Who took over, from the next epoch on.
+    pub to: Vec<MemberRecord>,
+    /// Everything that counts, in the order of the log.
+    pub messages: Vec<Handover>,
 }
 
 impl Succession {
@@ -80,6 +99,17 @@ impl Succession {
     #[must_use]
     pub fn messages(&self) -> &[Handover] {
         &self.messages
+    }
+
+    /// A member of the newest EPOCH that joined after genesis, by its consensus key.
+    #[must_use]
+    pub fn joined(&self, key: &Hash) -> Option<&Joining> {
+        self.joined.get(key)
+    }
+    /// The last handover that ended.
+    #[must_use]
+    pub fn handed(&self) -> Option<&Arc<Handed>> {
+        self.handed.as_ref()
     }
 
     /// The members to whom the secrets are handed over: none when they stay as they are.
@@ -161,51 +191,38 @@ impl Succession {
         Ok(())
     }
 
-    /// EPOCH of the next epoch, announced after everything said so far; nothing said after it counts. Those who join,
-    /// with their places, if the members change.
-    pub fn announce(&mut self, epochs: &Epochs, (ledger, states): (Hash, Hash), ceremony: &Ceremony) -> Announced {
-        let (current, leaf) = (epochs.last(), epochs.leaf());
-        let said = core::mem::take(self);
-        let record = current.next(leaf, ledger, states);
-        let Some(next) = said.next else { return Announced { record, joining: Vec::new() } };
-        if next.members == current.members {
-            let record = EpochRecord { params: next.change.params, ..record };
-            return Announced { record, joining: Vec::new() };
-        }
-        let keys = (ceremony.conclude)(current, &next.members, &said.messages);
-        match keys.filter(|keys| is_of(current, next.members.len(), keys)) {
-            // the old committee stays, with what it has
-            None => Announced { record, joining: Vec::new() },
-            Some(keys) => {
-                let record = with(record, &next, keys);
-                Announced { record, joining: next.change.joining().cloned().collect() }
-            }
-        }
+    /// EPOCH of the next epoch, announced after everything said so far; nothing said after it counts.
+    pub fn announce(&mut self, epochs: &Epochs, roots: (Hash, Hash), ceremony: &Ceremony) -> EpochRecord {
+        self.end(epochs, roots, |current, to, messages| (ceremony.conclude)(current, to, messages))
     }
 
     /// As [`Self::announce`], for who has no [`Ceremony`]: what EPOCH must be if its keys are believed.
-    pub fn announce_as(&mut self, epochs: &Epochs, (ledger, states): (Hash, Hash), said: &EpochRecord) -> Announced {
-        let unchanged = said.members == epochs.last().members;
-        let believed = Ceremony { holds: |_, _, _| true, conclude: |_, _, _| None };
-        let joining: Vec<Joining> = self.next.iter().flat_map(|next| next.change.joining().cloned()).collect();
-        let next = self.next.clone().filter(|next| !unchanged && next.members == said.members);
-        let announced = self.announce(epochs, (ledger, states), &believed);
-        match next {
-            Some(next) if is_of(epochs.last(), next.members.len(), &said.keys()) => {
-                Announced { record: with(announced.record, &next, said.keys()), joining }
-            }
-            Some(_) | None => announced,
-        }
+    pub fn announce_as(&mut self, epochs: &Epochs, roots: (Hash, Hash), said: &EpochRecord) -> EpochRecord {
+        self.end(epochs, roots, |_, to, _| (said.members == to).then(|| said.keys()))
     }
-}
 
-/// EPOCH of the next epoch.
-#[derive(Clone, Debug)]
-pub struct Announced {
-    /// What it says.
-    pub record: EpochRecord,
-    /// Those who join by it.
-    pub joining: Vec<Joining>,
+    fn end(
+        &mut self,
+        epochs: &Epochs,
+        (ledger, states): (Hash, Hash),
+        conclude: impl FnOnce(&EpochRecord, &[MemberRecord], &[Handover]) -> Option<KeySetParts>,
+    ) -> EpochRecord {
+        let current = epochs.last();
+        let record = current.next(epochs.leaf(), ledger, states);
+        let messages = core::mem::take(&mut self.messages);
+        self.heard.clear();
+        let Some(next) = self.next.take() else { return record };
+        if next.members == current.members {
+            return EpochRecord { params: next.change.params, ..record };
+        }
+        let keys = conclude(current, &next.members, &messages);
+        // else the old committee stays, with what it has
+        let Some(keys) = keys.filter(|keys| is_of(current, next.members.len(), keys)) else { return record };
+        self.joined.extend(next.change.joining().map(|joining| (joining.record.consensus, joining.clone())));
+        self.joined.retain(|key, _| next.members.iter().any(|member| member.consensus == *key));
+        self.handed = Some(Arc::new(Handed { from: current.clone(), to: next.members.clone(), messages }));
+        with(record, &next, keys)
+    }
 }
 
 fn with(record: EpochRecord, next: &Next, keys: KeySetParts) -> EpochRecord {

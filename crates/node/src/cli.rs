@@ -6,7 +6,7 @@ use crate::{
     entropy::NoEntropy,
     evidence,
     files::{FilesError, NetworkFiles},
-    init, init_command, member, status, submit,
+    init, init_command, member, runner, status, submit,
 };
 use clap::{Parser, Subcommand};
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
@@ -177,45 +177,19 @@ async fn node(args: NodeArgs) -> Result<(), Failure> {
         observer: None,
     };
     let mut stop = std::pin::pin!(member::stop_requested());
-    let mut pause = std::time::Duration::ZERO;
-    loop {
-        let begun = crate::clock::now();
-        let started = async {
-            tokio::time::sleep(pause).await;
-            member::Member::start(Arc::clone(&network), config.clone(), process.clone()).await
-        };
-        let member = tokio::select! {
-            result = &mut stop => return result.map_err(|e| Failure::software(e.to_string())),
-            started = started => started?,
-        };
-        let asked = loop {
-            tokio::select! {
-                result = &mut stop => {
-                    result.map_err(|e| Failure::software(e.to_string()))?;
-                    break true;
-                }
-                () = tokio::time::sleep(std::time::Duration::from_millis(500)) => {
-                    if member.ended() { break false; }
-                }
-            }
-        };
-        match member.stop().await {
-            // starting again is what catches up by the log; when it does not help, no sooner than ever later
-            Err(member::MemberError::Driver(crate::driver::DriverError::Behind(slot))) if !asked => {
-                let ran = crate::clock::now().0.saturating_sub(begun.0);
-                pause =
-                    if ran > AGAIN_MS { std::time::Duration::ZERO } else { (pause * 2).clamp(AGAIN_MIN, AGAIN_MAX) };
-                tracing::warn!(%slot, pause_ms = pause.as_millis(), "member.behind: starting again to catch up by the log");
-            }
-            ended => return Ok(ended?),
+    let software = |error: std::io::Error| Failure::software(error.to_string());
+    let (mut running, ()) = tokio::select! {
+        result = &mut stop => return result.map_err(software),
+        started = runner::start(network, config, process, |_| ()) => started?,
+    };
+    tokio::select! {
+        result = &mut stop => {
+            result.map_err(software)?;
+            Ok(running.stop().await?)
         }
+        ended = running.ends() => Ok(ended?),
     }
 }
-
-/// A member that follows for this long has caught up, whatever happens then.
-const AGAIN_MS: u64 = 120_000;
-const AGAIN_MIN: std::time::Duration = std::time::Duration::from_secs(1);
-const AGAIN_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Threads for pure jobs: one per processor.
 pub(crate) fn threads() -> usize {

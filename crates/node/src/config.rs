@@ -9,8 +9,11 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodeConfig {
-    /// Index of this member.
+    /// Index of this member at genesis; of one that joins later, a number of its own.
     pub member: u16,
+    /// This member is not one of genesis: it follows the log until a change of the committee takes it in, and needs
+    /// addresses of its own below.
+    pub joins: bool,
     /// Everything of this member: keys, log, WAL, engine journal. Relative to the config file.
     pub data: PathBuf,
     /// Where the committee's transport listens (TCP). Empty: the address in network.toml.
@@ -37,6 +40,7 @@ impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             member: 0,
+            joins: false,
             data: PathBuf::from("."),
             p2p_listen: String::new(),
             quic_listen: String::new(),

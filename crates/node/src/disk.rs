@@ -119,6 +119,8 @@ pub(crate) const NEW_MEMBER: &str = "new-member";
 const LOST_AT: &str = "lost-at";
 /// Whether the engine has run here.
 const VOTED: &str = "voted";
+/// Whether the log is ahead of an engine because none ran.
+const FOLLOWED: &str = "followed";
 /// The last epoch in which this member must not vote: its vote journal is gone. `UNKNOWN` until it knows where the
 /// network is.
 const MUTE_IN: &str = "mute-in";
@@ -130,6 +132,8 @@ const UNKNOWN: Epoch = Epoch(u64::MAX);
 fn share_key(slot: Slot) -> &'static str {
     if slot.0.is_multiple_of(2) { "share-message-even" } else { "share-message-odd" }
 }
+/// Most entries of a tail: part B of a slot.
+const TAIL_MAX: u64 = 1_024;
 /// Longest record of the WAL: an envelope and its receipt.
 const ITEM_BYTES_MAX: usize = 80_000;
 
@@ -217,6 +221,16 @@ impl Disk {
         self.append(slot, cosigned_at, entries)
     }
 
+    /// Everything so far is durable although no commit follows: the end of an epoch that another committee or other
+    /// parameters follow.
+    pub(crate) fn settle(&mut self) -> Result<(), DiskError> {
+        let lock = self.state.lock()?.unwrap_or_default();
+        if lock.head == self.log.head() {
+            return Ok(());
+        }
+        self.append(lock.slot, lock.time, &[])
+    }
+
     /// The tree over all entries.
     pub(crate) const fn tree(&self) -> &Tree {
         self.log.tree()
@@ -235,6 +249,21 @@ impl Disk {
     /// What a member that lost its disk waits for.
     pub(crate) fn rejoin(&self) -> Result<Option<Rejoin>, DiskError> {
         Ok(self.state.value(LOST_AT)?.map(Rejoin::new))
+    }
+
+    /// Whether an engine has run here.
+    pub(crate) fn has_voted(&self) -> Result<bool, DiskError> {
+        exists(&self.folder.join(ENGINE).join(HAS_VOTED))
+    }
+
+    /// This member reads the log without an engine: one that starts later must start where the log is.
+    pub(crate) fn follows(&self, follows: bool) -> Result<(), DiskError> {
+        if self.has_followed()? == follows { Ok(()) } else { Ok(self.state.put(FOLLOWED, &follows)?) }
+    }
+
+    /// Whether it has since an engine ran.
+    pub(crate) fn has_followed(&self) -> Result<bool, DiskError> {
+        Ok(self.state.value::<bool>(FOLLOWED)?.unwrap_or(false))
     }
 
     /// The engine starts now.
@@ -396,6 +425,23 @@ impl Served {
 
     pub(crate) fn finality(&self, slot: Slot) -> Option<Vec<u8>> {
         files::read(&finality_file(&self.folder, slot), limits::FINALITY_BYTES_MAX).ok()
+    }
+
+    /// Entries from `first` on that are durable and no head covers yet, as an entry bundle: what an epoch ends with.
+    pub(crate) fn tail(&self, first: u64) -> Option<Vec<u8>> {
+        let end = self.log.applied().size;
+        let published = self.log.published().map_or(0, |head| head.size);
+        if first < published || end <= first || end.saturating_sub(first) > TAIL_MAX {
+            return None;
+        }
+        let entries: Result<Vec<_>, _> = (first..end).map(|index| self.log.read_entry(index)).collect();
+        match entries.map(|entries| tiles::encode_bundle(&entries)) {
+            Ok(bundle) => bundle.ok(),
+            Err(error) => {
+                tracing::error!(%error, "log.tail");
+                None
+            }
+        }
     }
 
     /// The checkpoint that was published for a slot.

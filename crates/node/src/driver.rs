@@ -7,9 +7,11 @@ use crate::{
     disk::{Disk, DiskError},
     engine,
     execute::Executions,
+    handover::{HandoverError, Handovers},
     health::{Health, Noted},
     mailbox::{Class, Mailbox},
     metrics::MemberMetrics,
+    page::Page,
     pool::Pool,
 };
 use bytes::Bytes;
@@ -28,7 +30,7 @@ use std::{
 };
 use tokio::sync::{broadcast, oneshot};
 use types::{
-    Epoch, FinalityProof, MemberId, Slot, SlotResult, Timestamp, Voted,
+    Epoch, FinalityProof, MemberId, Slot, SlotResult, Timestamp, Voted, codec,
     reason::Reason,
     wire::{Event, Refusal},
 };
@@ -74,6 +76,11 @@ pub(crate) enum Message {
         slot: Slot,
         result: Box<SlotResult>,
     },
+    /// Somebody outside hands in an operation.
+    Operation {
+        bytes: Vec<u8>,
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
     /// A thread of ours is gone: nothing that waits for it would ever end.
     Lost(&'static str),
     Stop,
@@ -99,7 +106,7 @@ impl Handle {
     pub(crate) fn send(&self, message: Message) {
         let class = if matches!(message, Message::Peer { .. } | Message::Vote { .. }) {
             Class::Peer
-        } else if matches!(message, Message::Client { .. }) {
+        } else if matches!(message, Message::Client { .. } | Message::Operation { .. }) {
             Class::Client
         } else {
             Class::Own
@@ -109,6 +116,9 @@ impl Handle {
             Err(Message::Client { reply, .. }) => {
                 self.metrics.refused(Reason::Busy);
                 // the client may be gone by now, then nobody needs the answer
+                reply.send(Err(Refusal::new(Reason::Busy, ""))).ok();
+            }
+            Err(Message::Operation { reply, .. }) => {
                 reply.send(Err(Refusal::new(Reason::Busy, ""))).ok();
             }
             Err(Message::Peer { .. } | Message::Vote { .. }) => self.metrics.rejected("overflow"),
@@ -146,6 +156,12 @@ pub enum DriverError {
     /// Peers have gone so far ahead that they no longer serve what following them block by block takes.
     #[error("slot {0} is far ahead: catching up by the log")]
     Behind(Slot),
+    /// Another committee, or other parameters, begin: this member starts again with them, or follows.
+    #[error("epoch {0} has another committee or other parameters")]
+    Changed(Epoch),
+    /// This member's part in a handover.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// A thread of ours ended by itself.
     #[error("the {0} thread ended")]
     Lost(&'static str),
@@ -167,6 +183,12 @@ pub(crate) struct Driver {
     pub(crate) metrics: MemberMetrics,
     pub(crate) health: Arc<Health>,
     pub(crate) waiting: Waiting,
+    pub(crate) handovers: Handovers,
+    pub(crate) page: Page,
+    /// A slot has become final since the last look at the handover.
+    pub(crate) final_slots: bool,
+    /// The epoch that begins with another committee or other parameters, and when this member starts again in it.
+    pub(crate) leaves: Option<(Epoch, Timestamp)>,
 }
 
 /// Whoever waits for an answer of the machine.
@@ -175,12 +197,15 @@ pub(crate) struct Waiting {
     submits: BTreeMap<Ticket, oneshot::Sender<Result<Answer, Refusal>>>,
     builds: BTreeMap<Ticket, oneshot::Sender<Option<Vec<u8>>>>,
     checks: BTreeMap<Ticket, oneshot::Sender<bool>>,
+    operations: BTreeMap<Ticket, oneshot::Sender<Result<(), Refusal>>>,
     acks: BTreeMap<Slot, Vec<Ack>>,
     reached: BTreeMap<Slot, Timestamp>,
 }
 
 /// Messages of one turn: their durable writes share an fsync.
 const TURN_MAX: usize = 256;
+/// How long a member whose epoch is over still sends what others need of its last slot.
+const LEAVES_AFTER_MS: u64 = 400;
 /// Longest sleep.
 const WAIT_MAX: Duration = Duration::from_millis(500);
 
@@ -202,8 +227,10 @@ impl Driver {
     }
 
     fn turns(&mut self, mailbox: &Mailbox<Message>) -> Result<(), DriverError> {
+        self.page.show(&self.machine);
         let effects = self.machine.step(clock::now(), Input::Tick)?;
         self.carry_out(effects)?;
+        self.hand_over()?;
         loop {
             let wait = self
                 .machine
@@ -226,13 +253,33 @@ impl Driver {
                 effects.extend(self.machine.step(now, Input::Tick)?);
             }
             self.carry_out(effects)?;
+            self.hand_over()?;
             if stop {
                 return Ok(());
+            }
+            if let Some((epoch, at)) = self.leaves
+                && at <= clock::now()
+            {
+                return Err(DriverError::Changed(epoch));
             }
             if let Some(slot) = self.machine.behind() {
                 return Err(DriverError::Behind(slot));
             }
         }
+    }
+
+    /// This member's part in handing the secrets over, when a slot is final.
+    fn hand_over(&mut self) -> Result<(), DriverError> {
+        if !core::mem::take(&mut self.final_slots) || self.leaves.is_some() {
+            return Ok(());
+        }
+        let next = self.machine.last_final().next();
+        let Some(operation) = self.handovers.due(self.machine.epochs(), self.machine.succession(), next)? else {
+            return Ok(());
+        };
+        let (ticket, bytes) = (self.handle.ticket(), codec::encode(&operation));
+        let effects = self.machine.step(clock::now(), Input::Operation { ticket, operation: bytes })?;
+        self.carry_out(effects)
     }
 
     fn input(&mut self, now: Timestamp, message: Message) -> Turn {
@@ -263,6 +310,11 @@ impl Driver {
             }
             Message::Done(result) => Input::Done(result),
             Message::Executed { slot, result } => Input::Executed { slot, result },
+            Message::Operation { bytes, reply } => {
+                let ticket = self.handle.ticket();
+                self.waiting.operations.insert(ticket, reply);
+                Input::Operation { ticket, operation: bytes }
+            }
             Message::Lost(what) => return Turn::Lost(what),
             Message::Stop => return Turn::Stop,
         })
@@ -360,8 +412,18 @@ impl Driver {
             }
             Effect::Epoch(start) => {
                 let votes = self.disk.may_vote(start.epoch, self.machine.rejoined_in())?;
-                tracing::info!(member = %self.machine.me(), epoch = %start.epoch, votes, "epoch");
-                self.outbox.enter(engine::epoch(&start, votes));
+                tracing::info!(member = %self.machine.me(), epoch = %start.epoch, votes, changed = start.changed, "epoch");
+                if start.changed {
+                    self.disk.settle()?;
+                    self.leaves = Some((start.epoch, clock::now().plus(LEAVES_AFTER_MS)));
+                } else {
+                    self.outbox.enter(engine::epoch(&start, votes));
+                }
+            }
+            Effect::Taken { ticket, verdict } => {
+                if let Some(reply) = self.waiting.operations.remove(&ticket) {
+                    reply.send(verdict).ok();
+                }
             }
             Effect::Run(job) => {
                 let handle = self.handle.clone();
@@ -407,6 +469,8 @@ impl Driver {
             Record::Opened { slot, entries } => self.timed("opened", |disk| disk.opened(slot, &entries)),
             Record::Commit(commit) => {
                 self.timed("commit", |disk| disk.commit(&commit))?;
+                self.page.show(&self.machine);
+                self.final_slots = true;
                 let machine = &self.machine;
                 self.disk.forget(|hash| machine.is_live(hash))?;
                 Ok(())

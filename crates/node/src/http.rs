@@ -10,21 +10,27 @@
 //! | `/lockstep/v1/finality/<slot>` | headers and votes that prove a block final, codec bytes |
 //! | `/lockstep/v1/head/<slot>` | the checkpoint that was published for a slot |
 //! | `/lockstep/v1/faults`, `/lockstep/v1/faults/<name>` | evidence that this member came across: JSON, and a piece's bytes |
+//! | `/lockstep/v1/epoch` | the newest EPOCH, its leaf hash, and where its members are reached: JSON |
+//! | `/lockstep/v1/tail/<n>` | entries from the n-th on that no head covers yet: how an epoch ends, for who begins the next |
+//! | `POST /lockstep/v1/operations` | codec bytes of a change of the committee or a step of a handover: 202, or JSON that says why not |
 //! | `/lockstep/v1/status` | how this member is: JSON, unsigned |
 //! | `/metrics`, `/healthz`, `/readyz` | Prometheus text, liveness, readiness |
 use crate::{
     clock,
     disk::Served,
+    driver::{Handle, Message},
     evidence, files,
     health::{Health, State as HealthState},
     metrics::Metrics,
+    page::Page,
 };
 use axum::{
     Router,
-    extract::{Path as UrlPath, Query, State},
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path as UrlPath, Query, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -32,10 +38,14 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use serde::Deserialize;
+use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tlog::{checkpoint::Policy, note::Note, tiles::Tile};
-use tokio::{sync::Semaphore, task::JoinSet};
-use types::MemberId;
+use tokio::{
+    sync::{Semaphore, oneshot},
+    task::JoinSet,
+};
+use types::{MemberId, limits, reason::Reason, wire::Refusal};
 
 /// What the handlers read.
 pub(crate) struct Shared {
@@ -46,6 +56,9 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) engine: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) health: Arc<Health>,
+    pub(crate) page: Page,
+    /// Takes operations; `None`: this member only follows.
+    pub(crate) driver: Option<Handle>,
 }
 
 impl core::fmt::Debug for Shared {
@@ -87,6 +100,10 @@ pub(crate) async fn serve(
         .route("/lockstep/v1/head/{slot}", get(head))
         .route("/lockstep/v1/faults", get(faults))
         .route("/lockstep/v1/faults/{name}", get(fault))
+        .route("/lockstep/v1/epoch", get(epoch))
+        .route("/lockstep/v1/tail/{first}", get(tail))
+        .route("/lockstep/v1/operations", post(operation))
+        .layer(DefaultBodyLimit::max(limits::OPERATION_BYTES_MAX))
         .route("/metrics", get(prometheus))
         .route("/lockstep/v1/status", get(status))
         .route("/healthz", get(healthz))
@@ -174,6 +191,40 @@ async fn faults(State(shared): App) -> Response {
 
 async fn fault(State(shared): App, UrlPath(name): UrlPath<String>) -> Response {
     answer(read(shared, move |s| evidence::read(&s.folder, &name)).await, "application/octet-stream", FOREVER)
+}
+
+async fn epoch(State(shared): App) -> Response {
+    answer(shared.page.json().and_then(|page| serde_json::to_vec(&*page).ok()), "application/json", BRIEF)
+}
+
+async fn tail(State(shared): App, UrlPath(first): UrlPath<u64>) -> Response {
+    answer(read(shared, move |s| s.served.tail(first)).await, "application/octet-stream", "no-store")
+}
+
+/// Longest wait for the driver.
+const OPERATION_WITHIN: Duration = Duration::from_secs(3);
+
+async fn operation(State(shared): App, body: Bytes) -> Response {
+    let refused = |status: StatusCode, refusal: &Refusal| {
+        let Refusal { reason, detail, .. } = refusal;
+        (status, axum::Json(json!({"reason": reason, "detail": detail}))).into_response()
+    };
+    let Some(driver) = &shared.driver else {
+        let refusal = Refusal::new(Reason::Unsupported, "this member only follows the log");
+        return refused(StatusCode::SERVICE_UNAVAILABLE, &refusal);
+    };
+    let (reply, verdict) = oneshot::channel();
+    driver.send(Message::Operation { bytes: body.to_vec(), reply });
+    match tokio::time::timeout(OPERATION_WITHIN, verdict).await {
+        Ok(Ok(Ok(()))) => StatusCode::ACCEPTED.into_response(),
+        Ok(Ok(Err(refusal))) => {
+            let passing = [Some(Reason::Busy), Some(Reason::ShuttingDown)].contains(&refusal.known());
+            refused(if passing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST }, &refusal)
+        }
+        Ok(Err(_)) | Err(_) => {
+            refused(StatusCode::SERVICE_UNAVAILABLE, &Refusal::new(Reason::Busy, "no answer in time"))
+        }
+    }
 }
 
 async fn network(State(shared): App) -> Response {

@@ -8,22 +8,29 @@ use crate::{
     entropy::{NoEntropy, Source},
     execute::Executions,
     files::{self, FilesError, Identity, NetworkFiles},
+    handover::{HandoverError, Handovers},
     health::Health,
     http, init,
     metrics::{MemberMetrics, Metrics},
+    page::Page,
     pool::Pool,
+    recover::{Found, Recovered, Recovery},
     start,
-    sync::{self, Own, Peers, Place, SyncError},
+    sync::{Peers, SyncError},
+    term::{self, Roster, SharesError, Term},
 };
 use consensus::{EngineConfig, EngineEpoch, EngineError, EngineHandle, Floor, TcpConfig, Timeouts};
 use crypto::{
     ed25519::SigningKey,
-    keys::{BeaconShareKey, DecryptionShareKey, KeySet},
+    keys::{BeaconShareKey, DecryptionShareKey},
 };
 use execution::{Executor, Registry};
 use ingress::{Inbound, IngressError, Server, ServerConfig};
-use keygen::files::{ShareFile, Unlock};
-use sequencer::{Placed, Recent, Rejoin, Resume, Secrets, Sequencer, Setup, SignKeys, Timings, Unopened};
+use keygen::{
+    MemberSecrets,
+    files::{ShareFile, Unlock},
+};
+use sequencer::{Former, Secrets, Sequencer, Setup, SignKeys, Timings};
 use std::{
     io,
     net::SocketAddr,
@@ -35,10 +42,11 @@ use std::{
     thread::JoinHandle,
 };
 
-use tlog::checkpoint::Policy;
 use tokio::sync::{broadcast, mpsc, watch};
-use types::{Block, FinalityProof, Hash, MemberId, Slot, codec, limits, wire::Event};
-use verifier::{Anchor, AnchorError, Checks, Finding, Replay};
+use types::{Block, Epoch, Hash, MemberAddress, MemberId, codec, limits, wire::Event};
+use verifier::{AnchorError, Committee, Finding};
+
+pub use crate::follow::Follower;
 
 /// Why a member does not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +131,15 @@ pub enum MemberError {
         /// What the replay found.
         finding: Finding,
     },
+    /// This member has no shares of its committee's secrets.
+    #[error("shares: {0}")]
+    Shares(#[from] SharesError),
+    /// Every start finds another committee in the log than the folder remembered.
+    #[error("the committee in the log is another one at every start")]
+    Unsettled,
+    /// Its part in a handover.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// What peers have published cannot be taken over.
     #[error(transparent)]
     Sync(#[from] SyncError),
@@ -200,110 +217,68 @@ const INBOUND_MAX: usize = 1_024;
 const EVENTS_MAX: usize = 1_024;
 
 impl Member {
-    /// Starts a member from its files.
+    /// Starts a member from its files: as one of the committee, if the log says that it is in it.
     ///
     /// # Errors
     /// [`MemberError`] says what is wrong and where.
-    pub async fn start(network: Arc<NetworkFiles>, node: NodeConfig, process: Process) -> Result<Self, MemberError> {
-        let id = MemberId(node.member);
-        let members = &network.network.genesis.members;
-        let record = members.get(usize::from(node.member)).ok_or(MemberError::NoMember(node.member))?.clone();
-        let address = network.network.addresses.iter().find(|a| a.member == id).ok_or(MemberError::NoMember(id.0))?;
-        let p2p_listen = config::listen("p2p_listen", &node.p2p_listen, &address.p2p)?;
-        let quic_listen = config::listen("quic_listen", &node.quic_listen, &address.quic)?;
-        let http_listen = config::listen("http_listen", &node.http_listen, &address.http)?;
+    pub async fn start(
+        network: Arc<NetworkFiles>,
+        node: NodeConfig,
+        process: Process,
+    ) -> Result<Started, MemberError> {
         start::belongs(&network, &node.data)?;
         let identity = Identity::read(&node.data)?;
-        if identity.record(&record.name) != record {
-            return Err(FilesError::WrongKeys { path: node.data.clone(), member: id.0 }.into());
+        let key = identity.record("").consensus;
+        let roster = Roster::read(&network, &node.data)?;
+        let at_genesis = roster == Roster::genesis(&network);
+        if at_genesis && !node.joins {
+            let id = MemberId(node.member);
+            let record = roster.members.get(usize::from(id.0)).ok_or(MemberError::NoMember(id.0))?;
+            if identity.record(&record.name) != *record {
+                return Err(FilesError::WrongKeys { path: node.data.clone(), member: id.0 }.into());
+            }
         }
-        let keys = Arc::new(network.key_set()?);
-        let secrets = Arc::new(secrets(&network, &node, id, Arc::clone(&keys))?);
-        let policy = Policy::new(&network.network.genesis.origin, members, network.network.faults())?;
+        let me = roster.index(&key);
+        let listen = Listen::of(&node, me.and_then(|me| roster.address(me)))?;
+        // said before a log of hours is read
+        let dealt = match me.filter(|_| at_genesis) {
+            Some(me) => Some(dealt(&network, &node, me)?),
+            None => None,
+        };
 
         start::has_room(&node)?;
-        let metrics = MemberMetrics::new(id);
-        let heard = start::hear(&network, &node).await;
+        let heard = start::hear(&network.id, me, &roster).await;
         let recovery = Recovery {
             network: Arc::clone(&network),
-            me: id,
-            policy: policy.clone(),
-            peers: Peers::new(id, &network.network.addresses),
-            cosigned: start::cosigned(&heard, network.network.faults()),
+            key,
+            follows: me.is_none(),
+            peers: Peers::new(me, &roster.addresses),
+            cosigned: start::cosigned(&heard, roster.f),
         };
-        start::clock_agrees(&network, &node, &heard)?;
-        let disk = Disk::open(&node.data, node.wal_segment_bytes, start::certain_time(&network, &heard))?;
-        start::ports([("p2p_listen", p2p_listen), ("http_listen", http_listen)], quic_listen)?;
+        start::clock_agrees(roster.f, &node, &heard)?;
+        let disk = Disk::open(&node.data, node.wal_segment_bytes, start::certain_time(roster.f, &heard))?;
+        start::ports([("p2p_listen", listen.p2p), ("http_listen", listen.http)], listen.quic)?;
         // reads, recomputes and waits for peers: not on the runtime's threads
-        let recovered = tokio::task::spawn_blocking(move || recovery.recover(disk));
-        let Recovered { disk, resume, executor, floor } = recovered.await.map_err(|_panic| DriverError::Panicked)??;
-        let setup = setup(&network, id, &policy)?;
-        let signer = SignKeys {
-            receipt: SigningKey::from_seed(identity.receipt.clone()),
-            log: SigningKey::from_seed(identity.log.clone()),
-            cosigner: SigningKey::from_seed(identity.cosigner.clone()),
-        };
-        let served = disk.served();
-        let health = Health::new(id, network.id, &network.network, node.min_free_bytes, clock::now());
-        let health = Arc::new(health);
-        let machine = Sequencer::new(setup, secrets, signer, resume, clock::now());
-
-        let handle = Handle::new(metrics.clone());
-        let (events, _) = broadcast::channel(EVENTS_MAX);
-        let executor = Arc::new(Mutex::new(executor));
-        let registry = Registry::new(&network.network.genesis.rollups, network.network.genesis.params.slot_ms);
-        let executions = Executions::start(Arc::clone(&executor), registry, handle.clone())?;
-        let http_listener =
-            http::bind(http_listen).await.map_err(|source| MemberError::Http { listen: http_listen, source })?;
-        let ingress = ingress(quic_listen, identity.tls, &handle, events.clone(), metrics.clone()).await?;
-        let start = machine.epoch_start();
-        let epoch = engine::epoch(&start, disk.may_vote(start.epoch, None)?);
-        let engine = start_engine(&network, &node, p2p_listen, identity.consensus, handle.clone(), (floor, epoch))?;
-        let outbox = engine.outbox.clone();
-        let engine = Arc::new(Mutex::new(Some(engine)));
-        let driver = Driver {
-            machine,
-            disk,
-            outbox,
-            pool: process.pool,
-            executions,
-            handle: handle.clone(),
-            events: events.clone(),
-            observer: process.observer,
-            metrics: metrics.clone(),
-            health: Arc::clone(&health),
-            waiting: Waiting::default(),
-        };
-        let driver = driver.start()?;
-        let (stop_http, stopped) = watch::channel(false);
-        let shared = http::Shared {
-            member: id,
-            folder: node.data.clone(),
-            served,
-            policy,
-            metrics: process.metrics,
-            engine: engine_metrics(Arc::clone(&engine)),
-            health: Arc::clone(&health),
-        };
-        let look = start::look(&network, &node, Arc::clone(&health), Arc::clone(&shared.engine), metrics);
-        let look = tokio::spawn(look.run()).abort_handle();
-        let http = tokio::spawn(http::serve(http_listener, Arc::new(shared), stop_signal(stopped)));
-        tracing::info!(member = %id, p2p = %p2p_listen, quic = %quic_listen, http = %http_listen, "member.start");
-        Ok(Self {
-            id,
-            handle,
-            driver,
-            engine,
-            ingress,
-            health,
-            look,
-            stop_http,
-            http,
-            http_listen,
-            quic_listen,
-            executor,
-            events,
+        let (recovery, found) = tokio::task::spawn_blocking(move || {
+            let found = recovery.find(disk);
+            (recovery, found)
         })
+        .await
+        .map_err(|_panic| DriverError::Panicked)?;
+        let found = found?;
+        if found.term.roster != roster {
+            // the log says another one: everything above is to be asked again
+            found.term.roster.write(&node.data)?;
+            return Ok(Started::Again);
+        }
+        let parts = Parts { network, node, process, identity, listen, key };
+        match me {
+            None => Ok(Started::Follower(Box::new(Follower::start(parts, recovery, found).await?))),
+            Some(me) => {
+                let member = parts.serve(me, dealt, recovery, found);
+                Ok(Started::Member(Box::new(Box::pin(member).await?)))
+            }
+        }
     }
 
     /// Whether the member has ended by itself.
@@ -355,7 +330,165 @@ fn engine_metrics(engine: Arc<Mutex<Option<EngineHandle>>>) -> Arc<dyn Fn() -> S
     Arc::new(move || engine.lock().ok().and_then(|e| e.as_ref().map(EngineHandle::metrics)).unwrap_or_default())
 }
 
-fn secrets(network: &NetworkFiles, node: &NodeConfig, id: MemberId, keys: Arc<KeySet>) -> Result<Secrets, MemberError> {
+/// Where a member listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listen {
+    pub(crate) p2p: SocketAddr,
+    pub(crate) quic: SocketAddr,
+    pub(crate) http: SocketAddr,
+}
+
+impl Listen {
+    /// The config's addresses, or else those that the network knows.
+    fn of(node: &NodeConfig, known: Option<&MemberAddress>) -> Result<Self, ConfigError> {
+        let known = |of: fn(&MemberAddress) -> &String| known.map(of).map(String::as_str).unwrap_or_default();
+        Ok(Self {
+            p2p: config::listen("p2p_listen", &node.p2p_listen, known(|a| &a.p2p))?,
+            quic: config::listen("quic_listen", &node.quic_listen, known(|a| &a.quic))?,
+            http: config::listen("http_listen", &node.http_listen, known(|a| &a.http))?,
+        })
+    }
+}
+
+/// What a start gives.
+#[derive(Debug)]
+pub enum Started {
+    /// A member of the committee.
+    Member(Box<Member>),
+    /// One that is not in it, or not any more, or not yet: it follows the log.
+    Follower(Box<Follower>),
+    /// The log says another committee than the folder remembered: start again.
+    Again,
+}
+
+/// Whose member starts, with what.
+pub(crate) struct Parts {
+    pub(crate) network: Arc<NetworkFiles>,
+    pub(crate) node: NodeConfig,
+    pub(crate) process: Process,
+    pub(crate) identity: Identity,
+    pub(crate) listen: Listen,
+    /// Consensus key.
+    pub(crate) key: Hash,
+}
+
+impl Parts {
+    /// Starts everything of a member of the committee.
+    async fn serve(
+        self,
+        id: MemberId,
+        dealt: Option<MemberSecrets>,
+        recovery: Recovery,
+        found: Found,
+    ) -> Result<Member, MemberError> {
+        let Self { network, node, process, identity, listen, key } = self;
+        let term = found.term.clone();
+        let committee = &term.committee;
+        let shares = match dealt.filter(|_| committee.keys_since == Epoch(0)) {
+            Some(shares) => shares,
+            None if committee.keys_since == Epoch(0) => dealt_to(&network, &node, id)?,
+            None => term::shares(committee, found.own.replay.succession(), &identity.consensus)?,
+        };
+        let (decrypt, beacon) = term::fits(committee, id, &shares).ok_or(SharesError::Wrong)?;
+        let keys = Arc::new(committee.keys.clone());
+        let secrets = Arc::new(Secrets { network: network.id, keys, decrypt, beacon });
+        let metrics = MemberMetrics::new(id);
+        let recovered = tokio::task::spawn_blocking(move || recovery.resume(found));
+        let Recovered { disk, resume, executor, floor } = recovered.await.map_err(|_panic| DriverError::Panicked)??;
+        let setup = setup(&network, id, &term)?;
+        let signer = SignKeys {
+            receipt: SigningKey::from_seed(identity.receipt.clone()),
+            log: SigningKey::from_seed(identity.log.clone()),
+            cosigner: SigningKey::from_seed(identity.cosigner.clone()),
+        };
+        let served = disk.served();
+        let health = Arc::new(Health::new(Some(id), &network, &term.roster, node.min_free_bytes, clock::now()));
+        let page = Page::new(&network);
+        let handovers = Handovers::new(&node.data, &identity.consensus, key, Some(shares));
+        let machine = Sequencer::new(setup, secrets, signer, resume, clock::now());
+
+        let handle = Handle::new(metrics.clone());
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        let executor = Arc::new(Mutex::new(executor));
+        let registry = Registry::new(&network.network.genesis.rollups, network.network.genesis.params.slot_ms);
+        let executions = Executions::start(Arc::clone(&executor), registry, handle.clone())?;
+        let Listen { p2p: p2p_listen, quic: quic_listen, http: http_listen } = listen;
+        let http_listener =
+            http::bind(http_listen).await.map_err(|source| MemberError::Http { listen: http_listen, source })?;
+        let ingress = ingress(quic_listen, identity.tls, &handle, events.clone(), metrics.clone()).await?;
+        let start = machine.epoch_start();
+        let epoch = engine::epoch(&start, disk.may_vote(start.epoch, None)?);
+        let engine =
+            start_engine(&network, &node, p2p_listen, identity.consensus, handle.clone(), (&term, floor, epoch))?;
+        disk.follows(false)?;
+        let outbox = engine.outbox.clone();
+        let engine = Arc::new(Mutex::new(Some(engine)));
+        let driver = Driver {
+            machine,
+            disk,
+            outbox,
+            pool: process.pool,
+            executions,
+            handle: handle.clone(),
+            events: events.clone(),
+            observer: process.observer,
+            metrics: metrics.clone(),
+            health: Arc::clone(&health),
+            waiting: Waiting::default(),
+            handovers,
+            page: page.clone(),
+            final_slots: true,
+            leaves: None,
+        };
+        let driver = driver.start()?;
+        let (stop_http, stopped) = watch::channel(false);
+        let shared = http::Shared {
+            member: id,
+            folder: node.data.clone(),
+            served,
+            policy: term.committee.policy.clone(),
+            metrics: process.metrics,
+            engine: engine_metrics(Arc::clone(&engine)),
+            health: Arc::clone(&health),
+            page,
+            driver: Some(handle.clone()),
+        };
+        let look = start::look(&term.roster, &node, id, Arc::clone(&health), Arc::clone(&shared.engine), metrics);
+        let look = tokio::spawn(look.run()).abort_handle();
+        let http = tokio::spawn(http::serve(http_listener, Arc::new(shared), stop_signal(stopped)));
+        tracing::info!(member = %id, p2p = %p2p_listen, quic = %quic_listen, http = %http_listen, "member.start");
+        Ok(Member {
+            id,
+            handle,
+            driver,
+            engine,
+            ingress,
+            health,
+            look,
+            stop_http,
+            http,
+            http_listen,
+            quic_listen,
+            executor,
+            events,
+        })
+    }
+}
+
+/// The shares of the key ceremony, from the share file.
+fn dealt(network: &NetworkFiles, node: &NodeConfig, id: MemberId) -> Result<MemberSecrets, MemberError> {
+    let shares = dealt_to(network, node, id)?;
+    let keys = network.key_set()?;
+    let decrypt = DecryptionShareKey::from_le_bytes(shares.decrypt.clone())?;
+    BeaconShareKey::from_le_bytes(shares.beacon.clone())?;
+    if keys.share_key(id) != Some(decrypt.public_g1()) {
+        return Err(MemberError::WrongShare { path: files::share_path(&node.data) });
+    }
+    Ok(shares)
+}
+
+/// What the share file holds, if it is of this network's ceremony: a member that stays may have another index by now.
+fn dealt_to(network: &NetworkFiles, node: &NodeConfig, id: MemberId) -> Result<MemberSecrets, MemberError> {
     let passphrase = init::passphrase(&node.share_passphrase_file)?;
     let unlock = passphrase.as_ref().map_or(Unlock::InsecurePlaintext, |p| Unlock::Passphrase(p));
     let path = files::share_path(&node.data);
@@ -364,155 +497,30 @@ fn secrets(network: &NetworkFiles, node: &NodeConfig, id: MemberId, keys: Arc<Ke
     if share.index != id || share.keyset_hash != keygen::files::keyset_hash(&init::keyset_file(network)) {
         return Err(MemberError::WrongShare { path });
     }
-    let decrypt = DecryptionShareKey::from_le_bytes(share.decrypt)?;
-    let beacon = BeaconShareKey::from_le_bytes(share.beacon)?;
-    if keys.share_key(id) != Some(decrypt.public_g1()) {
-        return Err(MemberError::WrongShare { path });
-    }
-    Ok(Secrets { network: network.id, keys, decrypt, beacon })
+    Ok(MemberSecrets { decrypt: share.decrypt, beacon: share.beacon })
 }
 
-fn setup(network: &NetworkFiles, me: MemberId, policy: &Policy) -> Result<Setup, MemberError> {
-    let genesis = &network.network.genesis;
+fn setup(network: &NetworkFiles, me: MemberId, term: &Term) -> Result<Setup, MemberError> {
+    let Committee { f, members, params, policy, .. } = &*term.committee;
+    let before = term.before.as_ref().map(|(epoch, before)| Former {
+        epoch: *epoch,
+        f: before.f,
+        members: before.members.clone(),
+        params: before.params.clone(),
+        keys: Arc::new(before.keys.clone()),
+    });
     Ok(Setup {
         me,
         network: network.id,
         policy: policy.clone(),
-        params: genesis.params.clone(),
-        f: network.network.faults(),
-        members: genesis.members.clone(),
-        timings: Timings::for_slot(genesis.params.slot_ms),
+        params: params.clone(),
+        f: *f,
+        members: members.clone(),
+        before,
+        ceremony: keygen::handover::CEREMONY,
+        timings: Timings::for_slot(params.slot_ms),
         seed: *Source::System.draw("batch", u64::from(me.0))?,
     })
-}
-
-/// Slots in which a block with votes of its own is looked for: an empty one above it has them else.
-const FLOOR_BACK: u64 = 256;
-
-/// How far a vote of this member can be above its own log.
-const VOTES_AHEAD: u64 = 8;
-
-/// What it takes to know where the network is.
-struct Recovery {
-    network: Arc<NetworkFiles>,
-    me: MemberId,
-    policy: Policy,
-    peers: Peers,
-    /// The last slot that this member has certainly cosigned.
-    cosigned: Slot,
-}
-
-/// Where a member starts.
-struct Recovered {
-    disk: Disk,
-    resume: Resume,
-    executor: Executor,
-    floor: Option<Floor>,
-}
-
-impl Recovery {
-    /// The log is replayed from genesis and then extended by what a quorum has published; state.redb and the WAL say
-    /// the rest.
-    fn recover(self, disk: Disk) -> Result<Recovered, MemberError> {
-        let network = &self.network;
-        let mut own = self.read(disk)?;
-        let knows_more = own.disk.slot()? < self.cosigned;
-        if knows_more && own.rejoin.is_none_or(|rejoin| rejoin.from.is_some()) {
-            return Err(SyncError::OldCopy(format!("slot {}", self.cosigned)).into());
-        }
-        let place = Place { me: self.me, policy: &self.policy, params: &network.network.genesis.params };
-        let caught = sync::catch_up(&self.peers, &place, &mut own)?;
-        if caught.torn {
-            own = self.read(own.disk)?;
-        }
-        let Own { mut disk, replay, recent, rejoin } = own;
-        disk.votes_from_here()?;
-        // a lost disk: what was voted came before `from`; a lost journal: the log shows how far it can have been
-        let is_known = rejoin.is_none_or(|rejoin| rejoin.from.is_some());
-        let schedule = network.network.genesis.params.schedule();
-        let reached = is_known.then(|| schedule.epoch_of(replay.slot().plus(VOTES_AHEAD)));
-        let votes = disk.may_vote(schedule.epoch_of(replay.slot()), reached)?;
-        let far = caught.slots > 0 || !votes;
-        let floor = far.then(|| disk.voted_block(replay.slot(), FLOOR_BACK)).flatten().and_then(floor_of);
-        let (resume, executor) = resume(network, replay, recent, rejoin, &mut disk)?;
-        Ok(Recovered { disk, resume, executor, floor })
-    }
-
-    fn read(&self, mut disk: Disk) -> Result<Own, MemberError> {
-        let network = &self.network;
-        let anchor = Anchor::new(network.network.clone(), network.rollups.clone())?;
-        let mut recent = Recent::default();
-        let mut replay = Replay::new(&anchor, Checks::TRUSTED)?;
-        let mut rejoin = disk.rejoin()?;
-        if disk.size() == 0 {
-            let entries =
-                sequencer::genesis_section(&network.network, network.id, replay.ledger_root(), replay.states());
-            disk.genesis(&entries)?;
-        }
-        for index in 0..disk.size() {
-            let entry = disk.entry(index)?;
-            if index == 0 {
-                start::begins_with(&entry, network, disk.folder())?;
-            }
-            replay.entry(index, &entry);
-            recent.entry(&entry);
-            if let Some(finding) = replay.findings().first() {
-                return Err(MemberError::Log { finding: finding.clone() });
-            }
-            if let (Some(slot), Some(rejoin)) = (replay.take_closed(), rejoin.as_mut()) {
-                rejoin.block(slot, replay.last().time_ms);
-            }
-        }
-        Ok(Own { disk, replay, recent, rejoin })
-    }
-}
-
-/// Where the engine starts when the log is ahead of it.
-fn floor_of(proof: FinalityProof) -> Option<Floor> {
-    let last = proof.headers.last()?;
-    let (epoch, digest) = (last.epoch.0, crypto::ids::block_digest(last));
-    Some(Floor { epoch, digest, view: proof.view, parent_view: proof.parent_view, votes: proof.votes })
-}
-
-fn resume(
-    network: &NetworkFiles,
-    replay: Replay,
-    recent: Recent,
-    rejoin: Option<Rejoin>,
-    disk: &mut Disk,
-) -> Result<(Resume, Executor), MemberError> {
-    let state = replay.end();
-    let unopened = state.unopened.map(|units| Unopened {
-        units: units.into_iter().map(|(hash, envelope)| (hash, Arc::new(envelope))).collect(),
-    });
-    let last = state.last.unwrap_or_else(|| Block::genesis(network.id).header);
-    let saved = disk.saved()?;
-    let resume = Resume {
-        ledger: state.ledger,
-        tree: state.tree,
-        last,
-        unopened,
-        reveal: state.reveal,
-        epochs: state.epochs,
-        states: state.states,
-        unexecuted: state.unexecuted,
-        left_heads: state.left_heads,
-        included: state.included,
-        placed: state
-            .placed
-            .into_iter()
-            .map(|(hash, p)| (hash, Placed { slot: p.slot, index: p.index, outcome: p.outcome }))
-            .collect(),
-        recent,
-        rejoin,
-        share_message: saved.share_message,
-        own_list: saved.own_list,
-        cosigned_at: saved.cosigned_at,
-        items: saved.items,
-        operations: saved.operations,
-        faults: state.faults,
-    };
-    Ok((resume, state.executor))
 }
 
 async fn ingress(
@@ -541,11 +549,12 @@ fn start_engine(
     listen: SocketAddr,
     consensus: zeroize::Zeroizing<[u8; 32]>,
     driver: Handle,
-    (floor, epoch): (Option<Floor>, EngineEpoch),
+    (term, floor, epoch): (&Term, Option<Floor>, EngineEpoch),
 ) -> Result<EngineHandle, MemberError> {
     let genesis = &network.network.genesis;
+    let keys = |committee: &Committee| committee.members.iter().map(|member| member.consensus).collect();
     let mut peers = Vec::new();
-    for address in &network.network.addresses {
+    for address in &term.roster.addresses {
         peers.push((address.member, config::listen("p2p", "", &address.p2p)?));
     }
     let mut tcp = TcpConfig::devnet(listen, peers, node.data.join(ENGINE));
@@ -557,7 +566,8 @@ fn start_engine(
         network: network.id,
         epoch_slots: genesis.params.schedule().slots(),
         epoch,
-        members: genesis.members.iter().map(|m| m.consensus).collect(),
+        members: keys(&term.committee),
+        before: term.before.as_ref().map(|(_, before)| keys(before)).unwrap_or_default(),
         prefix: format!("m{}-", node.member),
         timeouts,
         quotas: consensus::QUOTAS,

@@ -9,6 +9,7 @@ use crate::{
     },
     member::MemberError,
     metrics::MemberMetrics,
+    term::Roster,
 };
 use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -64,15 +65,15 @@ pub(crate) fn ports(tcp: [(&'static str, SocketAddr); 2], udp: SocketAddr) -> Re
 }
 
 /// The other members, and where they serve HTTP.
-fn others(network: &NetworkFiles, me: MemberId) -> Vec<(MemberId, String)> {
-    let others = network.network.addresses.iter().filter(|address| address.member != me);
+fn others(roster: &Roster, me: Option<MemberId>) -> Vec<(MemberId, String)> {
+    let others = roster.addresses.iter().filter(|address| Some(address.member) != me);
     others.map(|address| (address.member, address.http.clone())).collect()
 }
 
 /// What the members that answer say.
-pub(crate) async fn hear(network: &NetworkFiles, node: &NodeConfig) -> Vec<Heard> {
-    let me = MemberId(node.member);
-    peers::ask_all(me, &others(network, me), &network.id).await.into_iter().map(|(_, heard)| heard).collect()
+pub(crate) async fn hear(network: &Hash, me: Option<MemberId>, roster: &Roster) -> Vec<Heard> {
+    let heard = peers::ask_all(me, &others(roster, me), network).await;
+    heard.into_iter().map(|(_, heard)| heard).collect()
 }
 
 /// The last slot that this member is certain to have cosigned: more than f say so, one of them is honest.
@@ -83,15 +84,15 @@ pub(crate) fn cosigned(heard: &[Heard], f: u16) -> Slot {
 }
 
 /// Now, if more than f members say so: what a member that lost its disk may sign hangs on it.
-pub(crate) fn certain_time(network: &NetworkFiles, heard: &[Heard]) -> Option<Timestamp> {
+pub(crate) fn certain_time(f: u16, heard: &[Heard]) -> Option<Timestamp> {
     let near = heard.iter().filter(|heard| heard.clock_ms.unsigned_abs() <= CLOCKS_MS).count();
-    (near > usize::from(network.network.faults())).then(clock::now)
+    (near > usize::from(f)).then(clock::now)
 }
 
 /// This clock is near those of the members that answer.
-pub(crate) fn clock_agrees(network: &NetworkFiles, node: &NodeConfig, heard: &[Heard]) -> Result<(), MemberError> {
+pub(crate) fn clock_agrees(f: u16, node: &NodeConfig, heard: &[Heard]) -> Result<(), MemberError> {
     let offsets: Vec<i64> = heard.iter().map(|heard| heard.clock_ms).collect();
-    match peers::judge(&offsets, usize::from(network.network.faults()), node.clock_skew_max_ms) {
+    match peers::judge(&offsets, usize::from(f), node.clock_skew_max_ms) {
         Clock::Fine => Ok(()),
         Clock::Off(ms) => {
             tracing::warn!(
@@ -107,17 +108,17 @@ pub(crate) fn clock_agrees(network: &NetworkFiles, node: &NodeConfig, heard: &[H
 
 /// What the task that looks around needs.
 pub(crate) fn look(
-    network: &NetworkFiles,
+    roster: &Roster,
     node: &NodeConfig,
+    me: MemberId,
     health: Arc<Health>,
     engine: Arc<dyn Fn() -> String + Send + Sync>,
     metrics: MemberMetrics,
 ) -> Look {
-    let me = MemberId(node.member);
-    let keys = (0u16..).map(MemberId).zip(network.network.genesis.members.iter().map(|m| m.consensus));
+    let keys = (0u16..).map(MemberId).zip(roster.members.iter().map(|m| m.consensus));
     Look {
         health,
-        peers: others(network, me),
+        peers: others(roster, Some(me)),
         keys: keys.filter(|(id, _)| *id != me).collect(),
         folder: node.data.clone(),
         engine,

@@ -8,6 +8,9 @@
 //!               -> written under one lock record
 //!  the newest slot and short gaps are left to the engine: members that restart together need each other's shares of it
 //! ```
+//! Heads are held against the committee of their epoch, which the log names before the epoch begins: so a log of many
+//! committees is fetched epoch by epoch. How an epoch ends that another committee follows, no head of its own covers:
+//! who is not in it fetches that, too, and recomputes it (beacon, openings and order need no signature to be right).
 //!
 //! Trust: peers are believed nothing. A head counts with 2f+1 cosignatures, entries when they hash to it, and then they
 //! are still recomputed: a finding under a quorum's head means that more than f members lie, and ends the start. A peer
@@ -15,6 +18,7 @@
 use crate::{
     disk::{Disk, DiskError},
     source::Source,
+    term,
 };
 use sequencer::{Recent, Rejoin};
 use std::{
@@ -27,7 +31,9 @@ use tlog::{
     checkpoint::{self, Policy},
     tiles::{self, Level, Tile},
 };
-use types::{Entry, FinalityProof, Head, Kind, MemberAddress, MemberId, Params, Slot, codec, limits};
+use types::{
+    Entry, EpochRecord, FinalityProof, Hash, Head, Kind, MemberAddress, MemberId, Params, Slot, codec, limits,
+};
 use verifier::{Checks, Finding, Replay};
 
 /// Slots that are fetched and written at a time, where a peer still has a head in between.
@@ -40,6 +46,8 @@ const SHORT: usize = 8;
 const SEGMENT_BYTES_MAX: usize = 512 << 20;
 /// A checkpoint: a few lines a member.
 const CHECKPOINT_BYTES_MAX: usize = 1 << 16;
+/// Entries of a slot's part B: openings and little else.
+const TAIL_BYTES_MAX: usize = 16 << 20;
 /// Proofs that are asked for at a time.
 const ASKED_AT_ONCE: usize = 16;
 
@@ -83,14 +91,31 @@ pub(crate) struct Caught {
 #[derive(Clone, Copy, Debug, Default)]
 struct Published {
     newest: Option<Head>,
+    /// It is of another committee than that of the next slot.
+    is_later: bool,
     /// Entries of the largest head that this member has cosigned.
     mine: u64,
 }
 
+/// Who signs the heads of an epoch.
+#[derive(Debug)]
+struct Signers {
+    policy: Policy,
+    /// This member among them.
+    me: Option<MemberId>,
+}
+
+impl Signers {
+    fn of(origin: &str, record: &EpochRecord, key: &Hash) -> Option<Self> {
+        let policy = Policy::new(origin, &record.members, record.f).ok()?;
+        Some(Self { policy, me: term::index(&record.members, key) })
+    }
+}
+
 impl Peers {
     /// The other members' HTTP addresses.
-    pub(crate) fn new(me: MemberId, addresses: &[MemberAddress]) -> Self {
-        let others = addresses.iter().filter(|a| a.member != me);
+    pub(crate) fn new(me: Option<MemberId>, addresses: &[MemberAddress]) -> Self {
+        let others = addresses.iter().filter(|a| Some(a.member) != me);
         let sources = others.map(|a| (a.member, Source::http(&format!("http://{}", a.http)))).collect();
         Self { sources, benched: Mutex::default() }
     }
@@ -98,6 +123,11 @@ impl Peers {
     fn bench(&self, member: MemberId, why: &dyn core::fmt::Display) {
         tracing::info!(peer = %member, %why, "sync.peer");
         self.benched.lock().unwrap_or_else(PoisonError::into_inner).insert(member);
+    }
+
+    /// Those that failed are asked again.
+    pub(crate) fn forgive(&self) {
+        self.benched.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Those that have not failed yet.
@@ -114,8 +144,8 @@ impl Peers {
         })
     }
 
-    /// The heads that a quorum has signed.
-    fn published(&self, policy: &Policy, me: MemberId) -> Published {
+    /// The heads that a quorum has signed, of the committee of the next slot, or of the one after it.
+    fn published(&self, signers: &[Signers]) -> Published {
         // all at a time: a peer that is down must not cost its timeout for each of the others
         let notes: Vec<_> = thread::scope(|scope| {
             let asked: Vec<_> = self
@@ -127,25 +157,28 @@ impl Peers {
         let mut published = Published::default();
         for (member, note) in notes {
             let Ok(Some(note)) = note else { continue };
-            match checkpoint::verify_checkpoint(policy, &note) {
-                Ok(verified) => {
-                    if verified.cosigners.contains(&me) {
-                        published.mine = published.mine.max(verified.head.size);
-                    }
-                    if published.newest.is_none_or(|head| verified.head.size > head.size) {
-                        published.newest = Some(verified.head);
-                    }
-                }
-                Err(error) => self.bench(member, &error),
+            let mut verified =
+                signers.iter().enumerate().map(|(at, s)| (at, s, checkpoint::verify_checkpoint(&s.policy, &note)));
+            let Some((at, signers, verified)) = verified.find(|(_, _, verified)| verified.is_ok()) else {
+                // it may be of a committee that this log does not name yet
+                tracing::debug!(peer = %member, "sync.peer: its head is of none that is known here");
+                continue;
+            };
+            let Ok(verified) = verified else { continue };
+            if signers.me.is_some_and(|me| verified.cosigners.contains(&me)) {
+                published.mine = published.mine.max(verified.head.size);
+            }
+            if published.newest.is_none_or(|head| verified.head.size > head.size) {
+                (published.newest, published.is_later) = (Some(verified.head), at > 0);
             }
         }
         published
     }
 
-    /// A close head with a quorum of cosignatures, of this slot or one soon after it, from whoever has one.
-    fn head(&self, policy: &Policy, slot: Slot) -> Option<Head> {
-        (0..NEAR).find_map(|more| {
-            let path = format!("lockstep/v1/head/{}", slot.plus(more));
+    /// A close head with a quorum of cosignatures, of this slot or one soon after it up to `last`, from whoever has one.
+    fn head(&self, policy: &Policy, slot: Slot, last: Slot) -> Option<Head> {
+        (slot.0..=last.0.min(slot.plus(NEAR).prev().0)).find_map(|slot| {
+            let path = format!("lockstep/v1/head/{slot}");
             self.asked().find_map(|(member, source)| {
                 let note = self.get(*member, source, &path)?;
                 checkpoint::verify_checkpoint(policy, &note).ok().map(|verified| verified.head)
@@ -168,6 +201,19 @@ impl Peers {
             }
         }
         if too_much.is_empty() { Ok(None) } else { Err(TooMuch) }
+    }
+
+    /// Entries after `first` that no head covers, from each peer that has some.
+    fn tails(&self, first: u64) -> impl Iterator<Item = (MemberId, Vec<Vec<u8>>)> {
+        self.asked().filter_map(move |(member, source)| {
+            let bytes = source.get_within(&format!("lockstep/v1/tail/{first}"), TAIL_BYTES_MAX);
+            let bytes = bytes.unwrap_or_else(|error| {
+                self.bench(*member, &error);
+                None
+            })?;
+            let entries = tiles::decode_bundle(&bytes).ok()?;
+            Some((*member, entries.into_iter().map(<[u8]>::to_vec).collect()))
+        })
     }
 
     /// Whatever is served as proofs for these slots, a few at a time; nothing in it is checked.
@@ -249,7 +295,7 @@ struct Contents {
 }
 
 impl Contents {
-    fn of(me: MemberId, entries: &[Vec<u8>]) -> Self {
+    fn of(me: impl Fn(Slot) -> Option<MemberId>, entries: &[Vec<u8>]) -> Self {
         let mut contents = Self::default();
         for (at, entry) in entries.iter().enumerate() {
             let Ok(entry) = codec::decode::<Entry>(entry, limits::ENTRY_BYTES_MAX) else { continue };
@@ -258,7 +304,7 @@ impl Contents {
             } else if let Kind::Beacon { .. } = entry.kind {
                 contents.beacons.push(at);
             } else if let Kind::List { slot, member, .. } = entry.kind
-                && member == me
+                && me(slot) == Some(member)
             {
                 contents.listed.push(slot);
             }
@@ -270,9 +316,12 @@ impl Contents {
 /// What one member knows when it catches up.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
-    pub(crate) me: MemberId,
-    pub(crate) policy: &'a Policy,
+    pub(crate) origin: &'a str,
+    /// Its consensus key.
+    pub(crate) key: Hash,
     pub(crate) params: &'a Params,
+    /// It is in no committee now: nothing is left to an engine.
+    pub(crate) follows: bool,
 }
 
 impl Place<'_> {
@@ -308,14 +357,27 @@ pub(crate) fn catch_up(peers: &Peers, place: &Place<'_>, all: &mut Own) -> Resul
     all.replay.check(Checks::ALL);
     loop {
         let own = all.disk.size();
-        let Published { newest, mine } = peers.published(place.policy, place.me);
+        let next = all.replay.slot().next();
+        let (epochs, schedule) = (all.replay.epochs(), place.params.schedule());
+        let epoch = schedule.epoch_of(next);
+        let mut records = vec![epochs.of(epoch)];
+        records.extend(Some(epochs.last()).filter(|last| last.epoch > epoch && !last.continues(epochs.of(epoch))));
+        let signers: Vec<_> = records.iter().filter_map(|r| Signers::of(place.origin, r, &place.key)).collect();
+        let Some(now) = signers.first() else { return Ok(caught) };
+        let Published { newest, is_later, mine } = peers.published(&signers);
         if caught.slots == 0 {
             place.is_newest(&all.disk, mine, &[], known)?;
         }
-        let Some(newest) = newest.filter(|head| head.size > own) else { return Ok(caught) };
-        let between = peers.head(place.policy, all.replay.slot().plus(step));
-        let between = between.filter(|head| head.size > own && head.size < newest.size);
-        let mut entries = match peers.entries(all.disk.tree(), &between.unwrap_or(newest)) {
+        let newest = newest.filter(|head| head.size > own);
+        let last = schedule.last(epoch);
+        let between = peers.head(&now.policy, last.min(all.replay.slot().plus(step)), last);
+        let between = between.filter(|head| head.size > own && newest.is_none_or(|newest| head.size < newest.size));
+        let Some(head) = between.or(newest) else {
+            caught.torn = all.end_of_epoch(peers, place)?;
+            return Ok(caught);
+        };
+        let mine = |slot: Slot| term::index(&epochs.of(schedule.epoch_of(slot)).members, &place.key);
+        let mut entries = match peers.entries(all.disk.tree(), &head) {
             Ok(Some(entries)) => entries,
             // whoever signed it has gone again; following block by block goes on from what is here
             Ok(None) => return Ok(caught),
@@ -325,9 +387,9 @@ pub(crate) fn catch_up(peers: &Peers, place: &Place<'_>, all: &mut Own) -> Resul
             }
             Err(TooMuch) => return Err(SyncError::TooMuch(all.replay.slot())),
         };
-        let contents = Contents::of(place.me, &entries);
+        let contents = Contents::of(mine, &entries);
         place.is_newest(&all.disk, 0, &contents.listed, known)?;
-        if between.is_none() {
+        if between.is_none() && !is_later && !place.follows {
             match contents.beacons.last() {
                 Some(end) if contents.beacons.len() >= SHORT => entries.truncate(*end),
                 _ => return Ok(caught),
@@ -338,15 +400,51 @@ pub(crate) fn catch_up(peers: &Peers, place: &Place<'_>, all: &mut Own) -> Resul
         let reached = all.segment(peers, &contents, &entries)?;
         caught.slots = caught.slots.saturating_add(reached.0.saturating_sub(before.0));
         caught.torn = reached < all.replay.slot();
-        tracing::info!(member = %place.me, slot = %reached, entries = all.disk.size(), "sync");
+        tracing::info!(slot = %reached, entries = all.disk.size(), "sync");
         // what came in the meantime is a short gap, unless this took long
-        if caught.torn || between.is_none() && slots < usize::try_from(SEGMENT).unwrap_or(usize::MAX) {
+        if caught.torn {
+            return Ok(caught);
+        }
+        if between.is_none() && slots < usize::try_from(SEGMENT).unwrap_or(usize::MAX) {
+            caught.torn = all.end_of_epoch(peers, place)?;
             return Ok(caught);
         }
     }
 }
 
 impl Own {
+    /// At the end of an epoch that another committee follows: who is not in it reads how its last slot was opened.
+    /// Whether what a peer served has to be forgotten.
+    fn end_of_epoch(&mut self, peers: &Peers, place: &Place<'_>) -> Result<bool, SyncError> {
+        let (slot, epochs) = (self.replay.slot(), self.replay.epochs());
+        let epoch = place.params.schedule().epoch_of(slot);
+        let ends = place.params.schedule().is_last(slot) && slot > Slot(0) && !self.replay.is_opened();
+        let is_mine = term::index(&epochs.of(epoch).members, &place.key).is_some();
+        if !ends || is_mine || epochs.of(epoch.next()).continues(epochs.of(epoch)) {
+            return Ok(false);
+        }
+        for (member, entries) in peers.tails(self.disk.size()) {
+            let mut read = Vec::new();
+            for (index, entry) in (self.disk.size()..).zip(entries) {
+                if self.replay.is_opened() {
+                    break;
+                }
+                self.replay.entry(index, &entry);
+                self.recent.entry(&entry);
+                read.push(entry);
+            }
+            if !self.replay.findings().is_empty() || !self.replay.is_opened() {
+                peers.bench(member, &"what it serves as the end of the epoch is not");
+                return Ok(true);
+            }
+            self.disk.opened(slot, &read)?;
+            self.disk.settle()?;
+            tracing::info!(%slot, entries = self.disk.size(), "sync: the epoch has ended");
+            break;
+        }
+        Ok(false)
+    }
+
     /// Recomputes and writes a segment; the last slot that was written, which is before the replay's when a proof is
     /// missing.
     fn segment(&mut self, peers: &Peers, contents: &Contents, entries: &[Vec<u8>]) -> Result<Slot, SyncError> {

@@ -65,7 +65,7 @@ impl Sequencer {
     pub(crate) fn announce(&mut self, slot: Slot) -> Option<Vec<u8>> {
         self.setup.params.schedule().announced(slot)?;
         let roots = (self.ledger.account_root(), self.states);
-        let next = self.succession.announce(&self.epochs, roots, &self.setup.ceremony).record;
+        let next = self.succession.announce(&self.epochs, roots, &self.setup.ceremony);
         let entry = section::epoch(next.clone());
         self.epochs.announced(next, crypto::merkle::leaf_hash(&entry));
         Some(entry)

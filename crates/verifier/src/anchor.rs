@@ -10,7 +10,7 @@ use crypto::{
 };
 use execution::{Executor, ExecutorError, genesis::RollupGenesis};
 use tlog::checkpoint::{Policy, PolicyError};
-use types::{ChainId, EpochRecord, Hash, Network, RollupSpec, codec};
+use types::{ChainId, Epoch, EpochRecord, Hash, Network, RollupSpec, codec};
 
 /// Which checks run. What does not run is reported as not checked, never as passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,7 @@ impl Anchor {
     /// The committee of epoch 0.
     pub(crate) fn committee(&self) -> Committee {
         Committee {
+            keys_since: Epoch(0),
             f: self.network.faults(),
             members: self.network.genesis.members.clone(),
             params: self.network.genesis.params.clone(),

@@ -8,6 +8,8 @@ use types::{Epoch, EpochRecord, Hash, MemberRecord, Params};
 /// The committee of an epoch.
 #[derive(Clone, Debug)]
 pub struct Committee {
+    /// The epoch from which it has its keys.
+    pub keys_since: Epoch,
     /// Faults tolerated.
     pub f: u16,
     /// By index.
@@ -21,13 +23,14 @@ pub struct Committee {
 }
 
 impl Committee {
-    /// What EPOCH says, in the network of this origin.
+    /// What EPOCH says, in the network of this origin, of keys that began in `keys_since`.
     ///
     /// # Errors
     /// [`AnchorError`]: no key set, or no policy.
-    pub fn of(origin: &str, record: &EpochRecord) -> Result<Self, AnchorError> {
+    pub fn of(origin: &str, record: &EpochRecord, keys_since: Epoch) -> Result<Self, AnchorError> {
         let n = u16::try_from(record.members.len()).unwrap_or(u16::MAX);
         Ok(Self {
+            keys_since,
             f: record.f,
             members: record.members.clone(),
             params: record.params.clone(),

@@ -25,7 +25,7 @@ use section::{Closed, Section};
 use tlog::{Tree, checkpoint};
 use types::{
     Address, Block, BlockHeader, ENTRY_TAG, ENTRY_VERSION, Entry, Envelope, Epoch, EpochEnd, EpochRecord, Epochs,
-    FinalityProof, Hash, Head, Joining, Kind, MemberId, Nonce, SignedHeader, Slot, SlotResult, codec, limits, reason,
+    FinalityProof, Hash, Head, Kind, MemberId, Nonce, SignedHeader, Slot, SlotResult, codec, limits, reason,
 };
 
 /// Place of an included envelope: slot, and, as far as known, index in the order, outcome code and deciding leg.
@@ -56,8 +56,6 @@ pub struct State {
     pub epochs: Epochs,
     /// What the log of the last epoch says of the next one.
     pub succession: Succession,
-    /// Those of the members that joined after genesis, by consensus key.
-    pub joined: BTreeMap<Hash, Joining>,
     /// The committee that works after the last opened slot.
     pub committee: Arc<Committee>,
     /// The one of the epoch before.
@@ -128,7 +126,6 @@ pub struct Replay {
     records: u32,
     epochs: Epochs,
     succession: Succession,
-    joined: BTreeMap<Hash, Joining>,
     /// The committee of the section that is read: another one from the end of an epoch's last part B.
     now: Arc<Committee>,
     /// That of the epoch before.
@@ -191,7 +188,6 @@ impl Replay {
             executor,
             epochs: Epochs::new(first, leaf),
             succession: Succession::default(),
-            joined: BTreeMap::new(),
             now: Arc::new(anchor.committee()),
             before: None,
             announced: false,
@@ -275,6 +271,11 @@ impl Replay {
     pub fn committee(&self) -> &Arc<Committee> {
         &self.now
     }
+    /// The committee before it, with its last epoch.
+    #[must_use]
+    pub fn before(&self) -> Option<&(Epoch, Arc<Committee>)> {
+        self.before.as_ref()
+    }
     /// The epochs so far.
     #[must_use]
     pub fn epochs(&self) -> &Epochs {
@@ -284,11 +285,6 @@ impl Replay {
     #[must_use]
     pub fn succession(&self) -> &Succession {
         &self.succession
-    }
-    /// Those of the members that joined after genesis, by consensus key.
-    #[must_use]
-    pub fn joined(&self) -> &BTreeMap<Hash, Joining> {
-        &self.joined
     }
     /// Whether the log opens the slot whose CLOSE was read last.
     #[must_use]
@@ -380,16 +376,13 @@ impl Replay {
             return self.find(reason::Finding::SectionOrder, "EPOCH in a slot that announces none");
         }
         let roots = (self.ledger.account_root(), self.states);
-        let announced = match &self.anchor.ceremony {
+        let next = match &self.anchor.ceremony {
             Some(ceremony) => self.succession.announce(&self.epochs, roots, ceremony),
             None => self.succession.announce_as(&self.epochs, roots, record),
         };
-        let next = announced.record;
         if *record != next {
             return self.find(reason::Finding::EpochWrong, "not what the log so far gives");
         }
-        self.joined.extend(announced.joining.into_iter().map(|joining| (joining.record.consensus, joining)));
-        self.joined.retain(|key, _| next.members.iter().any(|member| member.consensus == *key));
         let leaf = merkle::leaf_hash(&Entry::bytes(Kind::Epoch(next.clone().into())));
         self.epochs.announced(next, leaf);
         self.announced = true;
@@ -417,7 +410,8 @@ impl Replay {
         if next.continues(self.epochs.of(ended)) {
             return;
         }
-        match Committee::of(self.anchor.policy.origin(), next) {
+        let keys_since = if next.keys() == self.epochs.of(ended).keys() { self.now.keys_since } else { next.epoch };
+        match Committee::of(self.anchor.policy.origin(), next, keys_since) {
             Ok(committee) => self.now = Arc::new(committee),
             Err(error) => return self.find(reason::Finding::EpochWrong, &format!("{error}")),
         }
@@ -526,7 +520,6 @@ impl Replay {
             reveal: self.reveal,
             epochs: self.epochs,
             succession: self.succession,
-            joined: self.joined,
             committee: self.now,
             before: self.before,
             states: self.states,

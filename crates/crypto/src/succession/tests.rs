@@ -67,7 +67,7 @@ impl Log {
         let rules = |params: &Params| params.count_limit > 0;
         self.succession.on(&self.epochs, Slot(slot), operation, (rules, Some(&CEREMONY)))
     }
-    fn announce(&mut self) -> Announced {
+    fn announce(&mut self) -> EpochRecord {
         self.succession.announce(&self.epochs, ROOTS, &CEREMONY)
     }
 }
@@ -116,7 +116,7 @@ fn the_next_epoch_has_the_committee_that_the_secrets_were_handed_to() {
         log.says(slot, message).unwrap();
     }
     let read = log.succession.clone();
-    let Announced { record, joining } = log.announce();
+    let record = log.announce();
     assert_eq!((record.epoch, record.first_slot, record.prev), (Epoch(5), Slot(80), LEAF));
     assert_eq!((record.ledger, record.states), ROOTS);
     assert_eq!((record.f, record.params.count_limit), (1, 77));
@@ -124,10 +124,13 @@ fn the_next_epoch_has_the_committee_that_the_secrets_were_handed_to() {
     let mut want = NEXT.map(|seed| key(seed, 0).public());
     want.sort();
     assert_eq!(members, want);
-    assert_eq!(joining.len(), 1);
+    let joined = key(8, 0).public();
+    assert_eq!(log.succession.joined(&joined).map(|joining| joining.record.consensus), Some(joined));
+    let handed = log.succession.handed().unwrap();
+    assert_eq!((handed.from.epoch, handed.messages.len()), (Epoch(4), 4));
     assert!(log.succession.next().is_none() && log.succession.messages().is_empty());
     // who has no ceremony believes keys of the same secrets, and nothing else
-    let believes = |said: &EpochRecord| read.clone().announce_as(&epochs(), ROOTS, said).record;
+    let believes = |said: &EpochRecord| read.clone().announce_as(&epochs(), ROOTS, said);
     assert_eq!(believes(&record), record);
     let other = record.clone().with_keys(dealt(4, 3));
     assert_ne!(believes(&other), other);
@@ -140,14 +143,14 @@ fn the_next_epoch_has_the_committee_that_the_secrets_were_handed_to() {
 #[test]
 fn a_handover_that_does_not_end_leaves_everything_as_it_is() {
     let stays = epochs().last().next(LEAF, ROOTS.0, ROOTS.1);
-    assert_eq!(Log::new().announce().record, stays);
+    assert_eq!(Log::new().announce(), stays);
     let mut log = Log::new();
     let signed = made(&log.epochs, &NEXT, |c| c.params.count_limit = 77);
     log.change(64, &signed).unwrap();
     log.says(68, deals(1)).unwrap();
-    let Announced { record, joining } = log.announce();
+    let record = log.announce();
     assert_eq!(record, stays);
-    assert!(joining.is_empty());
+    assert!(log.succession.handed().is_none());
 }
 
 #[test]
@@ -157,9 +160,9 @@ fn parameters_alone_change_without_a_handover() {
     log.change(64, &signed).unwrap();
     assert_eq!(log.says(68, deals(1)), Err(NotCounted::NoHandover));
     let read = log.succession.clone();
-    let Announced { record, joining } = log.announce();
+    let record = log.announce();
     let want = epochs().last().next(LEAF, ROOTS.0, ROOTS.1);
     assert_eq!(record, EpochRecord { params: signed.change.params, ..want });
-    assert!(joining.is_empty());
-    assert_eq!(read.clone().announce_as(&epochs(), ROOTS, &record).record, record);
+    assert!(log.succession.handed().is_none());
+    assert_eq!(read.clone().announce_as(&epochs(), ROOTS, &record), record);
 }

@@ -9,7 +9,7 @@ pub(crate) mod disk;
 pub(crate) mod peers;
 pub(crate) mod report;
 
-use crate::{clock, metrics::MemberMetrics};
+use crate::{clock, files::NetworkFiles, metrics::MemberMetrics, term::Roster};
 use report::{CheckpointReport, MempoolReport, Names, Report};
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use std::{
     },
     time::Duration,
 };
-use types::{Epoch, Hash, MemberId, Network, Slot, Timestamp};
+use types::{Epoch, Hash, MemberId, Slot, Timestamp};
 
 /// Slots that a member may lie behind its peers and still follow: answers are a few seconds old.
 pub(crate) const LAG_SLOTS_MAX: u64 = 10;
@@ -113,7 +113,8 @@ struct Inner {
 /// Shared by driver, HTTP and the task that looks around.
 #[derive(Debug)]
 pub(crate) struct Health {
-    me: MemberId,
+    /// `None`: it follows.
+    me: Option<MemberId>,
     network: Hash,
     origin: String,
     names: Vec<String>,
@@ -128,14 +129,21 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    pub(crate) fn new(me: MemberId, id: Hash, network: &Network, min_free: u64, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        me: Option<MemberId>,
+        files: &NetworkFiles,
+        roster: &Roster,
+        min_free: u64,
+        now: Timestamp,
+    ) -> Self {
+        let genesis = &files.network.genesis;
         Self {
             me,
-            network: id,
-            origin: network.genesis.origin.clone(),
-            names: network.genesis.members.iter().map(|m| m.name.clone()).collect(),
-            f: usize::from(network.faults()),
-            slot_ms: network.genesis.params.slot_ms,
+            network: files.id,
+            origin: genesis.origin.clone(),
+            names: roster.members.iter().map(|m| m.name.clone()).collect(),
+            f: usize::from(roster.f),
+            slot_ms: genesis.params.slot_ms,
             started: now,
             min_free,
             inner: Mutex::new(Inner { final_at: now, ..Inner::default() }),
@@ -189,9 +197,9 @@ impl Health {
         let low = bytes < self.min_free;
         if self.disk_low.swap(low, Ordering::AcqRel) != low {
             if low {
-                tracing::error!(member = %self.me, free = bytes, min_free_bytes = self.min_free, "disk.low: no receipts");
+                tracing::error!(member = ?self.me, free = bytes, min_free_bytes = self.min_free, "disk.low: no receipts");
             } else {
-                tracing::info!(member = %self.me, free = bytes, "disk.ok: receipts again");
+                tracing::info!(member = ?self.me, free = bytes, "disk.ok: receipts again");
             }
         }
     }
@@ -224,12 +232,12 @@ impl Health {
         let all = || (0u16..).zip(&self.names).map(|(i, name)| (MemberId(i), name));
         // the slot after may have begun before the last of its messages came
         let here = |id: &MemberId| inner.noted.cosigners.get(id).is_some_and(|slot| slot.next() >= newest);
-        let connected = |id: &MemberId| *id == self.me || inner.connected.contains(id);
+        let connected = |id: &MemberId| Some(*id) == self.me || inner.connected.contains(id);
         Report {
             network: self.network.to_string(),
             origin: self.origin.clone(),
-            member: self.me.0,
-            name: self.names.get(usize::from(self.me.0)).cloned().unwrap_or_default(),
+            member: self.me.map_or(u16::MAX, |me| me.0),
+            name: self.me.and_then(|me| self.names.get(usize::from(me.0)).cloned()).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").into(),
             time_ms: now.0,
             uptime_ms: now.0.saturating_sub(self.started.0),
@@ -246,7 +254,7 @@ impl Health {
             }),
             cosigners: Names::split(all(), here),
             cosigned: all().map(|(id, _)| inner.noted.cosigners.get(&id).map_or(0, |slot| slot.0)).collect(),
-            peers: Names::split(all().filter(|(id, _)| *id != self.me), connected),
+            peers: Names::split(all().filter(|(id, _)| Some(*id) != self.me), connected),
             mempool: MempoolReport { envelopes: inner.noted.pending.0, bytes: inner.noted.pending.1 },
             disk_free_bytes: inner.free,
             clock_skew_ms: inner.skew_ms,

@@ -33,7 +33,7 @@ pub(crate) async fn ask(http: &str) -> Option<Report> {
 }
 
 /// What members of this network say of slot and time; those that do not answer are left out.
-pub(crate) async fn ask_all(me: MemberId, peers: &[(MemberId, String)], network: &Hash) -> Vec<(MemberId, Heard)> {
+pub(crate) async fn ask_all(me: Option<MemberId>, peers: &[(MemberId, String)], network: &Hash) -> Vec<(MemberId, Heard)> {
     let mut asked = JoinSet::new();
     for (member, http) in peers.iter().cloned() {
         asked.spawn(async move {
@@ -50,7 +50,8 @@ pub(crate) async fn ask_all(me: MemberId, peers: &[(MemberId, String)], network:
         let Ok(Some((member, report, at, here))) = answer else { continue };
         if report.network == network.to_string() && report.member == member.0 {
             let clock_ms = difference(report.time_ms, here);
-            let cosigned = Slot(report.cosigned.get(usize::from(me.0)).copied().unwrap_or(0));
+            let cosigned = me.and_then(|me| report.cosigned.get(usize::from(me.0)).copied());
+            let cosigned = Slot(cosigned.unwrap_or(0));
             heard.push((member, Heard { at, final_slot: Slot(report.final_slot), cosigned, clock_ms }));
         }
     }

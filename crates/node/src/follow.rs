@@ -1,0 +1,169 @@
+//! A member that is in no committee now: one that joins with the next change, or one that has left. It reads the log
+//! that the committee publishes, recomputes it, serves it, and says what it must say in a handover.
+use crate::{
+    clock,
+    files::NetworkFiles,
+    handover::Handovers,
+    health::{Health, Noted},
+    http,
+    member::{MemberError, Parts},
+    page::Page,
+    recover::{Found, Recovery},
+    source,
+    term::Roster,
+};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+use tokio::{runtime, sync::watch};
+use types::{MemberId, Operation, Slot, codec};
+
+/// A member that follows the log.
+#[derive(Debug)]
+pub struct Follower {
+    stop: mpsc::Sender<()>,
+    reader: thread::JoinHandle<Result<bool, MemberError>>,
+    health: Arc<Health>,
+    stop_http: watch::Sender<bool>,
+    http: tokio::task::JoinHandle<()>,
+    /// Where HTTP is served.
+    pub http_listen: SocketAddr,
+}
+
+/// Longest answer to an operation that is read.
+const ANSWER_BYTES_MAX: usize = 4 << 10;
+
+impl Follower {
+    pub(crate) async fn start(parts: Parts, recovery: Recovery, found: Found) -> Result<Self, MemberError> {
+        let Parts { network, node, process, identity, listen, key } = parts;
+        let disk = &found.own.disk;
+        disk.follows(true)?;
+        let page = Page::new(&network);
+        let health = Health::new(None, &network, &found.term.roster, node.min_free_bytes, clock::now());
+        let health = Arc::new(health);
+        let listener =
+            http::bind(listen.http).await.map_err(|source| MemberError::Http { listen: listen.http, source })?;
+        let shared = http::Shared {
+            member: MemberId(node.member),
+            folder: node.data.clone(),
+            served: disk.served(),
+            policy: found.term.committee.policy.clone(),
+            metrics: process.metrics,
+            engine: Arc::new(String::new),
+            health: Arc::clone(&health),
+            page: page.clone(),
+            driver: None,
+        };
+        let (stop_http, mut stopped) = watch::channel(false);
+        let http = tokio::spawn(http::serve(listener, Arc::new(shared), async move {
+            // its owner may be gone: then it ends, too
+            drop(stopped.wait_for(|stop| *stop).await);
+        }));
+        let (stop, stops) = mpsc::channel();
+        let reader = Reader {
+            slot: Duration::from_millis(network.network.genesis.params.slot_ms),
+            handovers: Handovers::new(&node.data, &identity.consensus, key, None),
+            health: Arc::clone(&health),
+            runtime: runtime::Handle::current(),
+            folder: node.data,
+            network,
+            recovery,
+            page,
+        };
+        tracing::info!(folder = %reader.folder.display(), http = %listen.http, "member.follows");
+        let reader = thread::Builder::new().name("follower".into()).spawn(move || reader.run(found, &stops))?;
+        Ok(Self { stop, reader, health, stop_http, http, http_listen: listen.http })
+    }
+
+    /// Whether it has ended by itself: the next start says as what it goes on.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.reader.is_finished()
+    }
+
+    /// Stops.
+    ///
+    /// # Errors
+    /// Why it had ended before.
+    pub async fn stop(self) -> Result<(), MemberError> {
+        let Self { stop, reader, health, stop_http, http, .. } = self;
+        health.stop();
+        // it may have ended
+        drop(stop.send(()));
+        let read = tokio::task::spawn_blocking(move || reader.join()).await;
+        stop_http.send_replace(true);
+        if let Err(error) = http.await {
+            tracing::warn!(%error, "http.stop");
+        }
+        let panicked = |_| MemberError::from(crate::DriverError::Panicked);
+        read.map_err(|_| MemberError::from(crate::DriverError::Panicked))?.map_err(panicked)??;
+        Ok(())
+    }
+}
+
+/// The thread that reads.
+struct Reader {
+    slot: Duration,
+    handovers: Handovers,
+    health: Arc<Health>,
+    runtime: runtime::Handle,
+    folder: PathBuf,
+    network: Arc<NetworkFiles>,
+    recovery: Recovery,
+    page: Page,
+}
+
+impl Reader {
+    /// Until it is told to stop, or the log says another committee: `true`.
+    fn run(mut self, mut found: Found, stops: &mpsc::Receiver<()>) -> Result<bool, MemberError> {
+        let started_with = found.term.roster.clone();
+        loop {
+            if found.term.roster != started_with {
+                found.term.roster.write(&self.folder)?;
+                return Ok(true);
+            }
+            let replay = &found.own.replay;
+            self.page.show_log(replay.epochs(), replay.succession());
+            self.note(replay.slot(), found.own.disk.size());
+            let next = replay.slot().next();
+            if let Some(operation) = self.handovers.due(replay.epochs(), replay.succession(), next)? {
+                self.say(&found.term.roster, &operation);
+            }
+            match stops.recv_timeout(self.slot) {
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(false),
+            }
+            // who did not answer once is asked again
+            self.recovery.peers.forgive();
+            found = self.recovery.extend(found.own)?;
+        }
+    }
+
+    fn note(&self, slot: Slot, entries: u64) {
+        let now = clock::now();
+        self.health.beat(now);
+        let epoch = self.network.network.genesis.params.schedule().epoch_of(slot);
+        self.health.note(now, Noted { epoch, last_final: slot, opened: slot, entries, ..Noted::default() });
+        self.health.published(now, slot);
+    }
+
+    /// To every member: one honest one tells the others.
+    fn say(&self, roster: &Roster, operation: &Operation) {
+        let bytes = codec::encode(operation);
+        for address in &roster.addresses {
+            let url = format!("http://{}/lockstep/v1/operations", address.http);
+            match self.runtime.block_on(source::post(url, bytes.clone(), ANSWER_BYTES_MAX)) {
+                Ok((200..300, _)) => {}
+                Ok((status, answer)) => {
+                    let answer = String::from_utf8_lossy(&answer).into_owned();
+                    tracing::debug!(member = %address.member, status, answer, "handover.say");
+                }
+                Err(error) => tracing::debug!(member = %address.member, %error, "handover.say"),
+            }
+        }
+    }
+}

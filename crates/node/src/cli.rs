@@ -1,6 +1,6 @@
 //! The command line.
 use crate::{
-    audit,
+    audit, change,
     config::{ConfigError, NodeConfig},
     devnet,
     entropy::NoEntropy,
@@ -35,6 +35,8 @@ enum Command {
     VerifyEvidence(evidence::VerifyArgs),
     /// Send a bundle to a running network and wait for its outcome.
     Submit(submit::SubmitArgs),
+    /// Replace, add and remove members and change parameters of a running network.
+    Change(change::ChangeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -137,6 +139,7 @@ pub fn main() -> ExitCode {
             Command::Audit(args) => Box::pin(audit::run(args)).await,
             Command::VerifyEvidence(args) => evidence::run(&args),
             Command::Submit(args) => Box::pin(submit::run(args)).await,
+            Command::Change(args) => Box::pin(change::run(args)).await,
         }
     });
     // a start that was given up may still be reading: what it has on disk is whole at any moment

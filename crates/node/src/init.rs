@@ -77,14 +77,7 @@ pub fn init(plan: &Plan, folder: &Path) -> Result<NetworkFiles, InitError> {
     files::make_dir(folder)?;
     let mut identities = Vec::new();
     for i in 0..u64::from(plan.members) {
-        let draw = |label| plan.source.draw(label, i);
-        identities.push(Identity {
-            consensus: draw("consensus")?,
-            log: draw("log")?,
-            cosigner: draw("cosigner")?,
-            receipt: draw("receipt")?,
-            tls: ingress::TlsIdentity::from_seed(&draw("tls")?).map_err(FilesError::Tls)?,
-        });
+        identities.push(identity(plan.source, i)?);
     }
     // a member's index is the rank of its consensus key
     identities.sort_by_key(|identity| identity.record("").consensus);
@@ -124,10 +117,8 @@ pub fn init(plan: &Plan, folder: &Path) -> Result<NetworkFiles, InitError> {
     let keyset = keyset_file(&network);
     for ((index, identity), secrets) in (0u16..).zip(&identities).zip(ceremony.secrets) {
         let data = folder.join(format!("member-{index}"));
-        files::make_dir(&data)?;
-        network.write(&data)?;
-        identity.write(&data)?;
-        files::write(&data.join(NEW_MEMBER), b"This member has not run yet. Its first start removes this file.\n")?;
+        let config = NodeConfig { member: index, ..NodeConfig::default() };
+        member_folder(&data, &network, identity, &config)?;
         let share = ShareFile {
             network: id,
             epoch: Epoch(0),
@@ -138,10 +129,41 @@ pub fn init(plan: &Plan, folder: &Path) -> Result<NetworkFiles, InitError> {
         };
         keygen::files::write_share(&files::share_path(&data), &share, &Protection::InsecurePlaintext)
             .map_err(FilesError::Share)?;
-        let config = NodeConfig { member: index, ..NodeConfig::default() };
-        files::write(&data.join("node.toml"), toml::to_string(&config)?.as_bytes())?;
     }
     Ok(network)
+}
+
+/// Draws the keys of one member besides its shares; `index` tells members apart when a seed is used.
+///
+/// # Errors
+/// [`InitError`].
+pub(crate) fn identity(source: Source, index: u64) -> Result<Identity, InitError> {
+    let draw = |label| source.draw(label, index);
+    Ok(Identity {
+        consensus: draw("consensus")?,
+        log: draw("log")?,
+        cosigner: draw("cosigner")?,
+        receipt: draw("receipt")?,
+        tls: ingress::TlsIdentity::from_seed(&draw("tls")?).map_err(FilesError::Tls)?,
+    })
+}
+
+/// Makes the folder of a member that has not run yet: all but its share.
+///
+/// # Errors
+/// [`InitError`].
+pub(crate) fn member_folder(
+    data: &Path,
+    network: &NetworkFiles,
+    identity: &Identity,
+    config: &NodeConfig,
+) -> Result<(), InitError> {
+    files::make_dir(data)?;
+    network.write(data)?;
+    identity.write(data)?;
+    files::write(&data.join(NEW_MEMBER), b"This member has not run yet. Its first start removes this file.\n")?;
+    files::write(&data.join("node.toml"), toml::to_string(config)?.as_bytes())?;
+    Ok(())
 }
 
 /// The key set of a network as a file's contents; share files name its hash.

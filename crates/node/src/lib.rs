@@ -18,6 +18,7 @@
 
 mod advice;
 mod audit;
+mod change;
 mod cli;
 pub mod clock;
 pub mod config;

@@ -1,6 +1,7 @@
 //! Where an audit reads from: a folder, or a member over HTTP.
 use crate::files::genesis_name;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty, Full, Limited};
+use hyper::{Request, body::Body, header};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -53,7 +54,11 @@ pub(crate) enum Source {
 
 type HttpClient = Client<HttpConnector, Empty<bytes::Bytes>>;
 
-fn client() -> HttpClient {
+fn client<B>() -> Client<HttpConnector, B>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
     let mut connector = HttpConnector::new();
     connector.set_connect_timeout(Some(CONNECT_WITHIN));
     Client::builder(TokioExecutor::new()).build(connector)
@@ -168,6 +173,22 @@ fn read(path: &Path, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
 /// One answer of an address that is asked now and then.
 pub(crate) async fn fetch(url: String, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
     ask(&client(), url, max).await
+}
+
+/// Sends bytes to an address; the status and at most `max` bytes of the answer.
+pub(crate) async fn post(url: String, bytes: Vec<u8>, max: usize) -> Result<(u16, Vec<u8>), SourceError> {
+    let failed = |reason: String| SourceError::Http { url: url.clone(), reason };
+    let client: Client<HttpConnector, Full<bytes::Bytes>> = client();
+    let request = Request::post(&url).header(header::CONTENT_TYPE, "application/octet-stream");
+    let request = request.body(Full::from(bytes)).map_err(|_uri| SourceError::Address(url.clone()))?;
+    let answer = async {
+        let answer = client.request(request).await.map_err(|error| failed(error.to_string()))?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), max).collect().await;
+        body.map(|body| (status, body.to_bytes().to_vec())).map_err(|error| failed(error.to_string()))
+    };
+    let answer = tokio::time::timeout(SMALL_WITHIN, answer).await;
+    answer.unwrap_or_else(|_late| Err(failed(format!("no answer within {} s", SMALL_WITHIN.as_secs()))))
 }
 
 async fn ask(client: &HttpClient, url: String, max: usize) -> Result<Option<Vec<u8>>, SourceError> {

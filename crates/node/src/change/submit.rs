@@ -1,0 +1,141 @@
+//! `lockstep change submit`: a change that holds, to every member of the committee.
+use super::{
+    FromArgs, page,
+    proposal::{Proposal, plain},
+    show, window,
+};
+use crate::{
+    cli::{Failure, note, print},
+    files::NetworkFiles,
+    source,
+};
+use serde::Deserialize;
+use std::path::PathBuf;
+use tokio::task::JoinSet;
+use types::{MemberId, SignedChange, codec, limits};
+
+/// Arguments of `lockstep change submit`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct SubmitArgs {
+    #[command(flatten)]
+    from: FromArgs,
+    /// The change, signed by all who must.
+    #[arg(long, value_name = "FILE")]
+    change: PathBuf,
+}
+
+const PATH: &str = "/lockstep/v1/operations";
+const ANSWER_BYTES_MAX: usize = 4_096;
+
+/// The change as an operation: its number there is 1.
+pub(super) fn operation_bytes(signed: &SignedChange) -> Vec<u8> {
+    let mut bytes = vec![1];
+    bytes.extend(codec::encode(signed));
+    bytes
+}
+
+/// Why a member refuses.
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    reason: String,
+    #[serde(default)]
+    detail: String,
+}
+
+/// What one member answers.
+enum Answer {
+    /// It holds it.
+    Taken,
+    /// It does not want it.
+    Refused(String),
+    /// Nothing that can be understood.
+    None(String),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`]: 1 when it does not hold or is refused, 69 when fewer than f + 1 members answer.
+pub(super) async fn run(args: SubmitArgs) -> Result<(), Failure> {
+    let network = NetworkFiles::read(&args.from.network)?;
+    let proposal = Proposal::read(&args.change)?;
+    show::print(&proposal);
+    let current = page::ask(&network, &args.from).await?;
+    if args.from.from.is_some() {
+        note(format_args!("lockstep: EPOCH of epoch {}: {}", current.record.epoch, current.told));
+    }
+    let signed = proposal.signed();
+    if let Err(error) = crypto::change::verify(&signed, &current.record, &current.leaf) {
+        let why = if proposal.change.prev == current.leaf {
+            format!("not sent: {error}")
+        } else {
+            let (now, then) = (current.record.epoch, proposal.current.epoch);
+            format!(
+                "not sent: the newest EPOCH is that of epoch {now}, the change follows another one, of epoch {then}: {error}\n\
+                 do: propose it again"
+            )
+        };
+        return Err(Failure::found(why));
+    }
+    let operation = operation_bytes(&signed);
+    if operation.len() > limits::OPERATION_BYTES_MAX {
+        return Err(Failure::found(format!("not sent: {} bytes do not fit the log", operation.len())));
+    }
+    print(format_args!("window     {}", window::hint(&current.record, current.slot)));
+    let names: Vec<String> = current.record.members.iter().map(|member| plain(&member.name)).collect();
+    let answers = send(&current, &operation).await;
+    let (mut taken, mut refused) = (0usize, 0usize);
+    for (name, answer) in names.iter().zip(answers) {
+        let text = match answer {
+            Answer::Taken => {
+                taken += 1;
+                "has taken it".to_owned()
+            }
+            Answer::Refused(why) => {
+                refused += 1;
+                format!("refuses it: {why}")
+            }
+            Answer::None(why) => format!("does not answer: {why}"),
+        };
+        print(format_args!("member     {name} {text}"));
+    }
+    let need = usize::from(current.record.f).saturating_add(1);
+    let told = format!("{taken} of {} members have taken it, {need} are needed for one that is honest", names.len());
+    if taken >= need {
+        print(format_args!("sent       {told}"));
+        Ok(())
+    } else if refused > 0 {
+        Err(Failure::found(told))
+    } else {
+        Err(Failure::unavailable(told))
+    }
+}
+
+/// Sends to all at once; answers by index.
+async fn send(current: &page::Current, operation: &[u8]) -> Vec<Answer> {
+    let mut asked = JoinSet::new();
+    for (index, _) in (0u16..).zip(&current.record.members) {
+        let (http, operation) = (current.http.get(&MemberId(index)).cloned(), operation.to_vec());
+        asked.spawn(async move { (index, post(http, operation).await) });
+    }
+    let mut answers = Vec::new();
+    while let Some(Ok(answer)) = asked.join_next().await {
+        answers.push(answer);
+    }
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+async fn post(http: Option<String>, operation: Vec<u8>) -> Answer {
+    let Some(http) = http else { return Answer::None("no address is known".into()) };
+    match source::post(format!("http://{http}{PATH}"), operation, ANSWER_BYTES_MAX).await {
+        Ok((200..300, _)) => Answer::Taken,
+        Ok((status @ 400..500, body)) => Answer::Refused(match serde_json::from_slice::<Refusal>(&body) {
+            Ok(Refusal { reason, detail }) if detail.is_empty() => plain(&reason),
+            Ok(Refusal { reason, detail }) => format!("{} ({})", plain(&reason), plain(&detail)),
+            Err(_no_json) => format!("status {status}"),
+        }),
+        Ok((status, _)) => Answer::None(format!("status {status}")),
+        Err(error) => Answer::None(error.to_string()),
+    }
+}

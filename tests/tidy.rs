@@ -89,15 +89,23 @@ fn printed(arguments: &[&str]) -> String {
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
+/// Names of the commands that a help text lists.
+fn listed(help: &str) -> Vec<&str> {
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    list.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect()
+}
+
 #[test]
 fn commands_in_docs_are_those_of_the_program() {
     let top = printed(&["--help"]);
-    let list = top.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let names: Vec<&str> =
-        list.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect();
     let mut out = format!("\n```text\n{top}```\n");
-    for name in names {
-        write!(out, "\n## {name}\n\n```text\n{}```\n", printed(&[name, "--help"])).expect("a string takes text");
+    for name in listed(&top) {
+        let help = printed(&[name, "--help"]);
+        write!(out, "\n## {name}\n\n```text\n{help}```\n").expect("a string takes text");
+        for step in listed(&help) {
+            let help = printed(&[name, step, "--help"]);
+            write!(out, "\n### {name} {step}\n\n```text\n{help}```\n").expect("a string takes text");
+        }
     }
     let config = printed(&["node", "--print-default-config"]);
     write!(out, "\n## node.toml\n\n```toml\n{config}```\n").expect("a string takes text");

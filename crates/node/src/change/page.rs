@@ -6,7 +6,7 @@ use super::FromArgs;
 use crate::{
     cli::Failure,
     files::NetworkFiles,
-    health::peers,
+    health::{peers, report::Report},
     source::{self, SourceError},
 };
 use serde::{Deserialize, Serialize};
@@ -82,10 +82,14 @@ async fn one(network: &NetworkFiles, url: &str) -> Result<Current, Failure> {
     let bytes = bytes.map_err(|error: SourceError| Failure::unavailable(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| failed(&"has no EPOCH yet"))?;
     let page = EpochPage::parse(&bytes, &network.id).map_err(|why| failed(&why))?;
-    let slot = peers::ask(host).await.map(|report| Slot(report.final_slot));
+    let slot = peers::ask(host).await.and_then(|report| final_slot(&report, &network.id));
     let http = addresses(network, &page.record, std::slice::from_ref(&page));
     let told = format!("{url} alone says so (--from): nobody else was asked");
     Ok(Current { record: page.record, leaf: page.leaf, http, slot, told })
+}
+
+fn final_slot(report: &Report, network: &Hash) -> Option<Slot> {
+    (report.network == network.to_string()).then_some(Slot(report.final_slot))
 }
 
 async fn several(network: &NetworkFiles) -> Result<Current, Failure> {
@@ -96,7 +100,7 @@ async fn several(network: &NetworkFiles) -> Result<Current, Failure> {
         asked.spawn(async move {
             let (page, report) = tokio::join!(peers::get(&http, PATH, PAGE_BYTES_MAX), peers::ask(&http));
             let page = page.ok_or("no answer").and_then(|bytes| EpochPage::parse(&bytes, &id));
-            (member, page, report.map(|report| report.final_slot))
+            (member, page, report.and_then(|report| final_slot(&report, &id)))
         });
     }
     let mut pages = BTreeMap::new();
@@ -129,8 +133,8 @@ async fn several(network: &NetworkFiles) -> Result<Current, Failure> {
             said.join("; ")
         )));
     };
-    slots.sort_unstable_by(|a, b| b.cmp(a));
-    let slot = slots.get(need.saturating_sub(1)).copied().map(Slot);
+    slots.sort_unstable_by(|a: &Slot, b| b.cmp(a));
+    let slot = slots.get(need.saturating_sub(1)).copied();
     let http = addresses(network, &first.record, &pages);
     let told = format!("{} of {} members say so", pages.len(), said.len());
     Ok(Current { record: first.record, leaf: first.leaf, http, slot, told })

@@ -42,10 +42,14 @@ fn joining(seed: u8) -> Joining {
     Joining { record: member(seed), p2p: at(1), quic: at(2), http: at(3) }
 }
 
+fn committee(seeds: core::ops::RangeInclusive<u8>) -> Vec<MemberRecord> {
+    let mut members: Vec<_> = seeds.map(member).collect();
+    members.sort_by_key(|member| member.consensus);
+    members
+}
+
 /// An epoch with the members 1 to 4.
 pub(super) fn epoch() -> EpochRecord {
-    let mut members: Vec<_> = (1..=4).map(member).collect();
-    members.sort_by_key(|member| member.consensus);
     EpochRecord {
         epoch: Epoch(4),
         first_slot: Slot(480),
@@ -54,7 +58,7 @@ pub(super) fn epoch() -> EpochRecord {
         prev: Hash::ZERO,
         rules: Hash::ZERO,
         f: 1,
-        members,
+        members: committee(1..=4),
         decrypt: vec![G1Bytes([0; 48]); 3],
         decrypt_g2: G2Bytes([0; 96]),
         beacon: vec![G1Bytes([0; 48]); 3],
@@ -116,7 +120,9 @@ fn copies_signed_apart_merge_into_one() {
     let start = proposal(&["m1"], &[5]).unwrap();
     let signed_by = |seeds: &[u8]| {
         let mut copy = reread(&start);
-        seeds.iter().for_each(|seed| drop(copy.approve(&consensus(*seed)).unwrap()));
+        for seed in seeds {
+            copy.approve(&consensus(*seed)).unwrap();
+        }
         copy
     };
     let mut accepted = reread(&start);
@@ -208,15 +214,26 @@ fn a_committee_that_is_not_3f_plus_1_is_refused_with_what_to_do() {
     assert_eq!(proposal(&[], &[5, 6, 7]).unwrap().next.len(), 7);
     let many: Vec<u8> = (5..=130).collect();
     assert!(proposal(&[], &many).unwrap_err().contains("remove 3 more"), "130 members");
-    // 127 members with the longest texts there may be
+}
+
+#[test]
+fn a_change_that_does_not_fit_the_log_with_all_signatures_is_not_proposed() {
+    // the longest texts there may be
     let long = |seed: u8| {
         let long = |port: u8| format!("{}.{seed}:{port}", "a".repeat(58));
         let record = MemberRecord { name: format!("{:a<64}", member(seed).name), ..member(seed) };
         Joining { record, p2p: long(1), quic: long(2), http: long(3) }
     };
-    let (current, all) = (epoch(), (5..=127).map(long).collect());
-    let error = build(&current, page::leaf(&current), &[], all, current.params.clone()).err().unwrap();
-    assert!(error.to_string().contains("change fewer members at a time"), "{error}");
+    let replace = |current: &EpochRecord, seeds: core::ops::RangeInclusive<u8>| {
+        let all: Vec<String> = current.members.iter().map(|member| member.name.clone()).collect();
+        let built = build(current, page::leaf(current), &all, seeds.map(long).collect(), current.params.clone());
+        built.map(|change| change.next.len()).map_err(|error| error.to_string())
+    };
+    let mut current = epoch();
+    assert_eq!(replace(&current, 5..=104), Ok(100));
+    (current.members, current.f) = (committee(1..=127), 42);
+    let error = replace(&current, 128..=254).unwrap_err();
+    assert!(error.contains("change fewer members at a time"), "{error}");
 }
 
 #[test]

@@ -8,13 +8,17 @@ use crate::{
     init,
 };
 use std::{net::SocketAddr, path::PathBuf};
-use types::Joining;
+use types::{Hash, Joining, limits};
 
 /// Name of the file that whoever proposes the member needs.
 pub(super) const JOINING_FILE: &str = "joining.json";
 
-/// `member` of node.toml until an EPOCH says which index the keys have.
-const NO_INDEX: u16 = u16::MAX;
+/// `member` of node.toml: above every index, and hardly ever that of another who joins. The index follows from the keys.
+fn number(key: &Hash) -> u16 {
+    let Hash([one, two, ..]) = *key;
+    let least = u16::try_from(limits::MEMBERS_MAX).unwrap_or(u16::MAX);
+    u16::from_be_bytes([one, two]).max(least)
+}
 
 /// Arguments of `lockstep change join`.
 #[derive(Clone, Debug, clap::Args)]
@@ -62,7 +66,8 @@ pub(super) fn run(args: &JoinArgs) -> Result<(), Failure> {
     let identity = init::identity(Source::System, 0)?;
     let record = identity.record(name);
     let config = NodeConfig {
-        member: NO_INDEX,
+        member: number(&record.consensus),
+        joins: true,
         p2p_listen: p2p.clone(),
         quic_listen: listen(&args.quic),
         http_listen: listen(&args.http),

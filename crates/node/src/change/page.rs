@@ -16,13 +16,13 @@ use types::{Entry, EpochRecord, Hash, Kind, MemberAddress, MemberId, Slot};
 
 /// What `GET /lockstep/v1/epoch` answers: the newest EPOCH of a member's log, which may not have begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct EpochPage {
+pub(super) struct EpochPage {
     /// RFC 6962 leaf hash of its entry.
-    pub(crate) leaf: Hash,
+    pub(super) leaf: Hash,
     /// What it says.
-    pub(crate) record: EpochRecord,
+    pub(super) record: EpochRecord,
     /// By index in the record's members.
-    pub(crate) addresses: Vec<MemberAddress>,
+    pub(super) addresses: Vec<MemberAddress>,
 }
 
 /// Longest page: 128 members with five keys, a name and three addresses each, and their key set, are below 150,000.
@@ -30,7 +30,7 @@ const PAGE_BYTES_MAX: usize = 512 << 10;
 const PATH: &str = "/lockstep/v1/epoch";
 
 /// The leaf hash of EPOCH with this record.
-pub(crate) fn leaf(record: &EpochRecord) -> Hash {
+pub(super) fn leaf(record: &EpochRecord) -> Hash {
     crypto::merkle::leaf_hash(&Entry::bytes(Kind::Epoch(Box::new(record.clone()))))
 }
 
@@ -52,7 +52,6 @@ impl EpochPage {
 #[derive(Clone, Debug)]
 pub(super) struct Current {
     pub(super) record: EpochRecord,
-    pub(super) leaf: Hash,
     /// Where each member of the record serves HTTP, as far as known.
     pub(super) http: BTreeMap<MemberId, String>,
     /// The last final slot that as many members as were needed have reached, if they say.
@@ -85,7 +84,7 @@ async fn one(network: &NetworkFiles, url: &str) -> Result<Current, Failure> {
     let slot = peers::ask(host).await.and_then(|report| final_slot(&report, &network.id));
     let http = addresses(network, &page.record, std::slice::from_ref(&page));
     let told = format!("{url} alone says so (--from): nobody else was asked");
-    Ok(Current { record: page.record, leaf: page.leaf, http, slot, told })
+    Ok(Current { record: page.record, http, slot, told })
 }
 
 fn final_slot(report: &Report, network: &Hash) -> Option<Slot> {
@@ -137,7 +136,7 @@ async fn several(network: &NetworkFiles) -> Result<Current, Failure> {
     let slot = slots.get(need.saturating_sub(1)).copied();
     let http = addresses(network, &first.record, &pages);
     let told = format!("{} of {} members say so", pages.len(), said.len());
-    Ok(Current { record: first.record, leaf: first.leaf, http, slot, told })
+    Ok(Current { record: first.record, http, slot, told })
 }
 
 /// Where members serve HTTP: by network.toml if it has them, or else as most pages say.

@@ -1,5 +1,4 @@
 //! A change on its way: what it changes, and the signatures it has so far. The file of it.
-use super::page;
 use crate::{
     cli::Failure,
     files::{self, FilesError},
@@ -23,7 +22,7 @@ pub(crate) enum ProposalError {
     #[error("no change: {0}")]
     Json(#[from] serde_json::Error),
     /// The EPOCH in it is not the one that the change names.
-    #[error("`current` is not the EPOCH that the change names by its leaf hash: the file was altered")]
+    #[error("`current` is not what the change names by its hash: the file was altered")]
     Current,
     /// It breaks a rule of the network.
     #[error(transparent)]
@@ -73,11 +72,12 @@ impl Proposal {
     /// # Errors
     /// [`ProposalError`].
     pub(super) fn check(current: EpochRecord, signed: SignedChange) -> Result<Self, ProposalError> {
-        let leaf = page::leaf(&current);
-        if signed.change.prev != leaf {
+        // f is a function of the members, and not in the hash
+        let n = usize::from(current.f).saturating_mul(3).saturating_add(1);
+        if signed.change.base != change::base(&current) || n != current.members.len() {
             return Err(ProposalError::Current);
         }
-        let next = match change::verify(&signed, &current, &leaf) {
+        let next = match change::verify(&signed, &current) {
             // what is signed is looked at below, one by one
             Err(
                 ChangeError::Approvals(_)

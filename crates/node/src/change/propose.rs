@@ -10,7 +10,7 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 use types::{
-    Change, EpochRecord, Hash, Joining, MemberId, MemberRecord, Params, Seat, Signature, SignedChange, limits,
+    Change, Epoch, EpochRecord, Hash, Joining, MemberId, MemberRecord, Params, Seat, Signature, SignedChange, limits,
 };
 
 /// Arguments of `lockstep change propose`.
@@ -27,6 +27,9 @@ pub(super) struct ProposeArgs {
     /// TOML with the parameters that change, as in [genesis.params] of network.toml.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
+    /// The last epoch that the change may be for; without it, 24 after the newest.
+    #[arg(long, value_name = "EPOCH")]
+    until: Option<u64>,
     /// Where to write the change; must be absent.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -41,7 +44,7 @@ pub(crate) enum ProposeError {
     Nothing,
     /// No member is called so.
     #[error("--remove {0}: no member of epoch {1} has this name or consensus key; there are {2}")]
-    NoMember(String, types::Epoch, String),
+    NoMember(String, Epoch, String),
     /// Two members are called so.
     #[error("--remove {0}: several members have this name; give the consensus key instead")]
     Ambiguous(String),
@@ -68,13 +71,16 @@ impl From<ProposeError> for Failure {
     }
 }
 
-/// Builds the change of the epoch after `current`, without signatures.
+/// Epochs that a change may wait for its signatures and its window: a day of epochs of an hour.
+const WAITS: u64 = 24;
+
+/// Builds a change of what `current` says, without signatures.
 ///
 /// # Errors
 /// [`ProposeError`].
 pub(super) fn build(
     current: &EpochRecord,
-    leaf: Hash,
+    until: Epoch,
     remove: &[String],
     add: Vec<Joining>,
     params: Params,
@@ -102,11 +108,11 @@ pub(super) fn build(
     check_size(seats.len())?;
     seats.sort_by_key(|(member, _)| member.consensus);
     let seats = seats.into_iter().map(|(_, seat)| seat).collect();
-    let change = Change { network: current.network, epoch: current.epoch.next(), prev: leaf, seats, params };
+    let change = Change { network: current.network, until, base: crypto::change::base(current), seats, params };
     let acceptances = vec![Signature::ZERO; change.joining().count()];
     let proposal = Proposal::check(current.clone(), SignedChange { change, approvals: Vec::new(), acceptances })?;
     // an index in its codec form is at most 3 bytes, a signature 64
-    let size = submit::operation_bytes(&proposal.signed()).len() + proposal.current.members.len() * 67 + 8;
+    let size = submit::operation_bytes(proposal.signed()).len() + proposal.current.members.len() * 67 + 8;
     if size > limits::OPERATION_BYTES_MAX { Err(ProposeError::TooLarge(size)) } else { Ok(proposal) }
 }
 
@@ -174,11 +180,15 @@ pub(super) async fn run(args: ProposeArgs) -> Result<(), Failure> {
         Some((path, bytes)) => with_params(&current.record.params, path, &bytes)?,
         None => current.record.params.clone(),
     };
-    let proposal = build(&current.record, current.leaf, &args.remove, add, params)?;
-    let hint = window::hint(&current.record, current.slot);
-    if window::is_over(&current.record, current.slot) {
-        return Err(Failure { code: 75, text: format!("nothing written: a change of this epoch {hint}") });
+    let until = args.until.map_or_else(|| current.record.epoch.plus(WAITS), Epoch);
+    let hint = window::hint(&current.record, until, current.slot);
+    if window::is_over(&current.record, until, current.slot) {
+        return Err(Failure {
+            code: 75,
+            text: format!("nothing written: of the slots in which a change counts {hint}"),
+        });
     }
+    let proposal = build(&current.record, until, &args.remove, add, params)?;
     store::durable::write(out, &proposal.to_bytes().map_err(|error| Failure::software(error.to_string()))?)
         .map_err(FilesError::Durable)?;
     print(format_args!("epoch      {}: {}", current.record.epoch, current.told));

@@ -21,11 +21,9 @@ pub(super) fn lines(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let list = |members: Vec<String>| if members.is_empty() { "none".into() } else { members.join(", ") };
     let n = next.len();
     let mut out = vec![
-        (
-            "change",
-            format!("{} for epoch {} of network {}", crypto::change::approval(change), change.epoch, change.network),
-        ),
-        ("follows", format!("EPOCH of epoch {}, leaf {}", current.epoch, change.prev)),
+        ("change", format!("{} of network {}", crypto::change::approval(change), change.network)),
+        ("of", format!("what epoch {} has: {}", current.epoch, change.base)),
+        ("until", format!("epoch {}: the last one that it may be for", change.until)),
         ("stay", list(current.members.iter().filter(stays).map(named).collect())),
     ];
     out.extend(current.members.iter().filter(|member| !stays(member)).map(|member| ("leaves", named(member))));

@@ -9,10 +9,11 @@ use crate::{
     files::NetworkFiles,
     source,
 };
+use crypto::change::ChangeError;
 use serde::Deserialize;
 use std::path::PathBuf;
 use tokio::task::JoinSet;
-use types::{MemberId, SignedChange, codec, limits};
+use types::{MemberId, Operation, SignedChange, codec, limits};
 
 /// Arguments of `lockstep change submit`.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,11 +28,9 @@ pub(super) struct SubmitArgs {
 const PATH: &str = "/lockstep/v1/operations";
 const ANSWER_BYTES_MAX: usize = 4_096;
 
-/// The change as an operation: its number there is 1.
-pub(super) fn operation_bytes(signed: &SignedChange) -> Vec<u8> {
-    let mut bytes = vec![1];
-    bytes.extend(codec::encode(signed));
-    bytes
+/// The change as an operation.
+pub(super) fn operation_bytes(signed: SignedChange) -> Vec<u8> {
+    codec::encode(&Operation::Change(Box::new(signed)))
 }
 
 /// Why a member refuses.
@@ -65,23 +64,19 @@ pub(super) async fn run(args: SubmitArgs) -> Result<(), Failure> {
         note(format_args!("lockstep: EPOCH of epoch {}: {}", current.record.epoch, current.told));
     }
     let signed = proposal.signed();
-    if let Err(error) = crypto::change::verify(&signed, &current.record, &current.leaf) {
-        let why = if proposal.change.prev == current.leaf {
-            format!("not sent: {error}")
-        } else {
-            let (now, then) = (current.record.epoch, proposal.current.epoch);
-            format!(
-                "not sent: the newest EPOCH is that of epoch {now}, the change follows another one, of epoch {then}: {error}\n\
-                 do: propose it again"
-            )
+    if let Err(error) = crypto::change::verify(&signed, &current.record) {
+        let help = match error {
+            ChangeError::Base => "\ndo: propose it again: committee, keys or parameters have changed since",
+            ChangeError::Late => "\ndo: propose it again, with a later --until",
+            _ => "",
         };
-        return Err(Failure::found(why));
+        return Err(Failure::found(format!("not sent: {error}{help}")));
     }
-    let operation = operation_bytes(&signed);
+    let operation = operation_bytes(signed);
     if operation.len() > limits::OPERATION_BYTES_MAX {
         return Err(Failure::found(format!("not sent: {} bytes do not fit the log", operation.len())));
     }
-    print(format_args!("window     {}", window::hint(&current.record, current.slot)));
+    print(format_args!("window     {}", window::hint(&current.record, proposal.change.until, current.slot)));
     let names: Vec<String> = current.record.members.iter().map(|member| plain(&member.name)).collect();
     let answers = send(&current, &operation).await;
     let (mut taken, mut refused) = (0usize, 0usize);

@@ -10,12 +10,15 @@ use super::{
 use crypto::{change::ChangeError, ed25519::SigningKey};
 use std::path::Path;
 use types::{
-    Amount, Change, Epoch, EpochRecord, G1Bytes, G2Bytes, Hash, Joining, MemberId, MemberRecord, Params, Seat, SetRef,
-    Signature, SignedChange, Slot, VoteSig,
+    Amount, Change, Epoch, EpochRecord, G1Bytes, G2Bytes, Hash, Joining, MemberId, MemberRecord, Operation, Params,
+    Seat, SetRef, Signature, SignedChange, Slot, VoteSig, limits,
 };
 use zeroize::Zeroizing;
 
 mod flow;
+
+/// The last epoch that changes here may be for.
+const UNTIL: Epoch = Epoch(9);
 
 fn key(seed: u8, of: u8) -> SigningKey {
     SigningKey::from_seed(Zeroizing::new([seed, of].repeat(16).try_into().unwrap()))
@@ -61,6 +64,7 @@ pub(super) fn epoch() -> EpochRecord {
         members: committee(1..=4),
         decrypt: vec![G1Bytes([0; 48]); 3],
         decrypt_g2: G2Bytes([0; 96]),
+        share_keys_g2: vec![G2Bytes([0; 96]); 4],
         beacon: vec![G1Bytes([0; 48]); 3],
         revealed: Vec::new(),
         params: Params::default_for(500),
@@ -77,7 +81,7 @@ fn proposal(remove: &[&str], add: &[u8]) -> Result<Proposal, String> {
     let remove: Vec<String> = remove.iter().map(ToString::to_string).collect();
     let add = add.iter().map(|seed| joining(*seed)).collect();
     let params = current.params.clone();
-    build(&current, page::leaf(&current), &remove, add, params).map_err(|error| error.to_string())
+    build(&current, UNTIL, &remove, add, params).map_err(|error| error.to_string())
 }
 
 /// Through the file's bytes.
@@ -92,8 +96,7 @@ fn text(proposal: &Proposal) -> String {
 #[test]
 fn a_change_is_complete_with_a_quorum_and_the_word_of_each_that_joins() {
     let mut change = proposal(&["m2", "m3"], &[5, 6]).unwrap();
-    let leaf = page::leaf(&epoch());
-    let verify = |change: &Proposal| crypto::change::verify(&change.signed(), &epoch(), &leaf);
+    let verify = |change: &Proposal| crypto::change::verify(&change.signed(), &epoch());
     for (signed, seed) in (0..).zip([4, 2, 1]) {
         assert_eq!(verify(&change), Err(ChangeError::Approvals(signed)));
         change.approve(&consensus(seed)).unwrap();
@@ -135,7 +138,7 @@ fn copies_signed_apart_merge_into_one() {
     let signed = all.signed();
     assert_eq!(signed.approvals.len(), 3, "each member once");
     assert!(signed.approvals.is_sorted_by(|a, b| a.member < b.member));
-    crypto::change::verify(&signed, &epoch(), &page::leaf(&epoch())).unwrap();
+    crypto::change::verify(&signed, &epoch()).unwrap();
 }
 
 #[test]
@@ -182,10 +185,15 @@ fn a_file_with_another_epoch_than_the_change_names_is_refused() {
     let mut current = epoch();
     current.members[0].name = "somebody else".into();
     assert!(matches!(Proposal::check(current, change.signed()), Err(ProposalError::Current)));
+    let mut current = epoch();
+    current.f = 0;
+    assert!(matches!(Proposal::check(current, change.signed()), Err(ProposalError::Current)), "one approval is none");
     let mut signed = change.signed();
-    signed.change.epoch = Epoch(6);
+    signed.change.until = Epoch(4);
     let refused = Proposal::check(epoch(), signed);
-    assert!(matches!(refused, Err(ProposalError::Rule(ChangeError::Epoch))), "{refused:?}");
+    assert!(matches!(refused, Err(ProposalError::Rule(ChangeError::Late))), "{refused:?}");
+    let later = EpochRecord { epoch: Epoch(5), prev: Hash([1; 32]), ..epoch() };
+    assert!(Proposal::check(later, change.signed()).is_ok(), "of what this epoch has, in whatever epoch");
     let mut signed = change.signed();
     signed.acceptances.clear();
     assert!(matches!(Proposal::check(epoch(), signed), Err(ProposalError::Acceptances(0, 1))));
@@ -226,7 +234,7 @@ fn a_change_that_does_not_fit_the_log_with_all_signatures_is_not_proposed() {
     };
     let replace = |current: &EpochRecord, seeds: core::ops::RangeInclusive<u8>| {
         let all: Vec<String> = current.members.iter().map(|member| member.name.clone()).collect();
-        let built = build(current, page::leaf(current), &all, seeds.map(long).collect(), current.params.clone());
+        let built = build(current, UNTIL, &all, seeds.map(long).collect(), current.params.clone());
         built.map(|change| change.next.len()).map_err(|error| error.to_string())
     };
     let mut current = epoch();
@@ -248,7 +256,7 @@ fn who_leaves_and_who_joins_is_told_apart() {
     let build_with = |name: &str| {
         let mut new = joining(5);
         new.record.name = name.into();
-        build(&current, page::leaf(&current), &["m1".into()], vec![new], current.params.clone())
+        build(&current, UNTIL, &["m1".into()], vec![new], current.params.clone())
     };
     assert!(build_with("m2").unwrap_err().to_string().contains("would be called m2"));
     assert!(build_with("a b").is_err(), "a name that no node takes");
@@ -257,7 +265,7 @@ fn who_leaves_and_who_joins_is_told_apart() {
     let mut twins = current.clone();
     let name = twins.members[0].name.clone();
     twins.members[1].name.clone_from(&name);
-    let error = build(&twins, page::leaf(&twins), &[name], vec![joining(5)], twins.params.clone()).unwrap_err();
+    let error = build(&twins, UNTIL, &[name], vec![joining(5)], twins.params.clone()).unwrap_err();
     assert!(error.to_string().contains("consensus key instead"), "{error}");
 }
 
@@ -266,8 +274,7 @@ fn a_member_may_keep_its_consensus_key_and_change_the_others() {
     let current = epoch();
     let mut new = joining(5);
     new.record.consensus = member(1).consensus;
-    let build =
-        |remove: &[String]| build(&current, page::leaf(&current), remove, vec![new.clone()], current.params.clone());
+    let build = |remove: &[String]| build(&current, UNTIL, remove, vec![new.clone()], current.params.clone());
     let mut change = build(&["m1".into()]).unwrap();
     change.approve(&consensus(1)).unwrap();
     change.accept(&consensus(1)).unwrap();
@@ -286,7 +293,7 @@ fn parameters_change_by_name() {
     assert_eq!(with("").unwrap(), current.params);
     assert!(with("count_limitt = 1").unwrap_err().text.contains("count_limitt"));
     assert!(with("count_limit = \"many\"").is_err());
-    let built = |params| build(&current, page::leaf(&current), &[], Vec::new(), params);
+    let built = |params| build(&current, UNTIL, &[], Vec::new(), params);
     let change = built(params).unwrap();
     let shown = text(&change);
     assert!(shown.contains("parameter: count_limit: 4096 -> 9000\n"), "{shown}");
@@ -303,9 +310,8 @@ fn the_file_is_a_signed_change_and_becomes_the_operation() {
     change.approve(&consensus(2)).unwrap();
     let read: SignedChange = serde_json::from_slice(&change.to_bytes().unwrap()).unwrap();
     assert_eq!(read, change.signed());
-    let operation = operation_bytes(&read);
-    assert_eq!(operation[0], 1);
-    assert_eq!(types::codec::decode::<SignedChange>(&operation[1..], 60_000).unwrap(), read);
+    let operation = types::codec::decode::<Operation>(&operation_bytes(read.clone()), limits::OPERATION_BYTES_MAX);
+    assert_eq!(operation.unwrap(), Operation::Change(Box::new(read)));
 }
 
 #[test]
@@ -313,7 +319,7 @@ fn what_others_wrote_is_no_command_for_a_terminal() {
     let mut current = epoch();
     current.members[0].name = "\u{1b}[2J".into();
     let params = Params { count_limit: 1, ..current.params.clone() };
-    let change = build(&current, page::leaf(&current), &[], Vec::new(), params).unwrap();
+    let change = build(&current, UNTIL, &[], Vec::new(), params).unwrap();
     assert!(!text(&change).contains('\u{1b}'), "{:?}", text(&change));
 }
 

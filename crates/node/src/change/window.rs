@@ -1,66 +1,85 @@
-//! When a change counts: in the log in the first quarter of the epoch before the one that it is for.
-use types::{EpochRecord, Slot};
+//! When a change counts: in the log in the first quarter of an epoch, for the next one (ADR 0005).
+use types::{Epoch, EpochRecord, Slot};
 
-/// The slots in which a change of this EPOCH counts.
-pub(super) fn window(record: &EpochRecord) -> (Slot, Slot) {
+/// The first epoch from that of the newest EPOCH on in whose first quarter an entry can still be made when `now` is
+/// final.
+fn epoch(record: &EpochRecord, now: Option<Slot>) -> Epoch {
     let schedule = record.schedule();
-    let begin = record.epoch.0.saturating_mul(schedule.slots());
-    let quarter = schedule.slots().checked_div(4).unwrap_or(0);
-    (schedule.first(record.epoch), Slot(begin.saturating_add(quarter).saturating_sub(1)))
+    match now {
+        Some(now) if now >= schedule.change_until(record.epoch) => {
+            let here = schedule.epoch_of(now).max(record.epoch);
+            if now < schedule.change_until(here) { here } else { here.next() }
+        }
+        _ => record.epoch,
+    }
 }
 
-/// Whether it can still be entered when this slot is final.
-pub(super) fn is_over(record: &EpochRecord, now: Option<Slot>) -> bool {
-    now.is_some_and(|now| now >= window(record).1)
+/// Whether no slot is left in which a change that is for `until` at the latest would count.
+pub(super) fn is_over(record: &EpochRecord, until: Epoch, now: Option<Slot>) -> bool {
+    until <= epoch(record, now)
 }
 
-/// The window in words.
-pub(super) fn hint(record: &EpochRecord, now: Option<Slot>) -> String {
-    let (first, last) = window(record);
-    let slot_ms = record.params.slot_ms;
-    let about = |slots: u64| format!("about {} s", slots.saturating_mul(slot_ms).div_ceil(1_000));
+/// The slots in words.
+pub(super) fn hint(record: &EpochRecord, until: Epoch, now: Option<Slot>) -> String {
+    let epoch = epoch(record, now);
+    let schedule = record.schedule();
+    let (first, last) = (schedule.first(epoch), schedule.change_until(epoch));
+    if is_over(record, until, now) {
+        return format!("none is left: it may be for epoch {until} at the latest, and that of epoch {epoch} is next");
+    }
+    let about = |slots: u64| {
+        let seconds = slots.saturating_mul(record.params.slot_ms).div_ceil(1_000);
+        if seconds < 180 { format!("about {seconds} s") } else { format!("about {} min", seconds / 60) }
+    };
     let state = match now {
         None => "no member says which slot it is".to_owned(),
         Some(now) if now < first => format!("it is slot {now}: opens in {}", about(first.0.saturating_sub(now.0))),
-        Some(now) if is_over(record, Some(now)) => {
-            let again = record.schedule().announce(record.epoch);
-            format!("it is slot {now}: TOO LATE; the next EPOCH comes in slot {again}, propose again then")
-        }
         Some(now) => format!("it is slot {now}: {} left", about(last.0.saturating_sub(now.0))),
     };
-    format!(
-        "counts if it is in the log in slots {first} to {last}, the first quarter of epoch {}; {state}",
-        record.epoch
-    )
+    let later = if until > epoch.next() {
+        format!("; later ones come, up to that of epoch {}", until.prev())
+    } else {
+        String::new()
+    };
+    format!("slots {first} to {last}, the first quarter of epoch {epoch}, for epoch {}; {state}{later}", epoch.next())
 }
 
 #[cfg(test)]
 mod tests {
-    // Goal: the window is a quarter of the epoch that is changed, and what is said of it fits the slot.
+    // Goal: what is said of the window fits the slot, whether the newest EPOCH has begun or not.
     use super::*;
-    use crate::change::tests::epoch;
-    use types::Epoch;
+    use crate::change::tests;
+
+    fn record() -> EpochRecord {
+        let mut record = tests::epoch();
+        (record.params.epoch_slots, record.params.slot_ms, record.epoch) = (40, 500, Epoch(2));
+        record
+    }
 
     #[test]
-    fn the_window_is_the_first_quarter_of_the_epoch() {
-        let mut record = epoch();
-        (record.params.epoch_slots, record.epoch) = (40, Epoch(0));
-        assert_eq!(window(&record), (Slot(1), Slot(9)), "slot 0 is genesis");
-        record.epoch = Epoch(2);
-        assert_eq!(window(&record), (Slot(80), Slot(89)));
-        assert!(!is_over(&record, None) && !is_over(&record, Some(Slot(88))));
-        assert!(is_over(&record, Some(Slot(89))), "the last slot of it is final");
+    fn the_window_is_the_next_first_quarter_with_a_slot_left() {
+        let now = |now| epoch(&record(), now);
+        for (slot, window) in [(0, 2), (79, 2), (80, 2), (88, 2), (89, 3), (119, 3), (120, 3), (128, 3), (129, 4)] {
+            assert_eq!(now(Some(Slot(slot))), Epoch(window), "slot {slot}");
+        }
+        assert_eq!(now(None), Epoch(2));
+        let over = |until, slot| is_over(&record(), Epoch(until), Some(Slot(slot)));
+        assert!(over(2, 70) && !over(3, 70) && !over(3, 88) && over(3, 89) && !over(4, 89));
     }
 
     #[test]
     fn the_hint_says_how_long_there_is() {
-        let mut record = epoch();
-        (record.params.epoch_slots, record.params.slot_ms, record.epoch) = (40, 500, Epoch(2));
-        assert!(hint(&record, Some(Slot(76))).ends_with("it is slot 76: opens in about 2 s"));
-        assert!(hint(&record, Some(Slot(80))).contains("slots 80 to 89, the first quarter of epoch 2; it is slot 80"));
-        assert!(hint(&record, Some(Slot(80))).ends_with("about 5 s left"));
-        let late = hint(&record, Some(Slot(95)));
-        assert!(late.contains("TOO LATE") && late.contains("slot 109"), "{late}");
-        assert!(hint(&record, None).contains("no member says"));
+        let hint = |until, now| hint(&record(), Epoch(until), now);
+        let before = hint(9, Some(Slot(76)));
+        assert!(
+            before.starts_with("slots 80 to 89, the first quarter of epoch 2, for epoch 3; it is slot 76"),
+            "{before}"
+        );
+        assert!(before.ends_with("opens in about 2 s; later ones come, up to that of epoch 8"), "{before}");
+        assert!(hint(3, Some(Slot(80))).ends_with("about 5 s left"), "{}", hint(3, Some(Slot(80))));
+        let next = hint(4, Some(Slot(95)));
+        assert!(next.starts_with("slots 120 to 129") && next.ends_with("opens in about 13 s"), "{next}");
+        assert!(hint(3, Some(Slot(95))).starts_with("none is left: it may be for epoch 3"));
+        assert!(hint(9, None).contains("no member says"));
     }
 }

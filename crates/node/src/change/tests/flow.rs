@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
-use types::{Address, ChainId, EpochRecord, Hash, MemberAddress, MemberId, SetRef, SignedChange, codec};
+use types::{Address, ChainId, Epoch, EpochRecord, Hash, MemberAddress, MemberId, Operation, SetRef, codec, limits};
 
 #[derive(Parser)]
 struct Command {
@@ -219,8 +219,10 @@ async fn a_member_is_replaced_from_its_folder_to_the_members() {
     net.run(SUBMIT).await.unwrap();
     assert_eq!(net.taken(), [1, 1, 0, 1], "one refuses");
     let operation = net.members[0].lock().unwrap().taken[0].clone();
-    let signed: SignedChange = codec::decode(&operation[1..], 60_000).unwrap();
-    let next = crypto::change::verify(&signed, &net.record, &page::leaf(&net.record)).unwrap();
+    let Operation::Change(signed) = codec::decode(&operation, limits::OPERATION_BYTES_MAX).unwrap() else {
+        panic!("no change");
+    };
+    let next = crypto::change::verify(&signed, &net.record).unwrap();
     assert!(next.iter().any(|member| member.name == "eve") && !next.iter().any(|member| member.name == "member-1"));
     assert!(next.is_sorted_by(|a, b| a.consensus < b.consensus));
 
@@ -248,6 +250,7 @@ async fn a_new_members_folder_has_keys_of_its_own_and_no_share() {
     assert_eq!((config.p2p_listen.as_str(), config.quic_listen.as_str()), ("127.0.0.1:21001", "127.0.0.1:21002"));
     assert_eq!(config.http_listen, "0.0.0.0:21003", "a name is no address to listen on");
     assert_eq!(config.data, folder);
+    assert!(config.joins && config.member >= 128, "no index of anybody: {}", config.member);
     let files = NetworkFiles::read(&folder.join(NETWORK_FILE)).unwrap();
     assert_eq!(files.id, net.record.network);
     let joining: types::Joining = serde_json::from_slice(&std::fs::read(folder.join(JOINING_FILE)).unwrap()).unwrap();
@@ -294,22 +297,37 @@ async fn an_epoch_is_believed_from_f_plus_1_members_or_by_name_from_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_newest_of_two_epochs_counts_and_the_older_change_is_to_be_proposed_again() {
+async fn a_change_lasts_until_what_it_changes_has_changed() {
     let net = Net::start().await;
     net.run(JOIN).await.unwrap();
     net.run(PROPOSE).await.unwrap();
-    let next = net.record.next(page::leaf(&net.record), Hash::ZERO, Hash::ZERO);
-    for i in 0..2 {
-        net.tell(i, next.clone());
-    }
     for i in [0, 1, 2] {
         net.run(&format!("approve --change @change.json --config @member-{i}/node.toml")).await.unwrap();
     }
     net.run("accept --change @change.json --config @eve/node.toml").await.unwrap();
-    let (status, why) = code(net.run(SUBMIT).await);
-    assert!(status == 1 && why.contains("propose it again"), "{status} {why}");
+    // two of four have the next epoch already: that is enough, and it has the same committee
+    let mut next = net.record.next(page::leaf(&net.record), Hash::ZERO, Hash::ZERO);
+    for i in 0..2 {
+        net.tell(i, next.clone());
+    }
+    net.run(SUBMIT).await.unwrap();
+    assert_eq!(net.taken(), [1; 4]);
     net.run(&PROPOSE.replace("change.json", "again.json")).await.unwrap();
-    assert_eq!(Proposal::read(&net.path("again.json")).unwrap().current, next);
+    assert_eq!(Proposal::read(&net.path("again.json")).unwrap().current, next, "the newest");
+
+    next.params.count_limit += 1;
+    for i in 0..2 {
+        net.tell(i, next.clone());
+    }
+    let (status, why) = code(net.run(SUBMIT).await);
+    assert!(status == 1 && why.contains("have changed since"), "{status} {why}");
+    let late = EpochRecord { epoch: Epoch(24), ..net.record.clone() };
+    for i in 0..2 {
+        net.tell(i, late.clone());
+    }
+    let (status, why) = code(net.run(SUBMIT).await);
+    assert!(status == 1 && why.contains("--until"), "{status} {why}");
+    assert_eq!(net.taken(), [1; 4]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -321,10 +339,10 @@ async fn a_change_that_comes_too_late_is_not_proposed() {
         }
     };
     std::fs::write(net.path("params.toml"), "count_limit = 1000\n").unwrap();
-    let line = "propose --network @network.toml --params @params.toml --out @change.json";
+    let line = "propose --network @network.toml --params @params.toml --out @change.json --until 1";
     set([9, 9, 3, 3]);
     let (status, why) = code(net.run(line).await);
-    assert!(status == 75 && why.contains("TOO LATE") && why.contains("slots 1 to 9"), "{status} {why}");
+    assert!(status == 75 && why.contains("none is left"), "{status} {why}");
     assert!(!net.path("change.json").exists());
     // one alone may say what it likes
     set([1_000, 8, 3, 3]);

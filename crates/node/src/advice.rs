@@ -4,7 +4,7 @@
 //! 65, 66, 77 and 78 stay until somebody has done something.
 use crate::{
     cli::Failure, config::ConfigError, disk::DiskError, driver::DriverError, files::FilesError, member::MemberError,
-    sync::SyncError,
+    sync::SyncError, term::SharesError,
 };
 use keygen::files::FileError;
 use std::{error::Error, io};
@@ -33,6 +33,8 @@ const LOST: &str = "start it again when more than f other members are up and agr
     signing anything twice; only a member that never ran has the file `new-member`, which `lockstep init` writes";
 const DISK: &str = "look at the disk and its log (dmesg); start again when it is well: the member continues where its \
     disk says it was";
+const NO_SHARES: &str = "the handover in the log gave this member nothing that it can use: the others go on; have it replaced by a member with \
+new keys (lockstep change)";
 const RESTORE: &str = "take the file from your backup of the key files, or from where `lockstep init` wrote it";
 
 impl From<MemberError> for Failure {
@@ -84,6 +86,10 @@ fn advice(error: &MemberError) -> (u8, String) {
         MemberError::Sync(SyncError::Network(_)) => (DATA, "compare with other operators before anything else".into()),
         MemberError::Sync(SyncError::Disk(error)) => disk(error),
         MemberError::Sync(_) => (LATER, "start it again when more members are up".into()),
+        MemberError::Shares(SharesError::Missing(_)) => (LATER, "start it again when more members are up".into()),
+        MemberError::Shares(_) => (DATA, NO_SHARES.into()),
+        MemberError::Handover(_) => (DATA, RESTORE.into()),
+        MemberError::Unsettled => (OS, "report it".into()),
         MemberError::Entropy(_) => (OS, String::new()),
         MemberError::Engine(_) => (
             SOFTWARE,

@@ -27,7 +27,10 @@ use store::{
     state::{Lock, State, StateError},
     wal::{Wal, WalError},
 };
-use tlog::{Tree, tiles::Tile};
+use tlog::{
+    Tree,
+    tiles::{self, Tile},
+};
 use types::{Epoch, FinalityProof, Hash, Slot, Timestamp, codec, limits};
 
 /// Why the disk cannot be used any more.

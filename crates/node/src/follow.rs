@@ -93,7 +93,7 @@ impl Follower {
         let Self { stop, reader, health, stop_http, http, .. } = self;
         health.stop();
         // it may have ended
-        drop(stop.send(()));
+        stop.send(()).ok();
         let read = tokio::task::spawn_blocking(move || reader.join()).await;
         stop_http.send_replace(true);
         if let Err(error) = http.await {

@@ -39,7 +39,6 @@ pub enum HandoverError {
 }
 
 /// A member in handovers. Holds secrets; no `Debug`.
-#[expect(missing_debug_implementations, reason = "secret")]
 pub(crate) struct Handovers {
     folder: PathBuf,
     seed: Zeroizing<[u8; 32]>,

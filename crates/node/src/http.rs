@@ -228,14 +228,13 @@ async fn operation(State(shared): App, body: Bytes) -> Response {
 }
 
 async fn network(State(shared): App) -> Response {
-    let file =
-        |s: &Shared| files::read(&s.folder.join(files::NETWORK_FILE), types::limits::NETWORK_FILE_BYTES_MAX).ok();
+    let file = |s: &Shared| files::read(&s.folder.join(files::NETWORK_FILE), limits::NETWORK_FILE_BYTES_MAX).ok();
     answer(read(shared, file).await, "application/toml", BRIEF)
 }
 
 async fn genesis(State(shared): App, UrlPath(id): UrlPath<u64>) -> Response {
     let name = files::genesis_name(types::ChainId(id));
-    let file = move |s: &Shared| files::read(&s.folder.join(name), types::limits::NETWORK_FILE_BYTES_MAX).ok();
+    let file = move |s: &Shared| files::read(&s.folder.join(name), limits::NETWORK_FILE_BYTES_MAX).ok();
     answer(read(shared, file).await, "application/json", FOREVER)
 }
 

@@ -221,11 +221,7 @@ impl Member {
     ///
     /// # Errors
     /// [`MemberError`] says what is wrong and where.
-    pub async fn start(
-        network: Arc<NetworkFiles>,
-        node: NodeConfig,
-        process: Process,
-    ) -> Result<Started, MemberError> {
+    pub async fn start(network: Arc<NetworkFiles>, node: NodeConfig, process: Process) -> Result<Started, MemberError> {
         start::belongs(&network, &node.data)?;
         let identity = Identity::read(&node.data)?;
         let key = identity.record("").consensus;

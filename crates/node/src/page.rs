@@ -1,21 +1,9 @@
 //! The newest EPOCH of this member's log, for whoever asks: who is in the committee, and where each is reached.
-use crate::{files::NetworkFiles, term::Roster};
+use crate::{change::EpochPage, files::NetworkFiles, term::Roster};
 use crypto::succession::Succession;
 use sequencer::Sequencer;
-use serde::{Deserialize, Serialize};
 use std::sync::{Arc, PoisonError, RwLock};
-use types::{EpochRecord, Epochs, Hash, MemberAddress};
-
-/// What `GET /lockstep/v1/epoch` answers: the newest EPOCH of a member's log, which may not have begun.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct EpochPage {
-    /// RFC 6962 leaf hash of its entry.
-    pub(crate) leaf: Hash,
-    /// What it says.
-    pub(crate) record: EpochRecord,
-    /// By index in the record's members.
-    pub(crate) addresses: Vec<MemberAddress>,
-}
+use types::Epochs;
 
 /// Shared by who reads the log and who serves it.
 #[derive(Clone, Debug)]

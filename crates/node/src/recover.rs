@@ -64,8 +64,7 @@ impl Recovery {
     /// As far as a quorum has published.
     pub(crate) fn extend(&self, mut own: Own) -> Result<Found, MemberError> {
         let genesis = &self.network.network.genesis;
-        let place =
-            Place { origin: &genesis.origin, key: self.key, params: &genesis.params, follows: self.follows };
+        let place = Place { origin: &genesis.origin, key: self.key, params: &genesis.params, follows: self.follows };
         let caught = sync::catch_up(&self.peers, &place, &mut own)?;
         if caught.torn {
             own = self.read(own.disk)?;

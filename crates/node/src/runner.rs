@@ -136,8 +136,7 @@ impl Runner {
                 // starting again is what catches up by the log; when it does not help, no sooner than ever later
                 Err(MemberError::Driver(DriverError::Behind(slot))) if !asked => {
                     let ran = clock::now().0.saturating_sub(begun.0);
-                    pause =
-                        if ran > AGAIN_MS { Duration::ZERO } else { (pause * 2).clamp(AGAIN_MIN, AGAIN_MAX) };
+                    pause = if ran > AGAIN_MS { Duration::ZERO } else { (pause * 2).clamp(AGAIN_MIN, AGAIN_MAX) };
                     let pause_ms = pause.as_millis();
                     tracing::warn!(%slot, pause_ms, "member.behind: starting again to catch up by the log");
                 }

@@ -142,7 +142,7 @@ pub(crate) fn fits(
     let decrypt = DecryptionShareKey::from_le_bytes(secrets.decrypt.clone()).ok()?;
     let beacon = BeaconShareKey::from_le_bytes(secrets.beacon.clone()).ok()?;
     let keys = &committee.keys;
-    let right = keys.share_key(me) == Some(decrypt.public_g1())
-        && keys.beacon_share_key(me) == Some(beacon.public_g1());
+    let right =
+        keys.share_key(me) == Some(decrypt.public_g1()) && keys.beacon_share_key(me) == Some(beacon.public_g1());
     right.then_some((decrypt, beacon))
 }

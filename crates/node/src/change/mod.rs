@@ -24,6 +24,8 @@ mod sign;
 mod submit;
 mod window;
 
+pub(crate) use page::{EpochPage, PAGE_BYTES_MAX, PATH as EPOCH_PATH};
+
 /// Arguments of `lockstep change`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(arg_required_else_help = true)]

@@ -16,27 +16,27 @@ use types::{Entry, EpochRecord, Hash, Kind, MemberAddress, MemberId, Slot};
 
 /// What `GET /lockstep/v1/epoch` answers: the newest EPOCH of a member's log, which may not have begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct EpochPage {
+pub(crate) struct EpochPage {
     /// RFC 6962 leaf hash of its entry.
-    pub(super) leaf: Hash,
+    pub(crate) leaf: Hash,
     /// What it says.
-    pub(super) record: EpochRecord,
+    pub(crate) record: EpochRecord,
     /// By index in the record's members.
-    pub(super) addresses: Vec<MemberAddress>,
+    pub(crate) addresses: Vec<MemberAddress>,
 }
 
 /// Longest page: 128 members with five keys, a name and three addresses each, and their key set, are below 150,000.
-const PAGE_BYTES_MAX: usize = 512 << 10;
-const PATH: &str = "/lockstep/v1/epoch";
+pub(crate) const PAGE_BYTES_MAX: usize = 512 << 10;
+pub(crate) const PATH: &str = "/lockstep/v1/epoch";
 
 /// The leaf hash of EPOCH with this record.
-pub(super) fn leaf(record: &EpochRecord) -> Hash {
+pub(crate) fn leaf(record: &EpochRecord) -> Hash {
     crypto::merkle::leaf_hash(&Entry::bytes(Kind::Epoch(Box::new(record.clone()))))
 }
 
 impl EpochPage {
     /// Reads a page and checks that it is one of this network whose leaf is its record's.
-    pub(super) fn parse(bytes: &[u8], network: &Hash) -> Result<Self, &'static str> {
+    pub(crate) fn parse(bytes: &[u8], network: &Hash) -> Result<Self, &'static str> {
         let page: Self = serde_json::from_slice(bytes).map_err(|_json| "sends no EPOCH")?;
         if page.record.network != *network {
             return Err("is of another network");

@@ -2,6 +2,7 @@
 //!
 //! Every member runs the code of `lockstep node`: its own folder, WAL, database and tiles with real fsync; members talk
 //! over authenticated TCP on loopback, wallets talk to members over QUIC with pinned keys. Nothing is short-circuited.
+mod replace;
 mod wallets;
 mod watch;
 
@@ -16,10 +17,13 @@ use crate::{
     member::{Member, Process, stop_requested},
     metrics::Metrics,
     pool::Pool,
+    runner::{self, Running},
 };
+use execution::Executor;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -28,7 +32,7 @@ use std::{
     },
     time::Duration,
 };
-use types::{ChainId, Hash, Schedule, Slot};
+use types::{ChainId, Hash, MemberRecord, Schedule, Slot};
 use wallet::{NetworkView, SubmitLimits, Submitter, demo::DemoWallet};
 use wallets::{Job, Tally, UNDER_WAY_MAX};
 use watch::{Line, Watch, median};
@@ -123,12 +127,19 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
         metrics: Metrics::install().map_err(|e| Failure::software(e.to_string()))?,
         observer: Some(observer),
     };
-    let mut members = Vec::new();
-    for i in 0..shape.members {
+    let (mut running, mut members) = (Vec::new(), Vec::new());
+    let joiner = replace::joiner(shape.members, shape.epoch_slots);
+    for i in (0..shape.members).chain(joiner) {
         let config = NodeConfig::read(&args.dir.join(format!("member-{i}")).join("node.toml"))?;
-        let member = Member::start(Arc::clone(&network), config, process.clone()).await?;
-        out.say(&format!("member {i}   quic {}   http http://{}", member.quic_listen, member.http_listen));
-        members.push(member);
+        let (member, seen) = runner::start(Arc::clone(&network), config, process.clone(), |m| m.map(Seen::of)).await?;
+        match seen {
+            Some(seen) => {
+                out.say(&format!("member {i}   quic {}   http http://{}", seen.quic_listen, seen.http_listen));
+                members.push(seen);
+            }
+            None => out.say(&format!("member {i}   follows the log: it is in no committee now")),
+        }
+        running.push(member);
     }
     drop(process);
     if let Some(member) = members.first() {
@@ -144,13 +155,17 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
         "http": members.iter().map(|m| m.http_listen.to_string()).collect::<Vec<_>>()}),
     );
 
+    if let (Some(number), Some(first)) = (joiner, members.first()) {
+        replace::submit(&network, &args.dir, number, &first.http_listen.to_string()).await?;
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let tally = Arc::new(Mutex::new(Tally::default()));
     let view = NetworkView::new(&network.network).map_err(|e| Failure::software(e.to_string()))?;
     let crew = Crew { view, tally: Arc::clone(&tally), stop: Arc::clone(&stop), slot_ms: shape.slot_ms };
     let wallets = start_wallets(&shape, &crew, &members);
     let mut failures = Vec::new();
-    let watched = watch(&args, &out, &members, shape.members, reports, &mut failures).await?;
+    let first = members.first().map(|member| member.http_listen.to_string()).unwrap_or_default();
+    let watched = watch(&args, &out, (&running, &network, &first), shape.members, reports, &mut failures).await?;
 
     out.say("");
     out.say("stopping: wallets first, until everything under way is executed");
@@ -167,7 +182,7 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
         note(format_args!("lockstep: wallets still wait for outcomes"));
     }
     drop(crew);
-    for member in members {
+    for member in running {
         if let Err(error) = member.stop().await {
             failures.push(error.to_string());
         }
@@ -251,16 +266,40 @@ fn make(shape: &Shape, source: Source, dir: &Path) -> Result<NetworkFiles, Failu
         payers: wallets.iter().map(DemoWallet::fee_account).collect(),
         senders: wallets.iter().map(DemoWallet::sender).collect(),
     };
-    demo::make(&wanted, source, dir)
+    let network = demo::make(&wanted, source, dir)?;
+    if let Some(number) = replace::joiner(shape.members, shape.epoch_slots) {
+        let port = shape.base_port.saturating_add(shape.members.saturating_mul(3));
+        replace::make(&network, dir, number, port, source)?;
+    }
+    Ok(network)
 }
 
 /// A command that works as printed: a signed transfer of the demo account on the first rollup.
-fn submit_line(dir: &Path, shape: &Shape, members: &[Member]) -> String {
+fn submit_line(dir: &Path, shape: &Shape, members: &[Seen]) -> String {
     let (chain, sender) = demo::sender(&shape.wallet_seed.0);
     let nonce = members
         .first()
         .map_or(0, |member| member.executor.lock().unwrap_or_else(PoisonError::into_inner).account(chain, &sender).0);
     demo::submit_line(dir, &shape.wallet_seed.0, nonce)
+}
+
+/// What the devnet needs of a member that has started.
+struct Seen {
+    quic_listen: SocketAddr,
+    http_listen: SocketAddr,
+    executor: Arc<Mutex<Executor>>,
+}
+
+impl Seen {
+    fn of(member: &Member) -> Self {
+        let Member { quic_listen, http_listen, .. } = *member;
+        Self { quic_listen, http_listen, executor: Arc::clone(&member.executor) }
+    }
+}
+
+fn names(members: &[MemberRecord]) -> String {
+    let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+    format!(": {}", names.join(" "))
 }
 
 /// What the wallets of a devnet share.
@@ -277,7 +316,7 @@ const WALLETS_PER_CONNECTION: u8 = 8;
 fn start_wallets(
     shape: &Shape,
     crew: &Crew,
-    members: &[Member],
+    members: &[Seen],
 ) -> Vec<tokio::task::JoinHandle<Result<(), crate::entropy::NoEntropy>>> {
     let chains = demo::chains(shape.rollups);
     let nonces = |wallet: &DemoWallet| -> Vec<(ChainId, u64)> {
@@ -310,7 +349,7 @@ type Watcher = std::thread::JoinHandle<Watch>;
 async fn watch(
     args: &DevnetArgs,
     out: &Out,
-    members: &[Member],
+    (members, network, http): (&[Running], &NetworkFiles, &str),
     count: u16,
     reports: mpsc::Receiver<Observed>,
     failures: &mut Vec<String>,
@@ -332,7 +371,7 @@ async fn watch(
     loop {
         let patience = START_WITHIN;
         let ended = async {
-            while !members.iter().any(Member::ended) {
+            while !members.iter().any(Running::ended) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };
@@ -351,7 +390,10 @@ async fn watch(
                 let (slot, schedule) = (Slot(line.slot), Schedule::new(args.epoch_slots));
                 let epoch = schedule.epoch_of(slot);
                 if slot == schedule.first(epoch) {
-                    out.say(&format!("epoch      {epoch}: slots {slot} to {}, {count} members", schedule.last(epoch)));
+                    let page = replace::page(http, network).await;
+                    let names = page.map(|page| names(&page.record.members)).unwrap_or_default();
+                    let last = schedule.last(epoch);
+                    out.say(&format!("epoch      {epoch}: slots {slot} to {last}, {count} members{names}"));
                 }
                 out.say(&line.row());
                 out.event("slot", serde_json::to_value(&line).unwrap_or_default());
@@ -412,10 +454,11 @@ fn finish(
     if let Some(first) = tally.lost.first() {
         failures.push(format!("{} acknowledged envelopes were lost, first {first}", tally.lost.len()));
     }
-    let folders: Vec<PathBuf> = (0..shape.members).map(|i| args.dir.join(format!("member-{i}"))).collect();
+    let all = (0..shape.members).chain(replace::joiner(shape.members, shape.epoch_slots));
+    let folders: Vec<PathBuf> = all.map(|i| args.dir.join(format!("member-{i}"))).collect();
     match audit::common_prefix(&folders) {
         Ok(common) => {
-            out.say(&format!("logs       {} members hold the same {common} entries and tiles", shape.members))
+            out.say(&format!("logs       {} members hold the same {common} entries and tiles", folders.len()))
         }
         Err(error) => failures.push(error),
     }

@@ -33,7 +33,11 @@ pub(crate) async fn ask(http: &str) -> Option<Report> {
 }
 
 /// What members of this network say of slot and time; those that do not answer are left out.
-pub(crate) async fn ask_all(me: Option<MemberId>, peers: &[(MemberId, String)], network: &Hash) -> Vec<(MemberId, Heard)> {
+pub(crate) async fn ask_all(
+    me: Option<MemberId>,
+    peers: &[(MemberId, String)],
+    network: &Hash,
+) -> Vec<(MemberId, Heard)> {
     let mut asked = JoinSet::new();
     for (member, http) in peers.iter().cloned() {
         asked.spawn(async move {

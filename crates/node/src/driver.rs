@@ -17,7 +17,7 @@ use crate::{
 use bytes::Bytes;
 use consensus::{Ack, Outbox};
 use ingress::{Answer, Request};
-use sequencer::{At, Channel, Effect, Halt, Input, JobResult, Phase, Record, Sequencer, Ticket, To};
+use sequencer::{At, Channel, Effect, Halt, Input, JobResult, Phase, Record, Resume, Sequencer, Ticket, To};
 use std::{
     collections::BTreeMap,
     io,
@@ -202,6 +202,9 @@ pub(crate) struct Waiting {
     reached: BTreeMap<Slot, Timestamp>,
 }
 
+/// How a driver ended, and what the next machine continues from when the committee changes.
+pub(crate) type Ended = (Result<(), DriverError>, Option<Box<Resume>>);
+
 /// Messages of one turn: their durable writes share an fsync.
 const TURN_MAX: usize = 256;
 /// How long a member whose epoch is over still sends what others need of its last slot.
@@ -211,19 +214,22 @@ const WAIT_MAX: Duration = Duration::from_millis(500);
 
 impl Driver {
     /// Starts the thread.
-    pub(crate) fn start(self) -> io::Result<thread::JoinHandle<Result<(), DriverError>>> {
+    pub(crate) fn start(self) -> io::Result<thread::JoinHandle<Ended>> {
         let name = format!("member-{}", self.machine.me());
         thread::Builder::new().name(name).spawn(move || self.run())
     }
 
-    fn run(mut self) -> Result<(), DriverError> {
+    fn run(mut self) -> Ended {
         let mailbox = Arc::clone(&self.handle.mailbox);
         let result = self.turns(&mailbox);
         mailbox.close();
-        if let Err(error) = &result {
+        if let Err(DriverError::Changed(epoch)) = &result {
+            tracing::info!(member = %self.machine.me(), %epoch, "member.stop: the committee changes");
+        } else if let Err(error) = &result {
             tracing::error!(member = %self.machine.me(), %error, "member.stop");
         }
-        result
+        let handed = matches!(result, Err(DriverError::Changed(_))).then(|| self.machine.hand_on()).flatten();
+        (result, handed.map(Box::new))
     }
 
     fn turns(&mut self, mailbox: &Mailbox<Message>) -> Result<(), DriverError> {
@@ -357,7 +363,9 @@ impl Driver {
             self.metrics.admitted(u64::try_from(items.len()).unwrap_or(u64::MAX));
             self.timed("items", |disk| disk.items(items, operations))?;
         }
-        rest.into_iter().try_for_each(|effect| self.effect(effect))
+        rest.into_iter().try_for_each(|effect| self.effect(effect))?;
+        // how the epoch ended must be there after the start that follows
+        if self.leaves.is_some() { Ok(self.disk.settle()?) } else { Ok(()) }
     }
 
     fn timed(
@@ -414,7 +422,6 @@ impl Driver {
                 let votes = self.disk.may_vote(start.epoch, self.machine.rejoined_in())?;
                 tracing::info!(member = %self.machine.me(), epoch = %start.epoch, votes, changed = start.changed, "epoch");
                 if start.changed {
-                    self.disk.settle()?;
                     self.leaves = Some((start.epoch, clock::now().plus(LEAVES_AFTER_MS)));
                 } else {
                     self.outbox.enter(engine::epoch(&start, votes));

@@ -6,7 +6,7 @@ use crate::{
     handover::Handovers,
     health::{Health, Noted},
     http,
-    member::{MemberError, Parts},
+    member::{Carried, MemberError, Parts},
     page::Page,
     recover::{Found, Recovery},
     source,
@@ -26,7 +26,7 @@ use types::{MemberId, Operation, Slot, codec};
 #[derive(Debug)]
 pub struct Follower {
     stop: mpsc::Sender<()>,
-    reader: thread::JoinHandle<Result<bool, MemberError>>,
+    reader: thread::JoinHandle<Result<Option<Carried>, MemberError>>,
     health: Arc<Health>,
     stop_http: watch::Sender<bool>,
     http: tokio::task::JoinHandle<()>,
@@ -34,6 +34,8 @@ pub struct Follower {
     pub http_listen: SocketAddr,
 }
 
+/// Looks after which peers that failed are asked again.
+const FORGIVE_EVERY: u64 = 10;
 /// Longest answer to an operation that is read.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
 
@@ -85,11 +87,11 @@ impl Follower {
         self.reader.is_finished()
     }
 
-    /// Stops.
+    /// Stops. What goes on if it had ended because the log says another committee.
     ///
     /// # Errors
     /// Why it had ended before.
-    pub async fn stop(self) -> Result<(), MemberError> {
+    pub(crate) async fn stop(self) -> Result<Option<Box<Carried>>, MemberError> {
         let Self { stop, reader, health, stop_http, http, .. } = self;
         health.stop();
         // it may have ended
@@ -100,8 +102,8 @@ impl Follower {
             tracing::warn!(%error, "http.stop");
         }
         let panicked = |_| MemberError::from(crate::DriverError::Panicked);
-        read.map_err(|_| MemberError::from(crate::DriverError::Panicked))?.map_err(panicked)??;
-        Ok(())
+        let read = read.map_err(|_| MemberError::from(crate::DriverError::Panicked))?.map_err(panicked)?;
+        Ok(read?.map(Box::new))
     }
 }
 
@@ -118,27 +120,40 @@ struct Reader {
 }
 
 impl Reader {
-    /// Until it is told to stop, or the log says another committee: `true`.
-    fn run(mut self, mut found: Found, stops: &mpsc::Receiver<()>) -> Result<bool, MemberError> {
+    /// Until it is told to stop, or the log says another committee.
+    fn run(mut self, mut found: Found, stops: &mpsc::Receiver<()>) -> Result<Option<Carried>, MemberError> {
         let started_with = found.term.roster.clone();
+        let mut turns = 0u64;
         loop {
             if found.term.roster != started_with {
                 found.term.roster.write(&self.folder)?;
-                return Ok(true);
+                return Ok(Some(Carried::Log { found: Box::new(found), recovery: Box::new(self.recovery) }));
             }
             let replay = &found.own.replay;
             self.page.show_log(replay.epochs(), replay.succession());
             self.note(replay.slot(), found.own.disk.size());
+            let epoch = self.network.network.genesis.params.schedule().epoch_of(replay.slot());
+            let slot = replay.slot();
+            if let Some((head, note)) = &found.caught.note
+                && found.own.disk.slot()? == slot
+                && head.size == found.own.disk.size()
+            {
+                found.own.disk.publish(epoch, slot, note)?;
+            }
+            let replay = &found.own.replay;
             let next = replay.slot().next();
             if let Some(operation) = self.handovers.due(replay.epochs(), replay.succession(), next)? {
                 self.say(&found.term.roster, &operation);
             }
             match stops.recv_timeout(self.slot) {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(false),
+                Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(None),
             }
-            // who did not answer once is asked again
-            self.recovery.peers.forgive();
+            turns = turns.wrapping_add(1);
+            if turns.is_multiple_of(FORGIVE_EVERY) {
+                // who did not answer once is asked again
+                self.recovery.peers.forgive();
+            }
             found = self.recovery.extend(found.own)?;
         }
     }

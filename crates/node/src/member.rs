@@ -3,7 +3,7 @@ use crate::{
     clock, config,
     config::{ConfigError, NodeConfig},
     disk::{Disk, DiskError, ENGINE},
-    driver::{Driver, DriverError, Handle, Message, Observed, Waiting},
+    driver::{self, Driver, DriverError, Handle, Message, Observed, Waiting},
     engine::{self, EngineApp},
     entropy::{NoEntropy, Source},
     execute::Executions,
@@ -14,7 +14,7 @@ use crate::{
     metrics::{MemberMetrics, Metrics},
     page::Page,
     pool::Pool,
-    recover::{Found, Recovered, Recovery},
+    recover::{Found, Recovered, Recovery, with_saved},
     start,
     sync::{Peers, SyncError},
     term::{self, Roster, SharesError, Term},
@@ -23,6 +23,7 @@ use consensus::{EngineConfig, EngineEpoch, EngineError, EngineHandle, Floor, Tcp
 use crypto::{
     ed25519::SigningKey,
     keys::{BeaconShareKey, DecryptionShareKey},
+    succession::Succession,
 };
 use execution::{Executor, Registry};
 use ingress::{Inbound, IngressError, Server, ServerConfig};
@@ -30,7 +31,7 @@ use keygen::{
     MemberSecrets,
     files::{ShareFile, Unlock},
 };
-use sequencer::{Former, Secrets, Sequencer, Setup, SignKeys, Timings};
+use sequencer::{Former, Resume, Secrets, Sequencer, Setup, SignKeys, Timings};
 use std::{
     io,
     net::SocketAddr,
@@ -188,7 +189,8 @@ pub struct Process {
 pub struct Member {
     id: MemberId,
     handle: Handle,
-    driver: JoinHandle<Result<(), DriverError>>,
+    driver: JoinHandle<driver::Ended>,
+    term: Term,
     engine: Arc<Mutex<Option<EngineHandle>>>,
     ingress: Server,
     health: Arc<Health>,
@@ -235,7 +237,10 @@ impl Member {
             }
         }
         let me = roster.index(&key);
-        let listen = Listen::of(&node, me.and_then(|me| roster.address(me)))?;
+        // one that has left still serves the log where it did
+        let genesis = &network.network.addresses;
+        let left = genesis.iter().find(|address| !node.joins && address.member.0 == node.member);
+        let listen = Listen::of(&node, me.and_then(|me| roster.address(me)).or(left))?;
         // said before a log of hours is read
         let dealt = match me.filter(|_| at_genesis) {
             Some(me) => Some(dealt(&network, &node, me)?),
@@ -271,7 +276,7 @@ impl Member {
         match me {
             None => Ok(Started::Follower(Box::new(Follower::start(parts, recovery, found).await?))),
             Some(me) => {
-                let member = parts.serve(me, dealt, recovery, found);
+                let member = parts.recover(me, dealt, recovery, found);
                 Ok(Started::Member(Box::new(Box::pin(member).await?)))
             }
         }
@@ -284,12 +289,13 @@ impl Member {
             || self.engine.lock().ok().is_some_and(|e| e.as_ref().is_none_or(EngineHandle::is_finished))
     }
 
-    /// Stops: no new requests, engine, driver, HTTP; in this order, each waited for.
+    /// Stops: no new requests, engine, driver, HTTP; in this order, each waited for. What goes on in the next epoch, if
+    /// the member had ended because the committee changes.
     ///
     /// # Errors
     /// Why a part had ended before.
-    pub async fn stop(self) -> Result<(), MemberError> {
-        let Self { id, handle, driver, engine, ingress, health, look, stop_http, http, .. } = self;
+    pub(crate) async fn stop(self) -> Result<Option<Box<Carried>>, MemberError> {
+        let Self { id, handle, driver, engine, ingress, health, look, stop_http, http, executor, term, .. } = self;
         health.stop();
         look.abort();
         ingress.shutdown().await;
@@ -300,7 +306,7 @@ impl Member {
                 engine.join()
             });
             handle.send(Message::Stop);
-            let driver = driver.join().unwrap_or(Err(DriverError::Panicked));
+            let driver = driver.join().unwrap_or((Err(DriverError::Panicked), None));
             (engine, driver)
         })
         .await;
@@ -308,11 +314,14 @@ impl Member {
         if let Err(error) = http.await {
             tracing::warn!(member = %id, %error, "http.stop");
         }
-        let (engine, driver) = joined.map_err(|_panic| DriverError::Panicked)?;
-        driver?;
+        let (engine, (ended, handed)) = joined.map_err(|_panic| DriverError::Panicked)?;
+        if let (Err(DriverError::Changed(epoch)), Some(resume)) = (&ended, handed) {
+            return Ok(Some(Box::new(Carried::Machine { epoch: *epoch, resume, executor, term })));
+        }
+        ended?;
         engine?;
         tracing::info!(member = %id, "member.stop");
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -369,28 +378,77 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Starts everything of a member of the committee.
-    async fn serve(
+    /// A member of the committee, from its log.
+    async fn recover(
         self,
         id: MemberId,
         dealt: Option<MemberSecrets>,
         recovery: Recovery,
         found: Found,
     ) -> Result<Member, MemberError> {
-        let Self { network, node, process, identity, listen, key } = self;
         let term = found.term.clone();
-        let committee = &term.committee;
-        let shares = match dealt.filter(|_| committee.keys_since == Epoch(0)) {
+        let shares = match dealt.filter(|_| term.committee.keys_since == Epoch(0)) {
             Some(shares) => shares,
-            None if committee.keys_since == Epoch(0) => dealt_to(&network, &node, id)?,
-            None => term::shares(committee, found.own.replay.succession(), &identity.consensus)?,
+            None => self.shares(id, &term.committee, found.own.replay.succession())?,
         };
+        let recovered = tokio::task::spawn_blocking(move || recovery.resume(found));
+        let Recovered { disk, resume, executor, floor } = recovered.await.map_err(|_panic| DriverError::Panicked)??;
+        self.serve((id, term), shares, (disk, resume, Arc::new(Mutex::new(executor))), floor).await
+    }
+
+    fn shares(&self, id: MemberId, committee: &Committee, said: &Succession) -> Result<MemberSecrets, MemberError> {
+        if committee.keys_since == Epoch(0) {
+            return dealt_to(&self.network, &self.node, id);
+        }
+        Ok(term::shares(committee, said, &self.identity.consensus)?)
+    }
+
+    /// A member that stays, in the next epoch: nothing of the log is read again. `None`: it does not stay.
+    pub(crate) async fn carry_on(
+        network: Arc<NetworkFiles>,
+        node: NodeConfig,
+        process: Process,
+        carried: Carried,
+    ) -> Result<Option<Member>, MemberError> {
+        let identity = Identity::read(&node.data)?;
+        let key = identity.record("").consensus;
+        let (term, carried) = match carried {
+            Carried::Machine { epoch, resume, executor, term } => {
+                let next = term.clone().next(&network, epoch, &resume.epochs, &resume.succession)?;
+                (next, Carried::Machine { epoch, resume, executor, term })
+            }
+            Carried::Log { found, recovery } => (found.term.clone(), Carried::Log { found, recovery }),
+        };
+        let Some(id) = term.roster.index(&key) else { return Ok(None) };
+        let listen = Listen::of(&node, term.roster.address(id))?;
+        start::ports_within(listen).await?;
+        term.roster.write(&node.data)?;
+        let parts = Self { network, node, process, identity, listen, key };
+        match carried {
+            Carried::Machine { resume, executor, .. } => {
+                let shares = parts.shares(id, &term.committee, &resume.succession)?;
+                let mut disk = Disk::open(&parts.node.data, parts.node.wal_segment_bytes, None)?;
+                let resume = with_saved(*resume, &mut disk)?;
+                parts.serve((id, term), shares, (disk, resume, executor), None).await.map(Some)
+            }
+            Carried::Log { found, recovery } => parts.recover(id, None, *recovery, *found).await.map(Some),
+        }
+    }
+
+    /// Starts everything of a member of the committee.
+    async fn serve(
+        self,
+        (id, term): (MemberId, Term),
+        shares: MemberSecrets,
+        (disk, resume, executor): (Disk, Resume, Arc<Mutex<Executor>>),
+        floor: Option<Floor>,
+    ) -> Result<Member, MemberError> {
+        let Self { network, node, process, identity, listen, key } = self;
+        let committee = &term.committee;
         let (decrypt, beacon) = term::fits(committee, id, &shares).ok_or(SharesError::Wrong)?;
         let keys = Arc::new(committee.keys.clone());
         let secrets = Arc::new(Secrets { network: network.id, keys, decrypt, beacon });
         let metrics = MemberMetrics::new(id);
-        let recovered = tokio::task::spawn_blocking(move || recovery.resume(found));
-        let Recovered { disk, resume, executor, floor } = recovered.await.map_err(|_panic| DriverError::Panicked)??;
         let setup = setup(&network, id, &term)?;
         let signer = SignKeys {
             receipt: SigningKey::from_seed(identity.receipt.clone()),
@@ -405,7 +463,6 @@ impl Parts {
 
         let handle = Handle::new(metrics.clone());
         let (events, _) = broadcast::channel(EVENTS_MAX);
-        let executor = Arc::new(Mutex::new(executor));
         let registry = Registry::new(&network.network.genesis.rollups, network.network.genesis.params.slot_ms);
         let executions = Executions::start(Arc::clone(&executor), registry, handle.clone())?;
         let Listen { p2p: p2p_listen, quic: quic_listen, http: http_listen } = listen;
@@ -457,6 +514,7 @@ impl Parts {
             id,
             handle,
             driver,
+            term,
             engine,
             ingress,
             health,
@@ -469,6 +527,28 @@ impl Parts {
             events,
         })
     }
+}
+
+/// What is taken along into an epoch of another committee or other parameters.
+#[derive(Debug)]
+pub(crate) enum Carried {
+    /// By a member that worked in the epoch before.
+    Machine { epoch: Epoch, resume: Box<Resume>, executor: Arc<Mutex<Executor>>, term: Term },
+    /// By one that followed.
+    Log { found: Box<Found>, recovery: Box<Recovery> },
+}
+
+/// A member that stays, in the next epoch. `None`: it does not stay.
+///
+/// # Errors
+/// [`MemberError`].
+pub(crate) async fn carry_on(
+    network: Arc<NetworkFiles>,
+    node: NodeConfig,
+    process: Process,
+    carried: Carried,
+) -> Result<Option<Member>, MemberError> {
+    Parts::carry_on(network, node, process, carried).await
 }
 
 /// The shares of the key ceremony, from the share file.

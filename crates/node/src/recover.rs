@@ -38,7 +38,7 @@ pub(crate) struct Recovery {
 pub(crate) struct Found {
     pub(crate) own: Own,
     pub(crate) term: Term,
-    caught: Caught,
+    pub(crate) caught: Caught,
 }
 
 /// Where a member of the committee starts.
@@ -126,6 +126,17 @@ fn floor_of(proof: FinalityProof) -> Option<Floor> {
     let last = proof.headers.last()?;
     let (epoch, digest) = (last.epoch.0, crypto::ids::block_digest(last));
     Some(Floor { epoch, digest, view: proof.view, parent_view: proof.parent_view, votes: proof.votes })
+}
+
+/// The state of a machine whose epoch is over, with what is on disk besides the log.
+pub(crate) fn with_saved(mut resume: Resume, disk: &mut Disk) -> Result<Resume, MemberError> {
+    let saved = disk.saved()?;
+    resume.share_message = saved.share_message;
+    resume.own_list = saved.own_list;
+    resume.cosigned_at = saved.cosigned_at;
+    resume.items = saved.items;
+    resume.operations = saved.operations;
+    Ok(resume)
 }
 
 fn resume(

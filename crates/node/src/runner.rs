@@ -4,7 +4,7 @@ use crate::{
     config::NodeConfig,
     driver::DriverError,
     files::NetworkFiles,
-    member::{Follower, Member, MemberError, Process, Started},
+    member::{self, Carried, Follower, Member, MemberError, Process, Started},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
@@ -31,7 +31,7 @@ impl Life {
             Self::Follower(follower) => follower.ended(),
         }
     }
-    async fn stop(self) -> Result<(), MemberError> {
+    async fn stop(self) -> Result<Option<Box<Carried>>, MemberError> {
         match self {
             Self::Member(member) => Box::pin(member.stop()).await,
             Self::Follower(follower) => Box::pin(follower.stop()).await,
@@ -111,6 +111,17 @@ impl Runner {
         Err(MemberError::Unsettled)
     }
 
+    /// Goes on with what is carried over, if the member stays.
+    async fn go_on(&self, carried: Option<Box<Carried>>) -> Result<Life, MemberError> {
+        if let Some(carried) = carried {
+            let (network, node, process) = (Arc::clone(&self.network), self.node.clone(), self.process.clone());
+            if let Some(member) = Box::pin(member::carry_on(network, node, process, *carried)).await? {
+                return Ok(Life::Member(Box::new(member)));
+            }
+        }
+        self.begin().await
+    }
+
     async fn run(self, mut life: Life, mut stopped: watch::Receiver<bool>) -> Result<(), MemberError> {
         let mut pause = Duration::ZERO;
         loop {
@@ -124,11 +135,14 @@ impl Runner {
                     }
                 }
             };
-            let follows = matches!(life, Life::Follower(_));
+            let mut carried = None;
             match Box::pin(life.stop()).await {
-                Ok(()) if asked || !follows => return Ok(()),
-                // the log says another committee
-                Ok(()) => pause = Duration::ZERO,
+                Ok(_) if asked => return Ok(()),
+                Ok(Some(next)) => {
+                    tracing::info!(member = self.node.member, "member.changed: going on with the next committee");
+                    (pause, carried) = (Duration::ZERO, Some(next));
+                }
+                Ok(None) => return Ok(()),
                 Err(MemberError::Driver(DriverError::Changed(epoch))) if !asked => {
                     tracing::info!(member = self.node.member, %epoch, "member.changed: starting again with what it has");
                     pause = Duration::ZERO;
@@ -145,7 +159,7 @@ impl Runner {
             }
             let started = async {
                 tokio::time::sleep(pause).await;
-                self.begin().await
+                self.go_on(carried).await
             };
             life = tokio::select! {
                 _ = stopped.wait_for(|stop| *stop) => return Ok(()),

@@ -7,7 +7,7 @@ use crate::{
         Health, Heard, Look, disk,
         peers::{self, Clock},
     },
-    member::MemberError,
+    member::{Listen, MemberError},
     metrics::MemberMetrics,
     term::Roster,
 };
@@ -15,9 +15,13 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 use types::{Entry, Hash, Kind, MemberId, Slot, Timestamp, codec, limits};
 
+/// How long after its end a member's own addresses may still be taken.
+const PORTS_WITHIN_MS: u64 = 15_000;
+const PORTS_EVERY: Duration = Duration::from_millis(20);
 /// How far from others' a clock may be that a loss is dated with: half of what `Rejoin` allows for.
 const CLOCKS_MS: u64 = 5_000;
 
@@ -62,6 +66,17 @@ pub(crate) fn ports(tcp: [(&'static str, SocketAddr); 2], udp: SocketAddr) -> Re
     }
     let key = "quic_listen";
     UdpSocket::bind(udp).map(drop).map_err(|source| MemberError::Port { key, listen: udp, source })
+}
+
+/// As [`ports`], for a member that starts again in place: what listened there before may need a moment to be gone.
+pub(crate) async fn ports_within(listen: Listen) -> Result<(), MemberError> {
+    let until = clock::now().plus(PORTS_WITHIN_MS);
+    loop {
+        match ports([("p2p_listen", listen.p2p), ("http_listen", listen.http)], listen.quic) {
+            Err(_taken) if clock::now() < until => tokio::time::sleep(PORTS_EVERY).await,
+            checked => return checked,
+        }
+    }
 }
 
 /// The other members, and where they serve HTTP.

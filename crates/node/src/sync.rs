@@ -80,17 +80,21 @@ pub(crate) struct Peers {
 }
 
 /// What was fetched.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Caught {
     pub(crate) slots: u64,
+    /// The newest checkpoint that a quorum has signed.
+    pub(crate) note: Option<(Head, String)>,
     /// The replay has read what could not be written: it has to be made again from the disk.
     pub(crate) torn: bool,
 }
 
 /// What peers have published.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Published {
     newest: Option<Head>,
+    /// The note that says so.
+    note: Option<String>,
     /// It is of another committee than that of the next slot.
     is_later: bool,
     /// Entries of the largest head that this member has cosigned.
@@ -170,6 +174,7 @@ impl Peers {
             }
             if published.newest.is_none_or(|head| verified.head.size > head.size) {
                 (published.newest, published.is_later) = (Some(verified.head), at > 0);
+                published.note = String::from_utf8(note).ok();
             }
         }
         published
@@ -364,7 +369,8 @@ pub(crate) fn catch_up(peers: &Peers, place: &Place<'_>, all: &mut Own) -> Resul
         records.extend(Some(epochs.last()).filter(|last| last.epoch > epoch && !last.continues(epochs.of(epoch))));
         let signers: Vec<_> = records.iter().filter_map(|r| Signers::of(place.origin, r, &place.key)).collect();
         let Some(now) = signers.first() else { return Ok(caught) };
-        let Published { newest, is_later, mine } = peers.published(&signers);
+        let Published { newest, is_later, mine, note } = peers.published(&signers);
+        caught.note = newest.zip(note);
         if caught.slots == 0 {
             place.is_newest(&all.disk, mine, &[], known)?;
         }

@@ -14,8 +14,8 @@ use keygen::{MemberSecrets, handover};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, sync::Arc};
 use store::durable;
-use types::{Epoch, Hash, MemberAddress, MemberId, MemberRecord, codec};
-use verifier::{Committee, Replay};
+use types::{Epoch, Epochs, Hash, MemberAddress, MemberId, MemberRecord, codec};
+use verifier::{AnchorError, Committee, Replay};
 use zeroize::Zeroizing;
 
 /// Name of the roster in a member's folder: what the log says, kept beside it.
@@ -97,6 +97,25 @@ impl Term {
         let committee = Arc::clone(replay.committee());
         let roster = Roster::of(network, committee.f, &committee.members, replay.succession());
         Self { committee, before: replay.before().cloned(), roster }
+    }
+}
+
+impl Term {
+    /// That of `epoch`, which begins now with another committee or other parameters.
+    pub(crate) fn next(
+        self,
+        network: &NetworkFiles,
+        epoch: Epoch,
+        epochs: &Epochs,
+        said: &Succession,
+    ) -> Result<Self, AnchorError> {
+        let ended = Epoch(epoch.0.saturating_sub(1));
+        let record = epochs.of(epoch);
+        let same_keys = record.keys() == epochs.of(ended).keys();
+        let keys_since = if same_keys { self.committee.keys_since } else { epoch };
+        let committee = Arc::new(Committee::of(&network.network.genesis.origin, record, keys_since)?);
+        let roster = Roster::of(network, committee.f, &committee.members, said);
+        Ok(Self { before: Some((ended, self.committee)), committee, roster })
     }
 }
 

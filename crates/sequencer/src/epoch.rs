@@ -6,7 +6,12 @@
 //! ```
 //! Share messages and lists of the last slot go on being sent until a block of the next epoch is final. When committee,
 //! keys or parameters change, the machine is over: it signs nothing more, and another one begins with the log's end.
-use crate::{effect::Effect, section, state::Sequencer};
+use crate::{
+    effect::Effect,
+    recent::Recent,
+    section,
+    state::{Resume, Sequencer, Unexecuted},
+};
 use crypto::succession::Succession;
 use types::{Epoch, EpochEnd, Epochs, Hash, Slot, tag};
 
@@ -48,6 +53,43 @@ impl Sequencer {
                 .checked_sub(1)
                 .is_some_and(|before| !self.epochs.of(epoch).continues(self.epochs.of(Epoch(before)))),
         }
+    }
+
+    /// The epoch is over, and another committee or other parameters begin: what the next machine continues from, as a
+    /// replay of the log would give it. What is on disk besides the log is the caller's to add. `None` before that, and
+    /// while a result of execution is missing.
+    #[must_use]
+    pub fn hand_on(self) -> Option<Resume> {
+        if !self.over || self.opened != self.fin.slot() {
+            return None;
+        }
+        let of = |(slot, waits): (Slot, Unexecuted)| Some((slot, waits.order, waits.result?));
+        let unexecuted = self.unexecuted.into_iter().map(of).collect::<Option<_>>()?;
+        let mut openings = self.recent_openings;
+        let whole = self.recent.into_iter().map(|(slot, units)| (slot, units, openings.remove(&slot))).collect();
+        let faults = self.operations.faults().clone();
+        Some(Resume {
+            ledger: self.ledger,
+            tree: self.tree,
+            last: self.fin.header,
+            unopened: None,
+            reveal: self.reveal,
+            epochs: self.epochs,
+            succession: self.succession,
+            states: self.states,
+            unexecuted,
+            left_heads: self.left_heads,
+            included: self.included,
+            placed: self.placed.into_iter().collect(),
+            recent: Recent::handed_on(whole, self.heads, self.operations.into_entered()),
+            rejoin: self.rejoin,
+            share_message: None,
+            own_list: None,
+            cosigned_at: self.cosigned_at,
+            items: Vec::new(),
+            operations: Vec::new(),
+            faults,
+        })
     }
 
     /// The epochs as far as the log tells.

@@ -83,6 +83,12 @@ impl Operations {
         &self.faults
     }
 
+    /// Those that have an entry, and are kept for members that lag.
+    pub(crate) fn into_entered(self) -> BTreeMap<Hash, (Slot, Vec<u8>)> {
+        let entered = self.held.into_iter().filter(|(_, held)| !held.pending);
+        entered.map(|(hash, held)| (hash, (held.since, held.bytes))).collect()
+    }
+
     /// What the rule reads of one.
     pub(crate) fn get(&self, hash: &Hash) -> Option<ListedOperation> {
         let held = self.held.get(hash)?;

@@ -21,6 +21,8 @@ struct Parts {
 #[derive(Debug, Default)]
 pub struct Recent {
     slots: BTreeMap<Slot, Parts>,
+    /// Those that a machine hands on.
+    whole: Vec<(Slot, Units, Option<OpeningSection>)>,
     heads: BTreeMap<Hash, (SignedHeader, Hash)>,
     /// Slot of the entry, and codec(Operation).
     operations: BTreeMap<Hash, (Slot, Vec<u8>)>,
@@ -92,10 +94,20 @@ impl Recent {
 
     /// Envelopes of every slot, ascending by hash, and its opening once it is whole.
     pub(crate) fn slots(self) -> impl Iterator<Item = (Slot, Units, Option<OpeningSection>)> {
-        self.slots.into_iter().map(|(slot, mut parts)| {
+        let read = self.slots.into_iter().map(|(slot, mut parts)| {
             let opening = parts.opening(slot);
             (slot, core::mem::take(&mut parts.units), opening)
-        })
+        });
+        self.whole.into_iter().chain(read)
+    }
+
+    /// What one machine hands on to the next.
+    pub(crate) fn handed_on(
+        whole: Vec<(Slot, Units, Option<OpeningSection>)>,
+        heads: BTreeMap<Hash, (SignedHeader, Hash)>,
+        operations: BTreeMap<Hash, (Slot, Vec<u8>)>,
+    ) -> Self {
+        Self { slots: BTreeMap::new(), whole, heads, operations }
     }
 }
 

@@ -77,6 +77,10 @@ impl Watch {
     /// Takes a report; returns the slot's line once every member has executed it.
     pub(crate) fn report(&mut self, observed: Observed) -> Option<Line> {
         let Observed { member, time, slot, phase } = observed;
+        if self.done.last().is_some_and(|line| line.slot >= slot.0) {
+            // a member that started again
+            return None;
+        }
         let story = self.stories.entry(slot).or_default();
         match phase {
             Phase::Closed { .. } => {

@@ -75,7 +75,8 @@ pub(super) fn run(args: &JoinArgs) -> Result<(), Failure> {
     };
     init::member_folder(dir, &network, &identity, &config)?;
     let joining = Joining { record, p2p, quic: args.quic.clone(), http: args.http.clone() };
-    let text = serde_json::to_vec_pretty(&joining).map_err(|error| Failure::software(error.to_string()))?;
+    let mut text = serde_json::to_vec_pretty(&joining).map_err(|error| Failure::software(error.to_string()))?;
+    text.push(b'\n');
     let file = dir.join(JOINING_FILE);
     // last: a folder with it is whole
     store::durable::write(&file, &text).map_err(FilesError::Durable)?;

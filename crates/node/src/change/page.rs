@@ -140,7 +140,11 @@ async fn several(network: &NetworkFiles) -> Result<Current, Failure> {
 }
 
 /// Where members serve HTTP: by network.toml if it has them, or else as most pages say.
-fn addresses(network: &NetworkFiles, record: &EpochRecord, pages: &[EpochPage]) -> BTreeMap<MemberId, String> {
+pub(super) fn addresses(
+    network: &NetworkFiles,
+    record: &EpochRecord,
+    pages: &[EpochPage],
+) -> BTreeMap<MemberId, String> {
     let genesis = &network.network.genesis.members;
     let mut found = BTreeMap::new();
     for (index, member) in (0u16..).zip(&record.members) {

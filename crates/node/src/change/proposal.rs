@@ -1,4 +1,5 @@
 //! A change on its way: what it changes, and the signatures it has so far. The file of it.
+use super::page::is_address;
 use crate::{
     cli::Failure,
     files::{self, FilesError},
@@ -8,7 +9,7 @@ use crypto::{
     ed25519::{self, SigningKey},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 use types::{Change, EpochRecord, Genesis, Hash, Joining, MemberId, MemberRecord, Signature, SignedChange, VoteSig};
 
 /// Longest file: two committees of 128 members, their keys, addresses and signatures.
@@ -30,6 +31,9 @@ pub(crate) enum ProposalError {
     /// Its parameters break one.
     #[error("parameters: {0}")]
     Params(#[from] auction_rules::GenesisError),
+    /// An address that members can not use.
+    #[error("{0} joins with an address that is none: p2p is ip:port, quic and http are host:port")]
+    Address(String),
     /// There is not one place for the word of each that joins.
     #[error("{0} acceptances for {1} that join")]
     Acceptances(usize, usize),
@@ -88,6 +92,9 @@ impl Proposal {
             verified => verified?,
         };
         check_params(&signed.change, &next)?;
+        if let Some(joining) = signed.change.joining().find(|joining| !has_addresses(joining)) {
+            return Err(ProposalError::Address(plain(&joining.record.name)));
+        }
         let SignedChange { change, approvals, acceptances } = signed;
         let joining = change.joining().count();
         if acceptances.len() != joining {
@@ -227,6 +234,12 @@ impl Proposal {
         let bytes = self.to_bytes().map_err(|error| Failure::software(error.to_string()))?;
         Ok(store::durable::write(path, &bytes).map_err(FilesError::Durable)?)
     }
+}
+
+/// Whether a member that joins can be reached: who dials p2p looks no name up.
+fn has_addresses(joining: &Joining) -> bool {
+    let p2p = joining.p2p.parse::<SocketAddr>().is_ok_and(|address| address.port() > 0);
+    p2p && is_address(&joining.quic) && is_address(&joining.http)
 }
 
 /// The parameters by the ledger's rules, which open a ledger and not a set of parameters: one with nothing on it.

@@ -47,7 +47,7 @@ enum Answer {
     Taken,
     /// It does not want it.
     Refused(String),
-    /// Nothing that can be understood.
+    /// It does not answer, or not now.
     None(String),
 }
 
@@ -65,10 +65,12 @@ pub(super) async fn run(args: SubmitArgs) -> Result<(), Failure> {
     }
     let signed = proposal.signed();
     if let Err(error) = crypto::change::verify(&signed, &current.record) {
-        let help = match error {
-            ChangeError::Base => "\ndo: propose it again: committee, keys or parameters have changed since",
-            ChangeError::Late => "\ndo: propose it again, with a later --until",
-            _ => "",
+        let help = if error == ChangeError::Base {
+            "\ndo: propose it again: committee, keys or parameters have changed since"
+        } else if error == ChangeError::Late {
+            "\ndo: propose it again, with a later --until"
+        } else {
+            ""
         };
         return Err(Failure::found(format!("not sent: {error}{help}")));
     }
@@ -90,7 +92,7 @@ pub(super) async fn run(args: SubmitArgs) -> Result<(), Failure> {
                 refused += 1;
                 format!("refuses it: {why}")
             }
-            Answer::None(why) => format!("does not answer: {why}"),
+            Answer::None(why) => format!("has not taken it: {why}"),
         };
         print(format_args!("member     {name} {text}"));
     }
@@ -121,16 +123,21 @@ async fn send(current: &page::Current, operation: &[u8]) -> Vec<Answer> {
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
+/// What a member says with a status that is no success.
+fn said(status: u16, body: &[u8]) -> String {
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(Refusal { reason, detail }) if detail.is_empty() => plain(&reason),
+        Ok(Refusal { reason, detail }) => format!("{} ({})", plain(&reason), plain(&detail)),
+        Err(_no_json) => format!("status {status}"),
+    }
+}
+
 async fn post(http: Option<String>, operation: Vec<u8>) -> Answer {
     let Some(http) = http else { return Answer::None("no address is known".into()) };
     match source::post(format!("http://{http}{PATH}"), operation, ANSWER_BYTES_MAX).await {
         Ok((200..300, _)) => Answer::Taken,
-        Ok((status @ 400..500, body)) => Answer::Refused(match serde_json::from_slice::<Refusal>(&body) {
-            Ok(Refusal { reason, detail }) if detail.is_empty() => plain(&reason),
-            Ok(Refusal { reason, detail }) => format!("{} ({})", plain(&reason), plain(&detail)),
-            Err(_no_json) => format!("status {status}"),
-        }),
-        Ok((status, _)) => Answer::None(format!("status {status}")),
+        Ok((status @ 400..500, body)) => Answer::Refused(said(status, &body)),
+        Ok((status, body)) => Answer::None(said(status, &body)),
         Err(error) => Answer::None(error.to_string()),
     }
 }

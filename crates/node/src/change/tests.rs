@@ -230,7 +230,7 @@ fn a_change_that_does_not_fit_the_log_with_all_signatures_is_not_proposed() {
     let long = |seed: u8| {
         let long = |port: u8| format!("{}.{seed}:{port}", "a".repeat(58));
         let record = MemberRecord { name: format!("{:a<64}", member(seed).name), ..member(seed) };
-        Joining { record, p2p: long(1), quic: long(2), http: long(3) }
+        Joining { record, p2p: "[1234:1234:1234:1234:1234:1234:1234:1234]:12345".into(), quic: long(2), http: long(3) }
     };
     let replace = |current: &EpochRecord, seeds: core::ops::RangeInclusive<u8>| {
         let all: Vec<String> = current.members.iter().map(|member| member.name.clone()).collect();
@@ -280,6 +280,26 @@ fn a_member_may_keep_its_consensus_key_and_change_the_others() {
     change.accept(&consensus(1)).unwrap();
     assert_eq!(change.acceptances.iter().flatten().count(), 1);
     assert!(build(&[]).is_err());
+}
+
+#[test]
+fn who_joins_has_addresses_that_members_can_use() {
+    let current = epoch();
+    let with = |alter: fn(&mut Joining)| {
+        let mut new = joining(5);
+        alter(&mut new);
+        build(&current, UNTIL, &["m1".into()], vec![new], current.params.clone()).map(|change| change.next.len())
+    };
+    assert!(with(|new| new.http = "node.example.org:80".into()).is_ok());
+    let alterations: [fn(&mut Joining); 4] = [
+        |new| new.p2p = "node.example.org:80".into(),
+        |new| new.p2p = "10.0.0.5:0".into(),
+        |new| new.quic = "10.0.0.5".into(),
+        |new| new.http = "http://10.0.0.5:80".into(),
+    ];
+    for alter in alterations {
+        assert!(with(alter).unwrap_err().to_string().contains("m5 joins with an address that is none"));
+    }
 }
 
 #[test]

@@ -331,6 +331,28 @@ async fn a_change_lasts_until_what_it_changes_has_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_is_sought_where_network_toml_says_or_else_most_members() {
+    let net = Net::start().await;
+    let files = NetworkFiles::read(&net.path(NETWORK_FILE)).unwrap();
+    let mut record = net.record.clone();
+    record.members[1].consensus = Hash([1; 32]);
+    let page = |http: &str| {
+        let at = |i: u16| MemberAddress {
+            member: MemberId(i),
+            p2p: String::new(),
+            quic: String::new(),
+            http: if i == 1 { http.into() } else { "10.9.9.9:9".into() },
+        };
+        EpochPage { leaf: page::leaf(&record), record: record.clone(), addresses: (0..4).map(at).collect() }
+    };
+    let pages = ["10.0.0.1:1", "not an address", "10.0.0.2:2", "10.0.0.1:1"].map(page);
+    let found = page::addresses(&files, &record, &pages);
+    let found: Vec<&str> = found.values().map(String::as_str).collect();
+    assert_eq!(found, [&net.http[0], "10.0.0.1:1", &net.http[2], &net.http[3]]);
+    assert_eq!(page::addresses(&files, &record, &pages[1..2]).len(), 3, "nobody knows");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_comes_too_late_is_not_proposed() {
     let net = Net::start().await;
     let set = |slots: [u64; 4]| {

@@ -13,7 +13,7 @@ use types::{Hash, Joining, limits};
 /// Name of the file that whoever proposes the member needs.
 pub(super) const JOINING_FILE: &str = "joining.json";
 
-/// `member` of node.toml: above every index, and hardly ever that of another who joins. The index follows from the keys.
+/// `member` of node.toml: above every index, and hardly ever that of another who joins.
 fn number(key: &Hash) -> u16 {
     let Hash([one, two, ..]) = *key;
     let least = u16::try_from(limits::MEMBERS_MAX).unwrap_or(u16::MAX);

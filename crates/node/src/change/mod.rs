@@ -8,8 +8,8 @@
 //!  merge    anybody                copies become one
 //!  submit   anybody                verified, then sent to every member; the log decides (ADR 0005)
 //! ```
-//! `change.json` is a [`types::SignedChange`] with the EPOCH that it changes beside it. The change names members, keys and
-//! parameters of that EPOCH by a hash, so whoever signs or reads the file needs no network to know what it says.
+//! `change.json` is a [`types::SignedChange`] with the EPOCH that it changes beside it. The change names members, keys
+//! and parameters of that EPOCH by a hash, so whoever signs or reads the file needs no network to know what it says.
 //!
 //! Trust: who proposes and who submits can forge nothing; a file that was altered loses the signatures it had.
 use crate::cli::Failure;

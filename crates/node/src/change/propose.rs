@@ -61,7 +61,7 @@ pub(crate) enum ProposeError {
     #[error(transparent)]
     Proposal(#[from] ProposalError),
     /// It does not fit an operation.
-    #[error("with all signatures it has {0} bytes, at most {max} fit the log: change fewer members at a time", max = limits::OPERATION_BYTES_MAX)]
+    #[error("{0} bytes with all signatures do not fit the log: change fewer members at a time")]
     TooLarge(usize),
 }
 

@@ -1,5 +1,5 @@
-// Goal: a change in a file says what it changes, keeps signatures that hold and no others, and is refused when it breaks
-// a rule, with what to do. Method: keys from seeds, copies signed apart, files altered.
+// Goal: a change in a file says what it changes, keeps signatures that hold and no others, and is refused when it
+// breaks a rule, with what to do. Method: keys from seeds, copies signed apart, files altered.
 use super::{
     page::{self, EpochPage},
     proposal::{Proposal, ProposalError},

@@ -1,5 +1,5 @@
-// Goal: the commands as operators type them bring a change from a new member's folder to the members. Method: a network's
-// files from `init`, an HTTP server in this process for each member, one of which lies.
+// Goal: the commands as operators type them bring a change from a new member's folder to the members. Method: a
+// network's files from `init`, an HTTP server in this process for each member, one of which lies.
 use super::super::{ChangeArgs, join::JOINING_FILE, page, page::EpochPage, proposal::Proposal, run};
 use crate::{
     cli::Failure,

@@ -11,6 +11,7 @@ use crate::{
 };
 use auction_rules::{Claim, EnteredOperation, ListedOperation, convicts};
 use crypto::{
+    change::ChangeError,
     evidence::Proved,
     ids,
     operation::{self, Judged},
@@ -230,8 +231,10 @@ impl Sequencer {
         if bytes.len() > limits::OPERATION_BYTES_MAX {
             return Err(Refusal::new(Reason::OversizedData, "longer than an operation can be"));
         }
-        if self.operations.held.contains_key(&ids::operation_bytes_hash(bytes)) {
-            return Ok(());
+        match self.operations.held.get(&ids::operation_bytes_hash(bytes)) {
+            Some(held) if held.pending => return Ok(()),
+            Some(_) => return Err(Refusal::new(Reason::Expired, "it had its place in the log: make another one")),
+            None => {}
         }
         let operation = read(bytes).ok_or_else(|| Refusal::new(Reason::MalformedData, "not an operation"))?;
         match operation {
@@ -240,7 +243,8 @@ impl Sequencer {
                 let reason = match why {
                     NotCounted::Window | NotCounted::NoHandover => Reason::BadRoundNumber,
                     NotCounted::Repeated => Reason::Equivocation,
-                    _ => Reason::WrongSignature,
+                    NotCounted::Change(ChangeError::Late | ChangeError::Base) => Reason::Expired,
+                    NotCounted::Change(_) | NotCounted::Params | NotCounted::Message | _ => Reason::WrongSignature,
                 };
                 Refusal::new(reason, &why.to_string())
             })?,
@@ -268,7 +272,7 @@ impl Sequencer {
             (Operation::Change(_), Err(NotCounted::Window)) => Ok(()),
             (Operation::Handover(message), verdict) => {
                 let soon = |ahead| self.succession.admits_message(&self.epochs, next.plus(ahead), message);
-                verdict.or_else(|why| soon(1).or_else(|_| soon(2)).map_err(|_| why))?;
+                verdict.or_else(|why| soon(1).or_else(|_next| soon(2)).map_err(|_after| why))?;
                 let current = self.epochs.last();
                 let members = self.succession.takes_over(current).ok_or(NotCounted::NoHandover)?;
                 let holds = (self.setup.ceremony.holds)(current, members, message);

@@ -10,7 +10,7 @@ use crate::{
 };
 use crypto::keys::{BeaconShareKey, DecryptionShareKey, KeySet};
 use std::sync::Arc;
-use types::{Epoch, Hash, KeySetParts, MemberId, SealedDealing, Signature};
+use types::{Epoch, HandoverStep, Hash, MemberId, SealedDealing, Signature};
 use zeroize::Zeroizing;
 
 mod adversary;

@@ -6,7 +6,7 @@ use super::{
 
 fn health() -> Health {
     Health {
-        me: MemberId(0),
+        me: Some(MemberId(0)),
         network: Hash::ZERO,
         origin: "a/b".into(),
         names: (0..4).map(|i| format!("m{i}")).collect(),

@@ -101,8 +101,8 @@ impl Follower {
         if let Err(error) = http.await {
             tracing::warn!(%error, "http.stop");
         }
-        let panicked = |_| MemberError::from(crate::DriverError::Panicked);
-        let read = read.map_err(|_| MemberError::from(crate::DriverError::Panicked))?.map_err(panicked)?;
+        let panicked = |_any| MemberError::from(crate::DriverError::Panicked);
+        let read = read.map_err(|_panic| MemberError::from(crate::DriverError::Panicked))?.map_err(panicked)?;
         Ok(read?.map(Box::new))
     }
 }

@@ -429,9 +429,9 @@ impl Parts {
                 let shares = parts.shares(id, &term.committee, &resume.succession)?;
                 let mut disk = Disk::open(&parts.node.data, parts.node.wal_segment_bytes, None)?;
                 let resume = with_saved(*resume, &mut disk)?;
-                parts.serve((id, term), shares, (disk, resume, executor), None).await.map(Some)
+                Box::pin(parts.serve((id, term), shares, (disk, resume, executor), None)).await.map(Some)
             }
-            Carried::Log { found, recovery } => parts.recover(id, None, *recovery, *found).await.map(Some),
+            Carried::Log { found, recovery } => Box::pin(parts.recover(id, None, *recovery, *found)).await.map(Some),
         }
     }
 
@@ -548,7 +548,7 @@ pub(crate) async fn carry_on(
     process: Process,
     carried: Carried,
 ) -> Result<Option<Member>, MemberError> {
-    Parts::carry_on(network, node, process, carried).await
+    Box::pin(Parts::carry_on(network, node, process, carried)).await
 }
 
 /// The shares of the key ceremony, from the share file.

@@ -208,9 +208,9 @@ impl Peers {
         if too_much.is_empty() { Ok(None) } else { Err(TooMuch) }
     }
 
-    /// Entries after `first` that no head covers, from each peer that has some.
-    fn tails(&self, first: u64) -> impl Iterator<Item = (MemberId, Vec<Vec<u8>>)> {
-        self.asked().filter_map(move |(member, source)| {
+    /// Entries after `first` that no head covers, from the first peer that has some.
+    fn tail(&self, first: u64) -> Option<(MemberId, Vec<Vec<u8>>)> {
+        self.asked().find_map(|(member, source)| {
             let bytes = source.get_within(&format!("lockstep/v1/tail/{first}"), TAIL_BYTES_MAX);
             let bytes = bytes.unwrap_or_else(|error| {
                 self.bench(*member, &error);
@@ -429,25 +429,23 @@ impl Own {
         if !ends || is_mine || epochs.of(epoch.next()).continues(epochs.of(epoch)) {
             return Ok(false);
         }
-        for (member, entries) in peers.tails(self.disk.size()) {
-            let mut read = Vec::new();
-            for (index, entry) in (self.disk.size()..).zip(entries) {
-                if self.replay.is_opened() {
-                    break;
-                }
-                self.replay.entry(index, &entry);
-                self.recent.entry(&entry);
-                read.push(entry);
+        let Some((member, entries)) = peers.tail(self.disk.size()) else { return Ok(false) };
+        let mut read = Vec::new();
+        for (index, entry) in (self.disk.size()..).zip(entries) {
+            if self.replay.is_opened() {
+                break;
             }
-            if !self.replay.findings().is_empty() || !self.replay.is_opened() {
-                peers.bench(member, &"what it serves as the end of the epoch is not");
-                return Ok(true);
-            }
-            self.disk.opened(slot, &read)?;
-            self.disk.settle()?;
-            tracing::info!(%slot, entries = self.disk.size(), "sync: the epoch has ended");
-            break;
+            self.replay.entry(index, &entry);
+            self.recent.entry(&entry);
+            read.push(entry);
         }
+        if !self.replay.findings().is_empty() || !self.replay.is_opened() {
+            peers.bench(member, &"what it serves as the end of the epoch is not");
+            return Ok(true);
+        }
+        self.disk.opened(slot, &read)?;
+        self.disk.settle()?;
+        tracing::info!(%slot, entries = self.disk.size(), "sync: the epoch has ended");
         Ok(false)
     }
 

@@ -2,14 +2,18 @@
 //!
 //! One file per finding, member and epoch, named `finding-member-epoch-hash`, written once.
 use crate::{
+    change::{EpochPage, PAGE_BYTES_MAX},
     cli::{Failure, print},
     files::{self, NetworkFiles},
 };
-use crypto::evidence::{self, Context, Proved};
+use crypto::{
+    evidence::{self, Context, Proved},
+    keys::KeySet,
+};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use store::durable;
-use types::{Epoch, Evidence, Operation, Receipt, limits};
+use types::{Epoch, EpochRecord, Evidence, Operation, Receipt, limits};
 
 fn folder(member: &Path) -> PathBuf {
     member.join("evidence")
@@ -95,6 +99,20 @@ pub(crate) struct VerifyArgs {
     /// The network's network.toml.
     #[arg(long)]
     network: PathBuf,
+    /// EPOCH of the epoch that it is about, as a member's /lockstep/v1/epoch or /lockstep/v1/committee gave it: for
+    /// another committee than that of network.toml. It is believed.
+    #[arg(long, value_name = "FILE")]
+    epoch: Option<PathBuf>,
+}
+
+/// An EPOCH that a member told, with its key set.
+fn later(path: &Path, network: &NetworkFiles) -> Result<(EpochRecord, KeySet), Failure> {
+    let unreadable = |text: &dyn core::fmt::Display| Failure { code: 2, text: format!("{}: {text}", path.display()) };
+    let bytes = files::read(path, PAGE_BYTES_MAX).map_err(|error| unreadable(&error))?;
+    let page = EpochPage::parse(&bytes, &network.id).map_err(|why| unreadable(&why))?;
+    let n = u16::try_from(page.record.members.len()).unwrap_or(u16::MAX);
+    let keys = KeySet::new(n, page.record.f, &page.record.keys()).map_err(|error| unreadable(&error))?;
+    Ok((page.record, keys))
 }
 
 /// Runs the command.
@@ -111,16 +129,16 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let genesis = &network.network.genesis;
     let schedule = genesis.params.schedule();
     let epoch = piece.epoch(schedule);
-    let context = Context {
-        network: network.id,
-        epoch,
-        first_slot: schedule.first(epoch),
-        last_slot: schedule.last(epoch),
-        f: network.network.faults(),
-        members: &genesis.members,
-        params: &genesis.params,
-        keys: &keys,
+    let (first_slot, last_slot) = (schedule.first(epoch), schedule.last(epoch));
+    let later = args.epoch.as_deref().map(|path| later(path, &network)).transpose()?;
+    let (f, members, params, keys) = match &later {
+        Some((record, _)) if record.epoch != epoch => {
+            return Err(unreadable(format!("it is about epoch {epoch}, and --epoch is {}", record.epoch)));
+        }
+        Some((record, keys)) => (record.f, &record.members, &record.params, keys),
+        None => (network.network.faults(), &genesis.members, &genesis.params, &keys),
     };
+    let context = Context { network: network.id, epoch, first_slot, last_slot, f, members, params, keys };
     let proved = evidence::verify(&piece, &context).map_err(|step| Failure::found(format!("not proved: {step}")))?;
     print(format_args!("proved: {} by member {} in {}", proved.finding, proved.accused, proved.place));
     Ok(())

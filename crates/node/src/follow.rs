@@ -130,7 +130,7 @@ impl Reader {
                 return Ok(Some(Carried::Log { found: Box::new(found), recovery: Box::new(self.recovery) }));
             }
             let replay = &found.own.replay;
-            self.page.show_log(replay.epochs(), replay.succession());
+            self.page.show_log(replay.slot().next(), replay.epochs(), replay.succession());
             self.note(replay.slot(), found.own.disk.size());
             let epoch = self.network.network.genesis.params.schedule().epoch_of(replay.slot());
             let slot = replay.slot();

@@ -11,6 +11,7 @@
 //! | `/lockstep/v1/head/<slot>` | the checkpoint that was published for a slot |
 //! | `/lockstep/v1/faults`, `/lockstep/v1/faults/<name>` | evidence that this member came across: JSON, and a piece's bytes |
 //! | `/lockstep/v1/epoch` | the newest EPOCH, its leaf hash, and where its members are reached: JSON |
+//! | `/lockstep/v1/committee` | the same of the EPOCH that works now |
 //! | `/lockstep/v1/tail/<n>` | entries from the n-th on that no head covers yet: how an epoch ends, for who begins the next |
 //! | `POST /lockstep/v1/operations` | codec bytes of a change of the committee or a step of a handover: 202, or JSON that says why not |
 //! | `/lockstep/v1/status` | how this member is: JSON, unsigned |
@@ -101,6 +102,7 @@ pub(crate) async fn serve(
         .route("/lockstep/v1/faults", get(faults))
         .route("/lockstep/v1/faults/{name}", get(fault))
         .route("/lockstep/v1/epoch", get(epoch))
+        .route("/lockstep/v1/committee", get(committee))
         .route("/lockstep/v1/tail/{first}", get(tail))
         .route("/lockstep/v1/operations", post(operation))
         .layer(DefaultBodyLimit::max(limits::OPERATION_BYTES_MAX))
@@ -194,7 +196,11 @@ async fn fault(State(shared): App, UrlPath(name): UrlPath<String>) -> Response {
 }
 
 async fn epoch(State(shared): App) -> Response {
-    answer(shared.page.json().and_then(|page| serde_json::to_vec(&*page).ok()), "application/json", BRIEF)
+    answer(shared.page.newest().and_then(|page| serde_json::to_vec(&*page).ok()), "application/json", BRIEF)
+}
+
+async fn committee(State(shared): App) -> Response {
+    answer(shared.page.now().and_then(|page| serde_json::to_vec(&*page).ok()), "application/json", BRIEF)
 }
 
 async fn tail(State(shared): App, UrlPath(first): UrlPath<u64>) -> Response {

@@ -21,6 +21,7 @@ mod audit;
 mod change;
 mod cli;
 pub mod clock;
+mod committee;
 pub mod config;
 mod demo;
 pub mod devnet;

@@ -4,6 +4,7 @@
 //! network.toml: two of one size that differ mean more than f members have signed both.
 use crate::{
     cli::{Failure, print},
+    committee::{self, Now},
     files::NetworkFiles,
     health::{
         LAG_SLOTS_MAX, State,
@@ -14,7 +15,7 @@ use crate::{
     member::stop_requested,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, time::Duration};
 use tlog::{
     checkpoint::{self, Policy},
     note::{self, Note},
@@ -85,13 +86,14 @@ struct Found {
 /// # Errors
 /// [`Failure`]: 1 when something is wrong, 69 when nobody answers.
 pub(crate) async fn run(args: StatusArgs) -> Result<(), Failure> {
-    let network = Arc::new(NetworkFiles::read(&args.network)?);
-    let genesis = &network.network.genesis;
-    let policy = Policy::new(&genesis.origin, &genesis.members, network.network.faults());
-    let policy = policy.map_err(|error| Failure { code: 78, text: format!("network.toml: {error}") })?;
+    let network = NetworkFiles::read(&args.network)?;
     let mut stop = std::pin::pin!(stop_requested());
     loop {
-        let found = look(&network, &policy).await;
+        let now = committee::now(&network).await;
+        let genesis = &now.network.genesis;
+        let policy = Policy::new(&genesis.origin, &genesis.members, now.network.faults());
+        let policy = policy.map_err(|error| Failure { code: 78, text: format!("network.toml: {error}") })?;
+        let found = look(&now, &policy).await;
         if args.json {
             print(format_args!("{}", serde_json::to_string(&found).unwrap_or_default()));
         } else {
@@ -125,7 +127,7 @@ fn verdict(found: &Found) -> Result<(), Failure> {
 
 type Answer = (u16, Option<Report>, Option<Vec<u8>>);
 
-async fn look(network: &NetworkFiles, policy: &Policy) -> Found {
+async fn look(network: &Now, policy: &Policy) -> Found {
     let mut asked: JoinSet<Answer> = JoinSet::new();
     for address in &network.network.addresses {
         let (member, http) = (address.member.0, address.http.clone());
@@ -167,7 +169,7 @@ async fn look(network: &NetworkFiles, policy: &Policy) -> Found {
 }
 
 /// Keeps of what a member sent only words that are ours: a terminal obeys what it is shown.
-fn clean(report: Report, network: &NetworkFiles) -> Report {
+fn clean(report: Report, network: &Now) -> Report {
     let known = |names: Vec<String>| -> Vec<String> {
         let members = &network.network.genesis.members;
         names.into_iter().filter(|name| members.iter().any(|m| m.name == *name)).take(members.len()).collect()

@@ -1,6 +1,7 @@
 //! `lockstep submit`: sends a bundle to a running network and tells what became of it.
 use crate::{
     cli::{Failure, print},
+    committee,
     entropy::Source,
     files::NetworkFiles,
 };
@@ -103,7 +104,9 @@ pub async fn run(args: SubmitArgs) -> Result<(), Failure> {
         .map_err(|e| Failure::usage(format!("fee key: {e}")))?;
     let legs = args.legs.iter().map(|text| leg(text)).collect::<Result<Vec<_>, _>>()?;
 
-    let view = NetworkView::new(&network.network).map_err(|e| Failure::usage(e.to_string()))?;
+    let now = committee::now(&network).await;
+    let view = NetworkView::new(&now.network).map_err(|e| Failure::usage(e.to_string()))?;
+    let view = NetworkView { id: now.id, epoch: now.epoch, ..view };
     let submitter = Submitter::start(view, SubmitLimits::default());
     let params = submitter
         .current()

@@ -24,7 +24,7 @@ mod sign;
 mod submit;
 mod window;
 
-pub(crate) use page::{EpochPage, PAGE_BYTES_MAX, PATH as EPOCH_PATH};
+pub(crate) use page::{EpochPage, PAGE_BYTES_MAX, PATH as EPOCH_PATH, is_address, leaf};
 
 /// Arguments of `lockstep change`.
 #[derive(Clone, Debug, clap::Args)]

@@ -165,7 +165,7 @@ pub(super) fn addresses(
 }
 
 /// `host:port` of printable characters, at most 64.
-pub(super) fn is_address(text: &str) -> bool {
+pub(crate) fn is_address(text: &str) -> bool {
     let plain = text.len() <= 64 && text.chars().all(|c| c.is_ascii_graphic() && !"/?#@".contains(c));
     let parts = text.rsplit_once(':').filter(|_| plain);
     parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))

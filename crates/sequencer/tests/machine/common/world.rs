@@ -8,7 +8,9 @@ use crate::common::{
 };
 use crypto::evidence::{Context, Proved, verify};
 use execution::{Executor, OpenedUnit, SlotEnv, prepare};
-use sequencer::{At, Channel, Effect, EpochStart, Input, Job, Phase, Record, Refused, Sequencer, Setup, Ticket, To};
+use sequencer::{
+    At, Channel, Effect, EpochStart, Input, Job, Phase, Record, Refused, Resume, Sequencer, Setup, Ticket, To,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -19,7 +21,7 @@ use types::{
     reason::{Finding, Outcome, Reason},
     wire::{Event as Told, Refusal},
 };
-use verifier::{Checks, Replay};
+use verifier::{Checks, Committee, Replay};
 
 /// A message on its way.
 pub(crate) struct Passing<'a> {
@@ -366,10 +368,7 @@ impl World {
                 self.step(member, Input::Submit { ticket, envelope: Box::new(envelope.as_ref().clone()) });
             }
             Event::Restart { member } => self.start(member),
-            Event::Over { member } => {
-                self.crash(member);
-                self.start(member);
-            }
+            Event::Over { member } => self.over(member),
             Event::ViewStart { view } => self.view_start(view),
             Event::ViewEnd { view } => self.view_end(view),
         }
@@ -415,13 +414,39 @@ impl World {
         member.told.clear();
     }
 
+    /// Its epoch is over: half of the members go on with what the machine hands on, the others with what the disk says.
+    fn over(&mut self, at: usize) {
+        let Some(machine) = self.members[at].machine.take() else { return };
+        let (from_disk, committee, executor) = self.members[at].disk.resume(self.net);
+        let handed = machine.hand_on().filter(|_| at.is_multiple_of(2));
+        let resume = match handed {
+            Some(handed) => {
+                assert_eq!(handed.tree.head(), from_disk.tree.head());
+                assert_eq!(handed.ledger.account_root(), from_disk.ledger.account_root());
+                assert_eq!((handed.reveal, &handed.epochs), (from_disk.reveal, &from_disk.epochs));
+                assert_eq!((handed.states, &handed.last), (from_disk.states, &from_disk.last));
+                assert_eq!(handed.left_heads, from_disk.left_heads);
+                assert!(from_disk.unopened.is_none() && handed.unopened.is_none());
+                let Resume { share_message, own_list, cosigned_at, items, operations, .. } = from_disk;
+                Resume { share_message, own_list, cosigned_at, items, operations, ..handed }
+            }
+            None => from_disk,
+        };
+        self.members[at].life += 1;
+        self.run_from(at, resume, &committee, executor);
+    }
+
     /// Starts a member from its disk.
     pub(crate) fn start(&mut self, at: usize) {
         if self.members[at].machine.is_some() {
             return;
         }
-        let draw = self.rng.next();
         let (resume, committee, executor) = self.members[at].disk.resume(self.net);
+        self.run_from(at, resume, &committee, executor);
+    }
+
+    fn run_from(&mut self, at: usize, resume: Resume, committee: &Committee, executor: Executor) {
+        let draw = self.rng.next();
         let setup = Setup { params: committee.params.clone(), ..self.net.setup(at, draw) };
         let secrets = Arc::clone(&self.net.secrets[at]);
         let machine = Sequencer::new(setup, secrets, self.net.signer(at), resume, self.clock(at));

@@ -1,15 +1,33 @@
-//! What one envelope costs a wallet, a member and an auditor, in curve arithmetic; beside it `threshold_crypto` 0.4.0,
-//! the scheme that other sequencers encrypt with.
+//! What a batch of envelopes costs wallet, member and auditor, in curve arithmetic, beside the two libraries that other
+//! threshold mempools encrypt with: `threshold_crypto` 0.4.0 and `blsttc` 8.0.2.
 //!
-//! Goal: CPU time by step and batch size at n = 4, q = 3. Method: criterion over the CPU time of one thread; every step
-//! is checked once before it is measured: what was sealed opens to the same bytes, and what was mauled is refused.
+//! Goal: CPU time of one thread for a whole batch of B, by step and committee. Ids: `<impl>/<op>/n<N>/B<B>`.
+//! Method: criterion; every step is checked once before it is measured: what was sealed opens to the same bytes, and what
+//! was mauled is refused. Arrivals: the first q + ceil(f/2) members of 16 seeded shuffles, in turn.
+//!
+//! | op | ours | the peers |
+//! |---|---|---|
+//! | `seal` | a wallet, B envelopes | `encrypt` |
+//! | `admit` | decode, subgroup, proofs | `verify` |
+//! | `share` | own shares | `decrypt_share_no_verify` |
+//! | `combine` | choose members, combine what this member combines | `decrypt`, which also opens |
+//! | `open` | exact check of every opening | nothing |
+//! | `all_in` | `combine` and `open` when all members' shares are there | |
+//! | `verify` | nothing: the opening is the check | `verify_decryption_share`, q shares an envelope |
+//! | `total` | admit, share, combine, open | the same, without `verify` |
+//!
+//! Up to 16 members everybody combines everything (direct). Above, a member combines every item of which it is one of the
+//! two combiners, 2B/n of them, from compressed shares, and opens all B from keys (sharded). The peers have no batches:
+//! a few envelopes are timed and scaled to B.
+//!
+//! `LOCKSTEP_BENCH_N` (4,16,64), `LOCKSTEP_BENCH_B` (512), `LOCKSTEP_BENCH_PEER_ITEMS` (2) say how much is measured.
 #![expect(clippy::expect_used, reason = "a bench: what does not hold ends it with the reason")]
 
 #[path = "common/cpu.rs"]
 mod cpu;
 
-use cpu::CpuTime;
-use criterion::{BenchmarkId, Criterion, Throughput};
+use cpu::{CpuTime, cpu_now};
+use criterion::Criterion;
 use crypto::{
     beacon,
     dealer::{Deal, Voters, deal},
@@ -17,46 +35,56 @@ use crypto::{
     keys::KeySet,
     tdh2::{self, Admitted, HeldShares, Item, SharePoint},
 };
-use std::hint::black_box;
-use threshold_crypto::{Ciphertext, DecryptionShare, FrRepr, PublicKeySet, SecretKeySet, ff::PrimeField, poly::Poly};
-use types::{G2Bytes, Hash, MemberId, Opening, Slot};
+use std::{
+    hint::black_box,
+    thread,
+    time::{Duration, Instant},
+};
+use types::{G1Bytes, G2Bytes, Hash, Key128, MemberId, Opening, Slot};
 use zeroize::Zeroizing;
 
-const N: u16 = 4;
-const F: u16 = 1;
 const CLASS: usize = 512;
-const BATCHES: [usize; 4] = [1, 16, 128, 512];
-/// The peer at 3-4 ms an item: no more than shows that it has no batches.
-const PEER_BATCHES: [usize; 2] = [1, 16];
 const SEED: [u8; 32] = [0x5e; 32];
 /// As long as the header of an envelope without consents.
 const AAD: [u8; 100] = [0xad; 100];
+/// Up to so many members everybody combines everything.
+const DIRECT_MAX: u16 = 16;
+const COMBINERS: usize = 2;
+const ORDERS: usize = 16;
 
-fn number(i: usize) -> [u8; 8] {
-    u64::try_from(i).unwrap_or(0).to_le_bytes()
+#[expect(clippy::disallowed_methods, reason = "how much is measured, not configuration")]
+fn numbers(name: &str, default: &str) -> Vec<usize> {
+    let text = std::env::var(name).unwrap_or_else(|_| default.into());
+    text.split(',').map(|part| part.trim().parse().expect("numbers, separated by commas")).collect()
 }
 
 fn text(i: usize) -> Vec<u8> {
     format!("transaction {i} of somebody who does not want it read yet").into_bytes()
 }
 
-/// Sealed envelopes on their way through one committee.
-struct Committee {
-    deal: Deal,
-    keys: KeySet,
-    ciphertexts: Vec<Vec<u8>>,
-    units: Vec<Hash>,
-    admitted: Vec<Admitted>,
-    /// Of members 0, 1, 2.
-    shares: Vec<(MemberId, Vec<SharePoint>)>,
-    beacons: Vec<(MemberId, G2Bytes)>,
-    fixed: OrderFixed,
-    openings: Vec<Opening>,
+/// f of n = 3f + 1, as the committees of the table; n = 128 has f = 42.
+fn faulty(n: u16) -> u16 {
+    (n - 1) / 3
+}
+
+/// The first q + ceil(f/2) members of seeded shuffles, each in ascending order.
+fn arrivals(n: u16) -> Vec<Vec<u16>> {
+    let f = faulty(n);
+    let count = usize::from(n - f + f.div_ceil(2));
+    let order = |seed: usize| {
+        let key = |m: &u16| crypto::hash::sha256(&[b"arrival", &seed.to_le_bytes(), &m.to_le_bytes()]);
+        let mut members: Vec<u16> = (0..n).collect();
+        members.sort_by_key(key);
+        members.truncate(count);
+        members.sort_unstable();
+        members
+    };
+    (0..ORDERS).map(order).collect()
 }
 
 fn seal(keys: &KeySet, i: usize) -> Vec<u8> {
     let padded = tdh2::pad(&text(i), CLASS).expect("the text fits the class");
-    let entropy = Zeroizing::new(crypto::hash::sha256(&[b"entropy", &number(i)]).0);
+    let entropy = Zeroizing::new(crypto::hash::sha256(&[b"entropy", &i.to_le_bytes()]).0);
     tdh2::seal(keys.encryption_key(), entropy, &AAD, &padded)
 }
 
@@ -64,21 +92,25 @@ fn items(ciphertexts: &[Vec<u8>]) -> Vec<Item<'_>> {
     ciphertexts.iter().map(|ciphertext| Item { aad: &AAD, class_bytes: CLASS, ciphertext }).collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the bench plays the members; the order is fixed by real votes")]
-fn released(deal: &Deal, member: u16, units: &[Hash], admitted: &[Admitted], fixed: &OrderFixed) -> Vec<SharePoint> {
-    let key = deal.decrypt.get(usize::from(member)).expect("a key per member");
-    let held = units.iter().zip(admitted).map(|(unit, item)| key.share(*unit, item)).collect();
-    HeldShares::collect(held).release(fixed).expect("every unit is in the fixed set")
-}
-
-#[expect(clippy::disallowed_methods, reason = "the bench plays the members; the order is fixed by real votes")]
-fn beacon_share(deal: &Deal, member: u16, fixed: &OrderFixed) -> G2Bytes {
-    beacon::sign(deal.beacon.get(usize::from(member)).expect("a key per member"), fixed)
+/// A committee, sealed envelopes, and what every member made of them.
+struct Committee {
+    n: u16,
+    deal: Deal,
+    keys: KeySet,
+    ciphertexts: Vec<Vec<u8>>,
+    units: Vec<Hash>,
+    admitted: Vec<Admitted>,
+    fixed: OrderFixed,
+    /// By member, of the items that this bench's member combines.
+    shares: Vec<Vec<SharePoint>>,
+    compressed: Vec<Vec<G1Bytes>>,
+    arrivals: Vec<Vec<u16>>,
+    openings: Vec<Opening>,
 }
 
 impl Committee {
-    fn new(count: usize) -> Self {
-        let deal = deal(N, F, &SEED);
+    fn new(n: u16, count: usize) -> Self {
+        let deal = deal(n, faulty(n), &SEED);
         let keys = deal.key_set();
         let ciphertexts: Vec<Vec<u8>> = (0..count).map(|i| seal(&keys, i)).collect();
         let units: Vec<Hash> = ciphertexts.iter().map(|c| crypto::ids::ciphertext_hash(c)).collect();
@@ -86,211 +118,336 @@ impl Committee {
             .into_iter()
             .map(|verdict| verdict.expect("what was sealed is admitted"))
             .collect();
-        let fixed = Voters::new(N, F, &SEED).fix(Hash(SEED), Slot(1), units.clone(), Vec::new());
-        let quorum = 0..N - F;
-        let shares: Vec<_> =
-            quorum.clone().map(|m| (MemberId(m), released(&deal, m, &units, &admitted, &fixed))).collect();
-        let beacons = quorum.map(|m| (MemberId(m), beacon_share(&deal, m, &fixed))).collect();
-        let mut this = Self { deal, keys, ciphertexts, units, admitted, shares, beacons, fixed, openings: Vec::new() };
-        let revealed = this.reveal();
+        let fixed = Voters::new(4, 1, &SEED).fix(Hash(SEED), Slot(1), units.clone(), Vec::new());
+        let mut this = Self {
+            n,
+            deal,
+            keys,
+            ciphertexts,
+            units,
+            admitted,
+            fixed,
+            shares: Vec::new(),
+            compressed: Vec::new(),
+            arrivals: arrivals(n),
+            openings: Vec::new(),
+        };
+        let mine = this.mine();
+        this.shares = (0..n).map(|member| this.released(member, mine)).collect();
+        this.compressed =
+            this.shares.iter().map(|shares| shares.iter().map(SharePoint::compressed).collect()).collect();
+        this.openings = this.all_openings();
+        this.checked();
+        this
+    }
+
+    /// How many items this member combines.
+    fn mine(&self) -> usize {
+        let count = self.ciphertexts.len();
+        if self.direct() { count } else { (COMBINERS * count).div_ceil(self.n.into()) }
+    }
+    fn direct(&self) -> bool {
+        self.n <= DIRECT_MAX
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the bench plays the members; the order is fixed by real votes")]
+    fn released(&self, member: u16, count: usize) -> Vec<SharePoint> {
+        let key = self.deal.decrypt.get(usize::from(member)).expect("a key per member");
+        let held = key.share_all(self.units.iter().copied().zip(&self.admitted).take(count));
+        HeldShares::collect(held).release(&self.fixed).expect("every unit is in the fixed set")
+    }
+
+    /// What the combiners together publish.
+    fn all_openings(&self) -> Vec<Opening> {
+        let quorum = (0..self.keys.q()).map(|m| (MemberId(m), self.released(m, self.admitted.len())));
+        let quorum: Vec<_> = quorum.collect();
+        let all: Vec<_> = items(&self.ciphertexts).into_iter().zip(&self.admitted).collect();
+        let revealed = tdh2::reveal(&self.keys, &all, &quorum, SEED).expect("a quorum of good shares");
         assert!(revealed.culprits.is_empty());
         for (i, message) in revealed.plaintexts.iter().enumerate() {
             let message = message.as_ref().expect("an honest envelope opens");
             assert_eq!(tdh2::unpad(message), Some(&*text(i)), "what was sealed is what opens");
         }
-        this.openings = revealed.openings;
-        this
+        revealed.openings
     }
 
-    fn admit(&self) -> usize {
-        tdh2::admit(self.keys.encryption_key(), &items(&self.ciphertexts), SEED).iter().filter(|v| v.is_ok()).count()
-    }
-
-    fn reveal(&self) -> tdh2::Reveal {
-        let items: Vec<_> = items(&self.ciphertexts).into_iter().zip(&self.admitted).collect();
-        tdh2::reveal(&self.keys, &items, &self.shares, SEED).expect("a quorum of good shares")
-    }
-
-    fn check_openings(&self) -> usize {
-        let checked = tdh2::check_openings(&self.keys, &items(&self.ciphertexts), &self.openings, SEED);
-        checked.iter().filter(|opened| matches!(opened, Ok(Some(_)))).count()
-    }
-}
-
-/// The same job under `threshold_crypto`: keys 3 of 4, ciphertexts, shares of members 0, 1, 2.
-struct Peer {
-    public: PublicKeySet,
-    secret: SecretKeySet,
-    ciphertexts: Vec<Ciphertext>,
-    shares: Vec<Vec<DecryptionShare>>,
-}
-
-impl Peer {
-    fn new(count: usize) -> Self {
-        let coefficient = |i: u64| {
-            let words = [
-                i.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-                !i,
-                i.wrapping_mul(0xbf58_476d_1ce4_e5b9),
-                0x1234_5678_9abc_def0 + i,
-            ];
-            threshold_crypto::Fr::from_repr(FrRepr(words)).expect("below the order of the group")
-        };
-        let secret = SecretKeySet::from(Poly::from((1..=u64::from(N - F)).map(coefficient).collect::<Vec<_>>()));
-        let public = secret.public_keys();
-        // Their message is what ours is: the padded class.
-        let message = |i: usize| {
-            let mut bytes = text(i);
-            bytes.resize(CLASS, 0);
-            bytes
-        };
-        let ciphertexts: Vec<Ciphertext> = (0..count).map(|i| public.public_key().encrypt(message(i))).collect();
-        let share = |member: usize, c: &Ciphertext| secret.secret_key_share(member).decrypt_share(c);
-        let quorum = usize::from(N - F);
-        let shares = (0..quorum)
-            .map(|member| ciphertexts.iter().map(|c| share(member, c).expect("it verifies")).collect())
-            .collect();
-        let this = Self { public, secret, ciphertexts, shares };
-        assert_eq!((this.verified(), this.verified_shares()), (count, count * quorum));
-        for (i, opened) in this.opened().into_iter().enumerate() {
-            assert_eq!(opened, message(i), "what was encrypted is what opens");
+    /// A flipped byte anywhere is refused alone; the rest of its batch passes.
+    fn checked(&self) {
+        let mut ciphertexts = self.ciphertexts.clone();
+        if let Some(byte) = ciphertexts.first_mut().and_then(|c| c.last_mut()) {
+            *byte ^= 1;
         }
-        this
+        let verdicts = tdh2::admit(self.keys.encryption_key(), &items(&ciphertexts), SEED);
+        assert_eq!(verdicts.iter().filter(|verdict| verdict.is_err()).count(), 1);
+        for order in &self.arrivals {
+            assert_eq!(self.open(self.combine(order)), self.ciphertexts.len());
+        }
     }
 
-    fn verified(&self) -> usize {
-        self.ciphertexts.iter().filter(|c| c.verify()).count()
+    fn seal(&self) -> usize {
+        (0..self.ciphertexts.len()).map(|i| seal(&self.keys, black_box(i)).len()).sum()
+    }
+    fn admit(&self, some: &[Vec<u8>]) -> usize {
+        tdh2::admit(self.keys.encryption_key(), &items(some), SEED).iter().filter(|v| v.is_ok()).count()
+    }
+    fn share(&self) -> usize {
+        let key = self.deal.decrypt.first().expect("a key per member");
+        key.share_all(self.units.iter().copied().zip(&self.admitted)).len()
     }
 
-    fn verified_shares(&self) -> usize {
-        let of = |member: usize, shares: &[DecryptionShare]| {
-            let key = self.public.public_key_share(member);
-            shares.iter().zip(&self.ciphertexts).filter(|(share, c)| key.verify_decryption_share(share, c)).count()
+    /// D of this member's items, unchecked. Sharded: the shares come compressed.
+    fn combine(&self, arrived: &[u16]) -> tdh2::Combined {
+        let read = |bytes: &G1Bytes| SharePoint::from_compressed(bytes).expect("a good share");
+        let mine = self.mine();
+        let shares = arrived.iter().map(|m| {
+            let at = usize::from(*m);
+            let points = if self.direct() {
+                self.shares.get(at).cloned()
+            } else {
+                self.compressed.get(at).map(|all| all.iter().map(read).collect())
+            };
+            (MemberId(*m), points.expect("every member's shares"))
+        });
+        let shares: Vec<(MemberId, Vec<SharePoint>)> = if self.direct() {
+            shares.collect()
+        } else {
+            // Only those that it combines are read.
+            shares.take(self.keys.q().into()).collect()
         };
-        self.shares.iter().enumerate().map(|(member, shares)| of(member, shares)).sum()
+        tdh2::combine(&self.keys, &shares, mine).expect("a quorum")
     }
 
-    fn opened(&self) -> Vec<Vec<u8>> {
-        let one = |(i, c): (usize, &Ciphertext)| {
-            let shares = self.shares.iter().enumerate().filter_map(|(member, all)| Some((member, all.get(i)?)));
-            self.public.decrypt(shares, c).expect("a quorum of shares")
-        };
-        self.ciphertexts.iter().enumerate().map(one).collect()
+    /// How many are open in the end. Sharded: own items from D, all others from the keys that were published.
+    fn open(&self, combined: tdh2::Combined) -> usize {
+        let (all, key) = (items(&self.ciphertexts), self.keys.encryption_key());
+        let paired: Vec<_> = all.into_iter().zip(&self.admitted).collect();
+        let (mine, others) = paired.split_at(self.mine());
+        let own = tdh2::open(key, mine, combined).expect("its own items");
+        let keys: Vec<Key128> = self.openings.iter().skip(mine.len()).filter_map(key_of).collect();
+        let checked = tdh2::check_keys(key, others, &keys).expect("its own items");
+        own.iter().chain(&checked).filter(|message| message.is_some()).count()
+    }
+
+    fn total(&self, arrived: &[u16]) {
+        assert_eq!(self.admit(&self.ciphertexts), self.ciphertexts.len());
+        assert_eq!(self.share(), self.ciphertexts.len());
+        assert_eq!(self.open(self.combine(arrived)), self.ciphertexts.len());
+    }
+
+    /// What this member sends in a slot: share message, and openings in sharded mode.
+    fn bytes_sent(&self) -> usize {
+        let (others, count) = (usize::from(self.n - 1), self.ciphertexts.len());
+        if self.direct() {
+            others * (380 + 96 * count)
+        } else {
+            // each other member is combiner of 2B/n items; own items' openings go to all
+            others * (380 + 48 * self.mine()) + others * (100 + 21 * self.mine())
+        }
     }
 }
 
-fn elements(count: usize) -> Throughput {
-    Throughput::Elements(u64::try_from(count).unwrap_or(0))
-}
-
-fn a_wallet_seals(c: &mut Criterion<CpuTime>, ours: &Committee, theirs: &Peer) {
-    let mut group = c.benchmark_group("a wallet seals a 512-byte bundle");
-    group.bench_function("ours", |b| b.iter(|| seal(&ours.keys, black_box(7))));
-    let key = theirs.public.public_key();
-    let message = [7u8; CLASS];
-    group.bench_function("threshold_crypto", |b| b.iter(|| key.encrypt(black_box(message))));
-    group.finish();
-}
-
-fn a_member_admits(c: &mut Criterion<CpuTime>, ours: &[Committee], theirs: &[Peer]) {
-    let mut group = c.benchmark_group("a member checks envelopes before it takes them");
-    for committee in ours {
-        let count = committee.ciphertexts.len();
-        group.throughput(elements(count));
-        group.bench_function(BenchmarkId::new("ours", count), |b| {
-            b.iter(|| assert_eq!(committee.admit(), count));
-        });
+fn key_of(opening: &Opening) -> Option<Key128> {
+    match opening {
+        Opening::Key(key) => Some(*key),
+        Opening::Bottom(_) => None,
     }
-    for peer in theirs {
-        let count = peer.ciphertexts.len();
-        group.throughput(elements(count));
-        group.bench_function(BenchmarkId::new("threshold_crypto", count), |b| {
-            b.iter(|| assert_eq!(peer.verified(), count));
-        });
-    }
-    group.finish();
 }
 
-fn a_member_makes_its_share(c: &mut Criterion<CpuTime>, ours: &Committee, theirs: &Peer) {
-    let mut group = c.benchmark_group("a member makes its share of one envelope");
-    let (key, unit, item) = (ours.deal.decrypt.first(), ours.units.first(), ours.admitted.first());
-    let (key, unit, item) = (key.expect("keys"), *unit.expect("units"), item.expect("items"));
-    group.bench_function("ours", |b| b.iter(|| key.share(unit, black_box(item))));
-    let key = theirs.secret.secret_key_share(0usize);
-    let ciphertext = theirs.ciphertexts.first().expect("ciphertexts");
-    group.bench_function("threshold_crypto", |b| b.iter(|| key.decrypt_share_no_verify(black_box(ciphertext))));
-    group.finish();
+/// The same job under a library without batches. Times are of `items` envelopes.
+trait Peer {
+    const NAME: &'static str;
+    fn new(n: u16, items: usize) -> Self;
+    fn seal(&self);
+    fn admit(&self);
+    fn share(&self);
+    fn verify(&self);
+    fn combine(&self);
+    fn total(&self) {
+        self.admit();
+        self.share();
+        self.combine();
+    }
 }
 
-fn a_member_opens(c: &mut Criterion<CpuTime>, ours: &[Committee], theirs: &[Peer]) {
-    let mut group = c.benchmark_group("a member opens envelopes from three members' shares, n=4");
-    for committee in ours {
-        let count = committee.ciphertexts.len();
-        group.throughput(elements(count));
-        group.bench_function(BenchmarkId::new("ours", count), |b| {
-            b.iter(|| assert_eq!(committee.reveal().openings.len(), count));
-        });
-    }
-    for peer in theirs {
-        let count = peer.ciphertexts.len();
-        group.throughput(elements(count));
-        group.bench_function(BenchmarkId::new("threshold_crypto, shares believed", count), |b| {
-            b.iter(|| assert_eq!(peer.opened().len(), count));
-        });
-        group.bench_function(BenchmarkId::new("threshold_crypto, shares checked", count), |b| {
-            b.iter(|| {
-                assert_eq!(peer.verified_shares(), count * usize::from(N - F));
-                assert_eq!(peer.opened().len(), count);
-            });
-        });
-    }
-    group.finish();
+fn padded(i: usize) -> Vec<u8> {
+    let mut bytes = text(i);
+    bytes.resize(CLASS, 0);
+    bytes
 }
 
-fn an_auditor_checks(c: &mut Criterion<CpuTime>, ours: &[Committee]) {
-    let mut group = c.benchmark_group("an auditor checks published openings");
-    for committee in ours {
-        let count = committee.ciphertexts.len();
-        group.throughput(elements(count));
-        group.bench_function(BenchmarkId::from_parameter(count), |b| {
-            b.iter(|| assert_eq!(committee.check_openings(), count));
-        });
-    }
-    group.finish();
+macro_rules! peer {
+    ($type:ident, $library:ident, $name:literal, $poly:expr) => {
+        struct $type {
+            public: $library::PublicKeySet,
+            secret: $library::SecretKeySet,
+            quorum: Vec<usize>,
+            ciphertexts: Vec<$library::Ciphertext>,
+            shares: Vec<Vec<$library::DecryptionShare>>,
+        }
+        impl Peer for $type {
+            const NAME: &'static str = $name;
+            fn new(n: u16, items: usize) -> Self {
+                let secret = $library::SecretKeySet::from($library::poly::Poly::from($poly(n - faulty(n))));
+                let public = secret.public_keys();
+                let quorum: Vec<usize> = arrivals(n).first().expect("orders").iter().map(|m| usize::from(*m)).collect();
+                let quorum = quorum.into_iter().take(usize::from(n - faulty(n))).collect::<Vec<_>>();
+                let ciphertexts: Vec<_> = (0..items).map(|i| public.public_key().encrypt(padded(i))).collect();
+                let share = |m: &usize| {
+                    let key = secret.secret_key_share(*m);
+                    ciphertexts.iter().map(|c| key.decrypt_share(c).expect("it verifies")).collect()
+                };
+                let shares = quorum.iter().map(share).collect();
+                Self { public, quorum, ciphertexts, shares, secret }
+            }
+            fn seal(&self) {
+                let key = self.public.public_key();
+                (0..self.ciphertexts.len()).for_each(|i| drop(black_box(key.encrypt(padded(i)))));
+            }
+            fn admit(&self) {
+                assert!(self.ciphertexts.iter().all(|c| c.verify()));
+            }
+            fn share(&self) {
+                let key = self.secret.secret_key_share(0usize);
+                self.ciphertexts.iter().for_each(|c| drop(black_box(key.decrypt_share_no_verify(c))));
+            }
+            fn verify(&self) {
+                for (member, shares) in self.quorum.iter().zip(&self.shares) {
+                    let key = self.public.public_key_share(*member);
+                    let holds = |(share, c)| key.verify_decryption_share(share, c);
+                    assert!(shares.iter().zip(&self.ciphertexts).all(holds));
+                }
+            }
+            fn combine(&self) {
+                for (i, c) in self.ciphertexts.iter().enumerate() {
+                    let shares = self.quorum.iter().copied().zip(self.shares.iter().filter_map(|all| all.get(i)));
+                    assert_eq!(self.public.decrypt(shares, c).expect("a quorum of shares"), padded(i));
+                }
+            }
+        }
+    };
 }
 
-fn members_sign_the_beacon(c: &mut Criterion<CpuTime>, ours: &Committee) {
-    let mut group = c.benchmark_group("the slot's beacon, n=4");
-    let message = beacon::Message::of(&ours.fixed);
-    group.bench_function("a member signs its share", |b| b.iter(|| beacon_share(&ours.deal, 0, &ours.fixed)));
-    let combine = || beacon::combine(&ours.keys, &ours.beacons, &message).expect("good shares");
-    group.bench_function("a member combines three and verifies", |b| {
-        b.iter(|| beacon::verify(&ours.keys, &message, &combine()).expect("the threshold signature"));
+/// A coefficient below the order: four words, little-endian.
+fn words(i: u64) -> [u64; 4] {
+    [i.wrapping_mul(0x9e37_79b9_7f4a_7c15), !i, i.wrapping_mul(0xbf58_476d_1ce4_e5b9), 0x1234_5678_9abc_def0 + i]
+}
+
+peer!(ThresholdCrypto, threshold_crypto, "threshold_crypto", |q: u16| {
+    use threshold_crypto::ff::PrimeField;
+    let coefficient = |i| threshold_crypto::Fr::from_repr(threshold_crypto::FrRepr(words(i))).expect("below the order");
+    (1..=u64::from(q)).map(coefficient).collect::<Vec<_>>()
+});
+peer!(Blsttc, blsttc, "blsttc", |q: u16| {
+    let coefficient = |i| blsttc::Fr::from_u64s_le(&words(i)).expect("below the order");
+    (1..=u64::from(q)).map(coefficient).collect::<Vec<_>>()
+});
+
+fn measure(c: &mut Criterion<CpuTime>, id: String, mut work: impl FnMut()) {
+    c.bench_function(&id, |b| b.iter(&mut work));
+}
+
+fn ours(c: &mut Criterion<CpuTime>, committee: &Committee) {
+    let id = |op: &str| format!("ours/{op}/n{}/B{}", committee.n, committee.ciphertexts.len());
+    println!("ours/bytes/n{}/B{}: {} sent", committee.n, committee.ciphertexts.len(), committee.bytes_sent());
+    let mut orders = committee.arrivals.iter().cycle();
+    let mut next = move || orders.next().expect("orders");
+    let everybody: Vec<u16> = (0..committee.n).collect();
+    measure(c, id("seal"), || assert!(committee.seal() > 0));
+    measure(c, id("admit"), || assert_eq!(committee.admit(&committee.ciphertexts), committee.ciphertexts.len()));
+    measure(c, id("share"), || assert_eq!(committee.share(), committee.ciphertexts.len()));
+    measure(c, id("combine"), || drop(black_box(committee.combine(next()))));
+    c.bench_function(&id("open"), |b| {
+        let setup = || committee.combine(committee.arrivals.first().expect("orders"));
+        b.iter_batched(setup, |combined| committee.open(combined), criterion::BatchSize::LargeInput);
     });
-    group.finish();
+    measure(c, id("all_in"), || assert_eq!(committee.open(committee.combine(&everybody)), committee.ciphertexts.len()));
+    let mut orders = committee.arrivals.iter().cycle();
+    measure(c, id("total"), || committee.total(orders.next().expect("orders")));
+    measure(c, id("audit"), || {
+        let checked = tdh2::check_openings(&committee.keys, &items(&committee.ciphertexts), &committee.openings, SEED);
+        assert!(checked.iter().all(|opened| matches!(opened, Ok(Some(_)))));
+    });
+    // Callers split slices over cores: wall clock of admission by two threads.
+    c.bench_function(&id("admit_wall_2_threads"), |b| {
+        b.iter_custom(|times| {
+            let start = Instant::now();
+            for _ in 0..times {
+                let (one, other) = committee.ciphertexts.split_at(committee.ciphertexts.len() / 2);
+                thread::scope(|scope| {
+                    let there = scope.spawn(|| committee.admit(other));
+                    assert_eq!(committee.admit(one) + there.join().expect("a thread"), committee.ciphertexts.len());
+                });
+            }
+            start.elapsed()
+        });
+    });
 }
 
-/// A flipped byte anywhere is refused alone; the rest of its batch passes. Checked, not measured.
-fn a_mauled_envelope_is_refused(ours: &Committee) {
-    let mut ciphertexts = ours.ciphertexts.clone();
-    if let Some(byte) = ciphertexts.first_mut().and_then(|c| c.last_mut()) {
-        *byte ^= 1;
+fn beacon(c: &mut Criterion<CpuTime>, committee: &Committee) {
+    let message = beacon::Message::of(&committee.fixed);
+    #[expect(clippy::disallowed_methods, reason = "the bench plays the members; the order is fixed by real votes")]
+    let sign = |key| beacon::sign(key, &committee.fixed);
+    let arrived = committee.arrivals.first().expect("orders").iter().take(committee.keys.q().into());
+    let key = |m: u16| committee.deal.beacon.get(usize::from(m)).expect("a key per member");
+    let shares: Vec<(MemberId, G2Bytes)> = arrived.map(|m| (MemberId(*m), sign(key(*m)))).collect();
+    measure(c, format!("ours/beacon_sign/n{}/B1", committee.n), || assert_ne!(sign(key(0)), G2Bytes::ZERO));
+    measure(c, format!("ours/beacon_combine/n{}/B1", committee.n), || {
+        let made = beacon::combine(&committee.keys, &shares, &message).expect("good shares");
+        beacon::verify(&committee.keys, &message, &made).expect("the threshold signature");
+    });
+}
+
+/// Each time is that of a few envelopes, scaled to a batch of `count`.
+fn theirs<P: Peer>(c: &mut Criterion<CpuTime>, n: u16, batches: &[usize], items: usize) {
+    let peer = P::new(n, items);
+    let ops: [(&str, fn(&P)); 6] = [
+        ("seal", P::seal),
+        ("admit", P::admit),
+        ("share", P::share),
+        ("verify", P::verify),
+        ("combine", P::combine),
+        ("total", P::total),
+    ];
+    for count in batches {
+        for (op, work) in ops {
+            c.bench_function(&format!("{}/{op}/n{n}/B{count}", P::NAME), |b| {
+                b.iter_custom(|times| {
+                    let start = cpu_now();
+                    for _ in 0..times {
+                        work(&peer);
+                    }
+                    cpu_now().saturating_sub(start).mul_f64(ratio(*count, items))
+                });
+            });
+        }
     }
-    let verdicts = tdh2::admit(ours.keys.encryption_key(), &items(&ciphertexts), SEED);
-    assert_eq!(verdicts.iter().map(Result::is_ok).filter(|ok| !ok).count(), 1);
+}
+
+fn ratio(count: usize, items: usize) -> f64 {
+    let exact = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    exact(count) / exact(items)
 }
 
 fn main() {
-    let mut criterion = cpu::criterion();
-    let ours: Vec<Committee> = BATCHES.into_iter().map(Committee::new).collect();
-    let theirs: Vec<Peer> = PEER_BATCHES.into_iter().map(Peer::new).collect();
-    let (Some(one), Some(batch), Some(peer)) = (ours.first(), ours.get(1), theirs.first()) else { return };
-    a_mauled_envelope_is_refused(batch);
-    a_wallet_seals(&mut criterion, one, peer);
-    a_member_admits(&mut criterion, &ours, &theirs);
-    a_member_makes_its_share(&mut criterion, one, peer);
-    a_member_opens(&mut criterion, &ours, &theirs);
-    an_auditor_checks(&mut criterion, &ours);
-    members_sign_the_beacon(&mut criterion, one);
+    let mut criterion = Criterion::default()
+        .sample_size(16)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(2))
+        .with_measurement(CpuTime)
+        .configure_from_args();
+    let batches = numbers("LOCKSTEP_BENCH_B", "512");
+    let peer_items = numbers("LOCKSTEP_BENCH_PEER_ITEMS", "2").first().copied().unwrap_or(1).max(1);
+    for n in numbers("LOCKSTEP_BENCH_N", "4,16,64") {
+        let n = u16::try_from(n).expect("at most 128");
+        for count in &batches {
+            let committee = Committee::new(n, *count);
+            ours(&mut criterion, &committee);
+            if count == batches.first().expect("a batch") {
+                beacon(&mut criterion, &committee);
+            }
+        }
+        theirs::<Blsttc>(&mut criterion, n, &batches, peer_items);
+        theirs::<ThresholdCrypto>(&mut criterion, n, &batches, peer_items);
+    }
     criterion.final_summary();
 }

@@ -9,6 +9,12 @@
 //! * [`G1::mul`] uses the endomorphism, so it is the scalar product only inside the subgroup; [`G1::mul_cofactor`],
 //!   [`msm_255`] and [`msm_128`] are right for every point of the curve.
 #![expect(unsafe_code, reason = "the one module that calls C")]
+mod field;
+mod table;
+
+pub(crate) use field::Fp;
+pub(crate) use table::{Comb, Table};
+
 use alloc::{vec, vec::Vec};
 use blst::{BLST_ERROR, blst_fp12, blst_fr, blst_p1, blst_p1_affine, blst_p2, blst_p2_affine, blst_scalar, limb_t};
 use core::{mem::size_of, ptr};
@@ -147,6 +153,11 @@ impl G1Affine {
         // SAFETY: reads one point.
         unsafe { blst::blst_p1_affine_in_g1(&raw const self.0) }
     }
+    /// Z U if U is in the subgroup of prime order, that is if Z^2 U = -phi(U) (Scott, eprint 2021/1130).
+    pub(crate) fn times_z_in_group(&self) -> Option<G1> {
+        let once = self.point().times_z();
+        (once.times_z() == self.endomorphism().neg().point()).then_some(once)
+    }
     pub(crate) fn point(&self) -> G1 {
         let mut out = G1::identity();
         // SAFETY: reads one point, writes one.
@@ -228,6 +239,28 @@ impl G1 {
         unsafe { blst::blst_p1_mult(&raw mut out.0, &raw const self.0, factor.as_ptr(), 64) };
         out
     }
+    /// Z P for Z = COFACTOR - 1, of any point: 63 doublings and 5 additions.
+    fn times_z(&self) -> Self {
+        let mut out = *self;
+        for bit in (0..63).rev() {
+            out = out.double();
+            if COFACTOR >> bit & 1 == 1 && bit != 0 {
+                out = out.add(self);
+            }
+        }
+        out
+    }
+    pub(crate) fn add_affine(&self, other: &G1Affine) -> Self {
+        let mut out = Self::identity();
+        // SAFETY: reads two points, writes one.
+        unsafe { blst::blst_p1_add_or_double_affine(&raw mut out.0, &raw const self.0, &raw const other.0) };
+        out
+    }
+    /// Affine forms of many points, for one inversion. `None` if one is the identity.
+    pub(crate) fn affine_all(points: &[Self]) -> Option<Vec<G1Affine>> {
+        let affine = Self::batch_raw(points).into_iter().map(G1Affine).collect();
+        (!points.iter().any(Self::is_identity)).then_some(affine)
+    }
     /// `None` for the identity.
     pub(crate) fn affine(&self) -> Option<G1Affine> {
         if self.is_identity() {
@@ -296,40 +329,6 @@ fn msm(points: &[G1Affine], scalars: &[u8], count: usize, bits: usize) -> G1 {
         );
     }
     out
-}
-
-/// Multiples of a fixed point, for products with public scalars: 32 windows of 8 bits, 0.8 MB.
-pub(crate) struct Table(Vec<blst_p1_affine>);
-
-const WINDOW: usize = 255;
-
-impl Table {
-    /// Of a point of the subgroup.
-    pub(crate) fn new(base: &G1Affine) -> Self {
-        let mut points = Vec::with_capacity(WINDOW.saturating_mul(32));
-        let mut unit = base.point();
-        for _window in 0..32 {
-            let mut multiple = unit;
-            for _digit in 0..WINDOW {
-                points.push(multiple);
-                multiple = multiple.add(&unit);
-            }
-            unit = multiple;
-        }
-        Self(G1::batch_raw(&points))
-    }
-    /// Product with a public scalar: not in constant time.
-    pub(crate) fn vartime_mul(&self, scalar: &Fr) -> G1 {
-        let mut out = G1::identity();
-        for (window, digit) in self.0.chunks_exact(WINDOW).zip(scalar.to_bytes()) {
-            let entry = usize::from(digit).checked_sub(1).and_then(|at| window.get(at));
-            if let Some(entry) = entry {
-                // SAFETY: reads two points and writes one, which may be one of the two.
-                unsafe { blst::blst_p1_add_or_double_affine(&raw mut out.0, &raw const out.0, entry) };
-            }
-        }
-        out
-    }
 }
 
 /// A point of the curve of G2: not the identity, x != 0, perhaps outside the subgroup.

@@ -8,7 +8,7 @@
 //! do not belong together.
 use crate::{
     batch::Coefficients,
-    ffi::{Fr, G1, G1Affine, G2, G2Affine, Table, pairings_equal},
+    ffi::{Comb, Fr, G1, G1Affine, G2, G2Affine, Table, pairings_equal},
     hash::t256,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
@@ -54,13 +54,19 @@ pub(crate) struct Tables {
     pub(crate) generator: Table,
     pub(crate) gbar: Table,
     pub(crate) key: Table,
+    pub(crate) generator_comb: Comb,
+    pub(crate) gbar_comb: Comb,
+    pub(crate) key_comb: Comb,
 }
 
-/// What envelopes are sealed to: PK, PK2, and tables for products with public scalars (2.4 MB, shared by clones).
+/// What envelopes are sealed to: PK, PK2, and tables for products with public and secret scalars (1.5 MB, shared by
+/// clones).
 #[derive(Clone)]
 pub struct EncryptionKey {
+    #[cfg(test)]
     pub(crate) pk: G1Affine,
     pub(crate) pk2: G2Affine,
+    #[cfg(test)]
     pub(crate) gbar: G1Affine,
     pub(crate) tables: Arc<Tables>,
     id: Hash,
@@ -85,8 +91,23 @@ impl EncryptionKey {
             return Err(KeySetError::PublicKeys);
         }
         let gbar = second_base().ok_or(KeySetError::Point)?;
-        let tables = Tables { generator: Table::new(&generator), gbar: Table::new(&gbar), key: Table::new(&pk) };
-        Ok(Self { pk, pk2, gbar, tables: Arc::new(tables), id })
+        let tables = Tables {
+            generator: Table::new(&generator),
+            gbar: Table::new(&gbar),
+            key: Table::new(&pk),
+            generator_comb: Comb::new(&generator),
+            gbar_comb: Comb::new(&gbar),
+            key_comb: Comb::new(&pk),
+        };
+        Ok(Self {
+            #[cfg(test)]
+            pk,
+            pk2,
+            #[cfg(test)]
+            gbar,
+            tables: Arc::new(tables),
+            id,
+        })
     }
     /// T256("lockstep/key/v1"; PK, PK2). Resharing keeps it.
     #[must_use]

@@ -67,6 +67,7 @@ pub mod finality;
 pub mod hash;
 pub mod ids;
 pub mod keys;
+mod lanes;
 pub mod merkle;
 pub mod operation;
 pub mod succession;

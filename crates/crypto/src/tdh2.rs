@@ -20,11 +20,11 @@ mod share;
 
 pub use admit::{AdmitError, Admitted, Item, admit};
 pub use audit::{OpeningError, check_openings};
-pub use reveal::{Reveal, RevealError, bad_share, reveal, share_holds};
+pub use reveal::{Combined, Reveal, RevealError, bad_share, check_keys, combine, open, reveal, share_holds};
 pub use share::{HeldShare, HeldShares, NotFixed, PointError, SharePoint};
 
 use crate::{
-    ffi::{Fr, G1Affine},
+    ffi::G1,
     hash::{sha256, t256},
     keys::EncryptionKey,
 };
@@ -116,13 +116,20 @@ pub fn seal_undecryptable(key: &EncryptionKey, k: &[u8; 16], aad: &[u8], message
 
 /// Seals under a given K, r and s: `None` if r or s is zero.
 fn seal_with(key: &EncryptionKey, k: &[u8; 16], secrets: &Secrets, aad: &[u8], message: &Padded) -> Option<Vec<u8>> {
-    let product = |base: &G1Affine, scalar: &Fr| base.mul(scalar).affine().map(|point| point.compress());
-    let generator = G1Affine::generator();
-    let u = product(&generator, &secrets.r)?;
-    let v = product(&key.gbar, &secrets.r)?;
-    let w = product(&generator, &secrets.s)?;
-    let x = product(&key.gbar, &secrets.s)?;
-    let shared = Zeroizing::new(product(&key.pk, &secrets.r)?);
+    if secrets.r.is_zero() || secrets.s.is_zero() {
+        return None;
+    }
+    let (tables, r, s) = (&key.tables, &secrets.r, &secrets.s);
+    let products = [
+        tables.generator_comb.mul(r),
+        tables.gbar_comb.mul(r),
+        tables.generator_comb.mul(s),
+        tables.gbar_comb.mul(s),
+        tables.key_comb.mul(r),
+    ];
+    let compressed = Zeroizing::new(G1::compress_all(&products));
+    let [u, v, w, x, shared] = *compressed.first_chunk::<5>()?;
+    let shared = Zeroizing::new(shared);
     let c1 = mask(key, &u, &shared, k);
     let body = encrypt_body(key, k, &u, aad, &message.0);
     let e = challenge(key, aad, &c1, &body, &[&u, &v, &w, &x]);

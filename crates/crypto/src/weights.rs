@@ -3,7 +3,10 @@
 //! lambda_j = prod m / (m - j) over the other members m. Any q consecutive indices have denominator 1, and the first q
 //! have weights of 2 bits at q = 3 and 40 bits at q = 43, where a weight in the field has 255: combining is that much
 //! cheaper. Numerators or denominators above 126 bits become ordinary weights in the field.
-use crate::ffi::{Fr, G1, G1Affine, G2, G2Affine, msm_255};
+use crate::{
+    ffi::{Fr, G1, G1Affine, G2, G2Affine, msm_255},
+    lanes,
+};
 use alloc::vec::Vec;
 use types::MemberId;
 
@@ -120,6 +123,31 @@ impl Weights {
                 let scalars: Vec<[u8; 32]> = weights.iter().map(|weight| weight.to_bytes()).collect();
                 msm_255(shares, &scalars)
             }
+        }
+    }
+
+    /// As [`Self::combine_g1`], of `count` items at once: `share(j, item)` is that of the j-th member.
+    pub(crate) fn combine_all(&self, count: usize, share: impl Fn(usize, usize) -> Option<G1Affine>) -> Vec<G1> {
+        let plain = |item: usize| {
+            let shares: Vec<G1Affine> = (0..self.len()).filter_map(|j| share(j, item)).collect();
+            self.combine_g1(&shares)
+        };
+        match &self.kind {
+            Kind::Integer { numerators, inverse } => {
+                let finished = |(item, sum): (usize, Option<G1>)| {
+                    let Some(sum) = sum else { return plain(item) };
+                    inverse.as_ref().map_or(sum, |inverse| sum.mul(inverse))
+                };
+                lanes::weighted(numerators, count, &share).into_iter().enumerate().map(finished).collect()
+            }
+            Kind::Field(_) => (0..count).map(plain).collect(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match &self.kind {
+            Kind::Integer { numerators, .. } => numerators.len(),
+            Kind::Field(weights) => weights.len(),
         }
     }
 

@@ -2,12 +2,15 @@
 use super::cipher::{Parts, challenge};
 use crate::{
     batch::{Coefficients, bisect},
-    ffi::{Fr, G1, G1Affine, msm_128, msm_255},
+    ffi::{Fr, G1, G1Affine},
     keys::EncryptionKey,
+    lanes::{halves, msm},
 };
 use alloc::vec::Vec;
 use core::ops::Range;
-use types::limits;
+
+/// Proofs in one sum. More would not make one cheaper.
+const TOGETHER: usize = 512;
 
 /// A ciphertext with what it is bound to.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,8 @@ pub struct Item<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted {
     u: Base,
+    /// Z U for the curve's parameter: a member's share is computed from both.
+    zu: Base,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +51,9 @@ impl core::fmt::Debug for Base {
 impl Admitted {
     pub(super) fn u(&self) -> &G1Affine {
         &self.u.0
+    }
+    pub(super) fn powers(&self) -> (G1Affine, G1Affine) {
+        (self.u.0, self.zu.0)
     }
 }
 
@@ -87,6 +95,7 @@ impl AdmitError {
 /// A decoded ciphertext, before its proof is checked.
 struct Claim {
     u: G1Affine,
+    zu: G1,
     v: G1Affine,
     w: G1Affine,
     x: G1Affine,
@@ -101,31 +110,38 @@ impl Claim {
         let (u, v, w, x) = (point(parts.u)?, point(parts.v)?, point(parts.w)?, point(parts.x)?);
         let z = Fr::from_canonical(parts.z).ok_or(AdmitError::Scalar)?;
         // A share of a point outside the subgroup would leak x_j modulo small primes.
-        if !u.in_group() {
-            return Err(AdmitError::Subgroup);
-        }
+        let zu = u.times_z_in_group().ok_or(AdmitError::Subgroup)?;
         let e = challenge(key, item.aad, parts.c1, parts.body, &parts.points());
-        Ok(Self { u, v, w, x, z, e })
+        Ok(Self { u, zu, v, w, x, z, e })
     }
 }
 
-/// Admits ciphertexts, in batches of at most [`limits::ADMIT_BATCH_MAX`]. The verdict on each is a function of its own
-/// bytes: a batch that fails is bisected.
+/// Admits ciphertexts. The verdict on each is a function of its own bytes: a batch that fails is bisected. How many are
+/// checked at once, the caller decides by what it gives.
 ///
 /// `seed` is 32 random bytes of the caller's; it decides nothing but the coefficients of the batch.
 #[must_use]
 pub fn admit(key: &EncryptionKey, items: &[Item<'_>], seed: [u8; 32]) -> Vec<Result<Admitted, AdmitError>> {
-    items.chunks(limits::ADMIT_BATCH_MAX).flat_map(|batch| admit_batch(key, batch, &seed)).collect()
+    items.chunks(TOGETHER).flat_map(|batch| admit_batch(key, batch, &seed)).collect()
 }
 
 fn admit_batch(key: &EncryptionKey, items: &[Item<'_>], seed: &[u8; 32]) -> Vec<Result<Admitted, AdmitError>> {
     let decoded: Vec<Result<Claim, AdmitError>> = items.iter().map(|item| Claim::decode(key, item)).collect();
     let claims: Vec<&Claim> = decoded.iter().filter_map(|claim| claim.as_ref().ok()).collect();
-    let coefficients = Coefficients::new(seed, items.iter().flat_map(|item| [item.aad, item.ciphertext]));
-    let mut proofs = bisect(claims.len(), |range| proofs_hold(key, &claims, range, &coefficients)).into_iter();
+    // e covers every byte of an item but z
+    let covered: Vec<([u8; 32], [u8; 32])> =
+        claims.iter().map(|claim| (claim.e.to_bytes(), claim.z.to_bytes())).collect();
+    let coefficients = Coefficients::new(seed, covered.iter().flat_map(|(e, z)| [e.as_slice(), z]));
+    let proofs = bisect(claims.len(), |range| proofs_hold(key, &claims, range, &coefficients));
+    let powers: Vec<G1> = claims.iter().map(|claim| claim.zu).collect();
+    // Not the identity: neither U nor Z is zero in the group.
+    let mut checked = proofs.into_iter().zip(G1::affine_all(&powers).unwrap_or_default());
     let verdict = |claim: &Result<Claim, AdmitError>| {
         let claim = claim.as_ref().map_err(|error| *error)?;
-        if proofs.next() == Some(true) { Ok(Admitted { u: Base(claim.u) }) } else { Err(AdmitError::Proof) }
+        match checked.next() {
+            Some((true, zu)) => Ok(Admitted { u: Base(claim.u), zu: Base(zu) }),
+            _ => Err(AdmitError::Proof),
+        }
     };
     decoded.iter().map(verdict).collect()
 }
@@ -135,20 +151,21 @@ fn admit_batch(key: &EncryptionKey, items: &[Item<'_>], seed: &[u8; 32]) -> Vec<
 /// a batch could pass what a single check refuses.
 fn proofs_hold(key: &EncryptionKey, claims: &[&Claim], range: Range<usize>, coefficients: &Coefficients) -> bool {
     let (mut points, mut scalars) = (Vec::new(), Vec::new());
-    let (mut commitments, mut short) = (Vec::new(), Vec::new());
     let (mut on_generator, mut on_gbar) = (Fr::default(), Fr::default());
     for (index, claim) in claims.iter().enumerate().skip(range.start).take(range.len()) {
         let (rho, sigma) = coefficients.pair(index);
         let (rho_scalar, sigma_scalar) = (Fr::reduce(&rho), Fr::reduce(&sigma));
         on_generator = on_generator.add(&rho_scalar.mul(&claim.z));
         on_gbar = on_gbar.add(&sigma_scalar.mul(&claim.z));
-        points.extend([claim.u, claim.v]);
-        scalars.extend([rho_scalar.mul(&claim.e).neg().to_bytes(), sigma_scalar.mul(&claim.e).neg().to_bytes()]);
-        commitments.extend([claim.w, claim.x]);
-        short.extend([rho, sigma]);
+        // k P = low P + high Z^2 P and Z^2 P = -phi(P): of a V outside the subgroup, after h.
+        for (point, scalar) in [(claim.u, rho_scalar.mul(&claim.e)), (claim.v, sigma_scalar.mul(&claim.e))] {
+            let (low, high) = halves(&scalar);
+            points.extend([point, point.endomorphism().neg()]);
+            scalars.extend([low, high]);
+        }
+        points.extend([claim.w, claim.x]);
+        scalars.extend([u128::from_le_bytes(rho), u128::from_le_bytes(sigma)]);
     }
-    points.extend([G1Affine::generator(), key.gbar]);
-    scalars.extend([on_generator.to_bytes(), on_gbar.to_bytes()]);
-    let sum: G1 = msm_255(&points, &scalars).add(&msm_128(&commitments, &short).neg());
-    sum.mul_cofactor().is_identity()
+    let want = key.tables.generator.vartime_mul(&on_generator).add(&key.tables.gbar.vartime_mul(&on_gbar));
+    msm(&points, &scalars).add(&want.neg()).mul_cofactor().is_identity()
 }

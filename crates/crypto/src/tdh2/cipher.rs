@@ -58,12 +58,19 @@ pub(super) struct Secrets {
 impl Secrets {
     /// Both are hashes of key id, K and message.
     pub(super) fn derive(key: &EncryptionKey, k: &[u8; 16], message_hash: &Hash) -> Self {
-        let scalar = |tag| {
-            let wide = Zeroizing::new(t512(tag, &[key.key_id().as_ref(), k, message_hash.as_ref()]));
-            Zeroizing::new(Fr::reduce(wide.as_slice()))
-        };
-        Self { r: scalar(tag::TDH2_R), s: scalar(tag::TDH2_S) }
+        let s = secret(tag::TDH2_S, key, k, message_hash);
+        Self { r: base_secret(key, k, message_hash), s }
     }
+}
+
+fn secret(tag: &str, key: &EncryptionKey, k: &[u8; 16], message_hash: &Hash) -> Zeroizing<Fr> {
+    let wide = Zeroizing::new(t512(tag, &[key.key_id().as_ref(), k, message_hash.as_ref()]));
+    Zeroizing::new(Fr::reduce(wide.as_slice()))
+}
+
+/// r, the secret of U.
+pub(super) fn base_secret(key: &EncryptionKey, k: &[u8; 16], message_hash: &Hash) -> Zeroizing<Fr> {
+    secret(tag::TDH2_R, key, k, message_hash)
 }
 
 /// K xor mask(key id, U, D): c1 from K, or K from c1.

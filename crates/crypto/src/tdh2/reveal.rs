@@ -8,7 +8,7 @@
 //! ```
 use super::{
     Admitted, Item, SharePoint,
-    cipher::{Parts, Secrets, decrypt_body, mask, message_hash},
+    cipher::{Parts, base_secret, decrypt_body, mask, message_hash},
 };
 use crate::{
     batch::{Coefficients, bisect},
@@ -58,20 +58,33 @@ pub enum RevealError {
     KeySet,
 }
 
-/// A candidate opening that holds but for U = rG, which is checked for many at once.
+/// A candidate opening that holds but for U = rG.
 struct Attempt {
     k: [u8; 16],
     r: Zeroizing<Fr>,
     message: Zeroizing<Vec<u8>>,
 }
 
-/// Tries to open with a combined point. Exact in D: without that comparison, a sender that chose c1 for another D and
-/// a member that sends the matching bad share would make honest members open differently.
-fn attempt(key: &EncryptionKey, item: &Item<'_>, parts: &Parts<'_>, shared: &G1) -> Option<Attempt> {
-    let k = mask(key, parts.u, &shared.compress(), parts.c1);
-    let message = decrypt_body(key, &k, parts.u, item.aad, parts.body)?;
-    let Secrets { r, .. } = Secrets::derive(key, &k, &message_hash(item.aad, &message));
-    (key.tables.key.vartime_mul(&r) == *shared).then_some(Attempt { k, r, message })
+/// What K gives, before U, D and c1 are compared.
+fn decrypted(key: &EncryptionKey, task: &Task<'_>, k: [u8; 16]) -> Option<Attempt> {
+    let message = decrypt_body(key, &k, task.parts.u, task.item.aad, task.parts.body)?;
+    let r = base_secret(key, &k, &message_hash(task.item.aad, &message));
+    Some(Attempt { k, r, message })
+}
+
+/// Tries to open with combined points. Exact in D: without that comparison, a sender that chose c1 for another D and a
+/// member that sends the matching bad share would make honest members open differently.
+fn attempts(key: &EncryptionKey, tasks: &[&Task<'_>], shared: &[G1]) -> Vec<Option<Attempt>> {
+    let compressed = G1::compress_all(shared);
+    let with_key =
+        |(task, bytes): (&&Task<'_>, &[u8; 48])| decrypted(key, task, mask(key, task.parts.u, bytes, task.parts.c1));
+    let mut attempts: Vec<Option<Attempt>> = tasks.iter().zip(&compressed).map(with_key).collect();
+    let scalars: Vec<Fr> = attempts.iter().flatten().map(|attempt| *attempt.r).collect();
+    let mut products = key.tables.key.vartime_mul_all(&scalars).into_iter();
+    for (attempt, shared) in attempts.iter_mut().zip(shared) {
+        *attempt = attempt.take().filter(|_| products.next().is_some_and(|product| product == *shared));
+    }
+    attempts
 }
 
 /// U = rG.
@@ -81,7 +94,8 @@ fn is_base(key: &EncryptionKey, u: &G1Affine, r: &Fr) -> bool {
 
 /// Whether an admitted item opens with a given D: what decides between Key and Bottom.
 pub(super) fn opens_with(key: &EncryptionKey, item: &Item<'_>, parts: &Parts<'_>, u: &G1Affine, shared: &G1) -> bool {
-    attempt(key, item, parts, shared).is_some_and(|attempt| is_base(key, u, &attempt.r))
+    let task = Task { item: *item, parts: *parts, u: *u };
+    attempts(key, &[&task], core::slice::from_ref(shared)).iter().flatten().any(|attempt| is_base(key, u, &attempt.r))
 }
 
 struct Task<'a> {
@@ -113,28 +127,16 @@ pub fn reveal(
     seed: [u8; 32],
 ) -> Result<Reveal, RevealError> {
     let tasks = tasks(items)?;
-    let mut usable: BTreeMap<MemberId, &[SharePoint]> = BTreeMap::new();
-    for (member, points) in shares {
-        if member.0 < keys.n() && points.len() == items.len() {
-            usable.entry(*member).or_insert(points);
-        }
-    }
+    let mut usable = usable(keys, shares, items.len());
     let mut found = vec![None; items.len()];
     let mut culprits = Vec::new();
     loop {
-        let arrived: Vec<MemberId> = usable.keys().copied().collect();
-        let Some(chosen) = choose(&arrived, keys.q().into()) else {
+        let Some(quorum) = quorum(keys, &usable) else {
             return Err(RevealError::NeedMore { culprits });
         };
-        let quorum: Vec<(MemberId, &[SharePoint])> = chosen
-            .iter()
-            .filter_map(|at| arrived.get(*at))
-            .filter_map(|member| usable.get_key_value(member))
-            .map(|(member, points)| (*member, *points))
-            .collect();
         let open: Vec<usize> = (0..).zip(&found).filter(|(_, done)| done.is_none()).map(|(at, _)| at).collect();
-        let combined = combine(&quorum, &open);
-        let failures = open_all(keys.encryption_key(), &tasks, combined, &seed, &mut found);
+        let combined = combine_open(&quorum, &open);
+        let failures = open_all(keys.encryption_key(), &tasks, combined, &mut found);
         let bad_shares = judge(keys.encryption_key(), &tasks, failures, &seed, &mut found);
         if bad_shares.is_empty() {
             break;
@@ -152,6 +154,32 @@ pub fn reveal(
     Ok(Reveal { openings, plaintexts, culprits })
 }
 
+/// The first message of each member that has as many shares as there are items.
+fn usable<'a>(
+    keys: &KeySet,
+    shares: &'a [(MemberId, Vec<SharePoint>)],
+    count: usize,
+) -> BTreeMap<MemberId, &'a [SharePoint]> {
+    let mut usable: BTreeMap<MemberId, &[SharePoint]> = BTreeMap::new();
+    for (member, points) in shares {
+        if member.0 < keys.n() && points.len() == count {
+            usable.entry(*member).or_insert(points);
+        }
+    }
+    usable
+}
+
+/// The q of them that are combined.
+fn quorum<'a>(
+    keys: &KeySet,
+    usable: &BTreeMap<MemberId, &'a [SharePoint]>,
+) -> Option<Vec<(MemberId, &'a [SharePoint])>> {
+    let arrived: Vec<MemberId> = usable.keys().copied().collect();
+    let chosen = choose(&arrived, keys.q().into())?;
+    let message = |at: &usize| usable.get_key_value(arrived.get(*at)?).map(|(member, points)| (*member, *points));
+    Some(chosen.iter().filter_map(message).collect())
+}
+
 fn tasks<'a>(items: &[(Item<'a>, &Admitted)]) -> Result<Vec<Task<'a>>, RevealError> {
     let task = |(index, (item, admitted)): (usize, &(Item<'a>, &Admitted))| {
         let parts = Parts::split(item.ciphertext, item.class_bytes).ok_or(RevealError::Foreign { index })?;
@@ -164,61 +192,99 @@ fn tasks<'a>(items: &[(Item<'a>, &Admitted)]) -> Result<Vec<Task<'a>>, RevealErr
 }
 
 /// D of each open item, from the quorum's unchecked shares: may be any point.
-fn combine(quorum: &[(MemberId, &[SharePoint])], open: &[usize]) -> Vec<Failure> {
+fn combine_open(quorum: &[(MemberId, &[SharePoint])], open: &[usize]) -> Vec<Failure> {
     let members: Vec<MemberId> = quorum.iter().map(|(member, _)| *member).collect();
     let weights = Weights::new(&members);
-    let of = |index: usize| -> Vec<G1Affine> {
-        quorum.iter().filter_map(|(_, points)| points.get(index)).map(|share| share.0).collect()
+    let share = |j: usize, lane: usize| {
+        let (_, points) = quorum.get(j)?;
+        points.get(*open.get(lane)?).map(|share| share.0)
     };
-    open.iter().map(|index| Failure { index: *index, shared: weights.combine_g1(&of(*index)) }).collect()
+    let combined = weights.combine_all(open.len(), share);
+    open.iter().zip(combined).map(|(index, shared)| Failure { index: *index, shared }).collect()
 }
 
 /// Writes down what opens and gives back what does not.
-fn open_all(
-    key: &EncryptionKey,
-    tasks: &[Task<'_>],
-    combined: Vec<Failure>,
-    seed: &[u8; 32],
-    found: &mut Found,
-) -> Vec<Failure> {
+fn open_all(key: &EncryptionKey, tasks: &[Task<'_>], combined: Vec<Failure>, found: &mut Found) -> Vec<Failure> {
     let mut failures = Vec::new();
-    let mut attempts: Vec<(Failure, &Task<'_>, Attempt)> = Vec::new();
-    for candidate in combined {
-        let Some(task) = tasks.get(candidate.index) else { continue };
-        match attempt(key, &task.item, &task.parts, &candidate.shared) {
-            Some(attempt) => attempts.push((candidate, task, attempt)),
-            None => failures.push(candidate),
-        }
-    }
-    let exact = bases_hold(key, &attempts, seed);
-    for ((candidate, _, attempt), holds) in attempts.into_iter().zip(exact) {
-        if !holds {
+    let known: Vec<(Failure, &Task<'_>)> =
+        combined.into_iter().filter_map(|one| tasks.get(one.index).map(|task| (one, task))).collect();
+    let (some_tasks, shared): (Vec<&Task<'_>>, Vec<G1>) = known.iter().map(|(one, task)| (*task, one.shared)).unzip();
+    let opened = with_base(key, &some_tasks, attempts(key, &some_tasks, &shared));
+    for ((candidate, _), attempt) in known.into_iter().zip(opened) {
+        let Some(attempt) = attempt else {
             failures.push(candidate);
             continue;
-        }
+        };
         let opening = (Opening::Key(Key128(attempt.k)), Some(attempt.message));
         found.iter_mut().skip(candidate.index).take(1).for_each(|slot| *slot = Some(opening.clone()));
     }
     failures
 }
 
-/// U = rG for each attempt: one random combination (sound, since every U is in the group), and one by one if it fails.
-fn bases_hold(key: &EncryptionKey, attempts: &[(Failure, &Task<'_>, Attempt)], seed: &[u8; 32]) -> Vec<bool> {
-    // r too: it depends on the body, which neither U nor K covers
-    let scalars: Vec<[u8; 32]> = attempts.iter().map(|(_, _, attempt)| attempt.r.to_bytes()).collect();
-    let parts = attempts
-        .iter()
-        .zip(&scalars)
-        .flat_map(|((_, task, attempt), r)| [task.parts.u.as_slice(), attempt.k.as_slice(), r.as_slice()]);
-    let coefficients = Coefficients::new(seed, parts);
-    let points: Vec<G1Affine> = attempts.iter().map(|(_, task, _)| task.u).collect();
-    let short: Vec<[u8; 16]> = (0..attempts.len()).map(|at| coefficients.pair(at).0).collect();
-    let scalars = attempts.iter().enumerate().map(|(at, (_, _, attempt))| coefficients.scalar(at).mul(&attempt.r));
-    let scalar = scalars.fold(Fr::default(), |sum, product| sum.add(&product));
-    if msm_128(&points, &short) == key.tables.generator.vartime_mul(&scalar) {
-        return vec![true; attempts.len()];
+/// The attempts of which U = rG holds.
+fn with_base(key: &EncryptionKey, tasks: &[&Task<'_>], mut attempts: Vec<Option<Attempt>>) -> Vec<Option<Attempt>> {
+    let scalars: Vec<Fr> = attempts.iter().flatten().map(|attempt| *attempt.r).collect();
+    let mut products = key.tables.generator.vartime_mul_all(&scalars).into_iter();
+    for (attempt, task) in attempts.iter_mut().zip(tasks) {
+        *attempt = attempt.take().filter(|_| products.next().is_some_and(|product| product == task.u.point()));
     }
-    attempts.iter().map(|(_, task, attempt)| is_base(key, &task.u, &attempt.r)).collect()
+    attempts
+}
+
+/// Points that are D if the shares are good, in the order of the items. Nothing is checked.
+#[expect(missing_debug_implementations, reason = "D is a secret until it opens")]
+pub struct Combined(Vec<G1>);
+
+/// Combines q of the members' shares of `count` items. `None`: too few members with as many shares.
+#[must_use]
+pub fn combine(keys: &KeySet, shares: &[(MemberId, Vec<SharePoint>)], count: usize) -> Option<Combined> {
+    let usable = usable(keys, shares, count);
+    let quorum = quorum(keys, &usable)?;
+    let open: Vec<usize> = (0..count).collect();
+    Some(Combined(combine_open(&quorum, &open).into_iter().map(|one| one.shared).collect()))
+}
+
+/// Opens items with combined points: the padded message of each that opens, which is exact. What does not open is not
+/// judged: that takes [`reveal`].
+///
+/// # Errors
+/// [`RevealError::Foreign`].
+pub fn open(
+    key: &EncryptionKey,
+    items: &[(Item<'_>, &Admitted)],
+    combined: Combined,
+) -> Result<Vec<Option<Zeroizing<Vec<u8>>>>, RevealError> {
+    let tasks = tasks(items)?;
+    let tasks: Vec<&Task<'_>> = tasks.iter().collect();
+    let mut shared = combined.0;
+    shared.resize(tasks.len(), G1::identity());
+    let opened = with_base(key, &tasks, attempts(key, &tasks, &shared));
+    Ok(opened.into_iter().map(|attempt| attempt.map(|attempt| attempt.message)).collect())
+}
+
+/// As [`open`], with keys that somebody published. A key that is missing does not open.
+///
+/// # Errors
+/// [`RevealError::Foreign`].
+pub fn check_keys(
+    key: &EncryptionKey,
+    items: &[(Item<'_>, &Admitted)],
+    keys: &[Key128],
+) -> Result<Vec<Option<Zeroizing<Vec<u8>>>>, RevealError> {
+    let tasks = tasks(items)?;
+    let tasks: Vec<&Task<'_>> = tasks.iter().collect();
+    let given = keys.iter().map(|k| Some(k.0)).chain(core::iter::repeat(None));
+    let attempts: Vec<Option<Attempt>> = tasks.iter().zip(given).map(|(task, k)| decrypted(key, task, k?)).collect();
+    let scalars: Vec<Fr> = attempts.iter().flatten().map(|attempt| *attempt.r).collect();
+    let mut shared = G1::compress_all(&key.tables.key.vartime_mul_all(&scalars)).into_iter();
+    let masked = |(task, attempt): (&&Task<'_>, Option<Attempt>)| {
+        let attempt = attempt?;
+        let shared = shared.next()?;
+        (mask(key, task.parts.u, &shared, &attempt.k) == *task.parts.c1).then_some(attempt)
+    };
+    let attempts = tasks.iter().zip(attempts).map(masked).collect();
+    let opened = with_base(key, &tasks, attempts);
+    Ok(opened.into_iter().map(|attempt| attempt.map(|attempt| attempt.message)).collect())
 }
 
 /// Whether the sender or a share was bad: writes down Bottom for the former and gives back the items of the latter.

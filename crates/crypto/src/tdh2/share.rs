@@ -1,6 +1,6 @@
 //! A member's decryption shares, and the one way out for them.
 use super::Admitted;
-use crate::{ffi::G1Affine, finality::OrderFixed, keys::DecryptionShareKey};
+use crate::{ffi::G1Affine, finality::OrderFixed, keys::DecryptionShareKey, lanes::times_secret};
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 use types::{G1Bytes, G2Bytes, Hash};
@@ -16,6 +16,20 @@ impl DecryptionShareKey {
         // Not the identity: neither x_j nor U is.
         let product = Zeroizing::new(item.u().mul(&self.0).affine().unwrap_or_default());
         HeldShare { unit, point: Box::new(*product) }
+    }
+    /// As [`Self::share`], of many items at once.
+    ///
+    /// # Security
+    /// Each unit must be the hash of what its item was admitted from.
+    #[must_use]
+    pub fn share_all<'a>(&self, items: impl Iterator<Item = (Hash, &'a Admitted)>) -> Vec<HeldShare> {
+        let (units, powers): (Vec<Hash>, Vec<_>) = items.map(|(unit, item)| (unit, item.powers())).unzip();
+        let products = times_secret(&self.0, &powers);
+        units
+            .into_iter()
+            .zip(products.iter())
+            .map(|(unit, point)| HeldShare { unit, point: Box::new(*point) })
+            .collect()
     }
 }
 

@@ -10,7 +10,7 @@ mod sealing;
 use super::{cipher::Parts, *};
 use crate::{
     dealer::{Deal, Voters, deal},
-    ffi::{G1, G2Affine},
+    ffi::{Fr, G1Affine, G2Affine},
     keys::{DecryptionShareKey, KeySet},
 };
 use types::{G1Bytes, G2Bytes, Hash, MemberId, Slot};

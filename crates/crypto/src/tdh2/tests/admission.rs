@@ -186,10 +186,10 @@ fn batches_larger_than_the_limit_are_split() {
     let good = sealed(&key, 1);
     let mut bad = good.clone();
     bad[300] ^= 1;
-    let items: Vec<Item<'_>> = (0..260).map(|at| item(if at == 129 { &bad } else { &good })).collect();
+    let items: Vec<Item<'_>> = (0..520).map(|at| item(if at == 515 { &bad } else { &good })).collect();
     let verdicts = admit(&key, &items, SEED);
-    let failing: Vec<usize> = (0..260).filter(|at| verdicts[*at].is_err()).collect();
-    assert_eq!(failing, [129]);
+    let failing: Vec<usize> = (0..520).filter(|at| verdicts[*at].is_err()).collect();
+    assert_eq!(failing, [515]);
     assert!(admit(&key, &[], SEED).is_empty());
 }
 

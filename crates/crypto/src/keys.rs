@@ -291,6 +291,10 @@ fn public_g1(scalar: &Fr) -> G1Bytes {
 /// fn comparable<T: PartialEq>() {}
 /// comparable::<crypto::keys::DecryptionShareKey>();
 /// ```
+/// ```compile_fail,E0277
+/// fn writable<T: serde::Serialize>() {}
+/// writable::<crypto::keys::DecryptionShareKey>();
+/// ```
 #[expect(missing_debug_implementations, reason = "a secret")]
 pub struct DecryptionShareKey(pub(crate) Box<Zeroizing<Fr>>);
 
@@ -325,6 +329,14 @@ impl DecryptionShareKey {
 /// ```compile_fail,E0277
 /// fn copyable<T: Clone>() {}
 /// copyable::<crypto::keys::BeaconShareKey>();
+/// ```
+/// ```compile_fail,E0277
+/// fn comparable<T: PartialEq>() {}
+/// comparable::<crypto::keys::BeaconShareKey>();
+/// ```
+/// ```compile_fail,E0277
+/// fn writable<T: serde::Serialize>() {}
+/// writable::<crypto::keys::BeaconShareKey>();
 /// ```
 #[expect(missing_debug_implementations, reason = "a secret")]
 pub struct BeaconShareKey(pub(crate) Box<Zeroizing<Fr>>);

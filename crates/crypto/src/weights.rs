@@ -192,8 +192,9 @@ fn straus<P: Copy>(
     sum
 }
 
-/// Which q of the members to combine: q consecutive ones if there are, so that the denominator is 1; else the lowest.
-/// Shape: `arrived` strictly ascending; positions in it, `None` when there are fewer than q.
+/// Which q of the members to combine: q consecutive ones if there are, so that the denominator is 1; up to 16 members any q
+/// of which it is 1; else the lowest. Shape: `arrived` strictly ascending; positions in it, `None` when there are fewer
+/// than q.
 pub(crate) fn choose(arrived: &[MemberId], q: usize) -> Option<Vec<usize>> {
     if arrived.len() < q {
         return None;
@@ -202,8 +203,65 @@ pub(crate) fn choose(arrived: &[MemberId], q: usize) -> Option<Vec<usize>> {
         (Some(first), Some(last)) => usize::from(last.0.saturating_sub(first.0)).saturating_add(1) == q,
         _ => false,
     };
-    let start = arrived.windows(q.max(1)).position(|run| consecutive(&run)).unwrap_or(0);
-    Some((start..start.saturating_add(q)).collect())
+    let lowest = || (0..q).collect();
+    match arrived.windows(q.max(1)).position(|run| consecutive(&run)) {
+        Some(start) => Some((start..start.saturating_add(q)).collect()),
+        None => Some(whole_weights(arrived, q).unwrap_or_else(lowest)),
+    }
+}
+
+/// Largest number of a member (index + 1) that [`whole_weights`] looks at: at most 4,368 sets.
+const SEARCHED: u16 = 16;
+
+/// The first q of the members whose weights all are whole numbers. `None`: there are none, or it is not looked for.
+fn whole_weights(arrived: &[MemberId], q: usize) -> Option<Vec<usize>> {
+    let numbers: Vec<u16> = arrived.iter().map(|member| member.0.saturating_add(1)).collect();
+    if numbers.last().is_none_or(|last| *last > SEARCHED) {
+        return None;
+    }
+    let powers: Vec<Powers> = (0..=SEARCHED).map(Powers::of).collect();
+    let left_out = numbers.len().saturating_sub(q);
+    let masks = 0..1u32.checked_shl(u32::try_from(numbers.len()).ok()?)?;
+    let set = |mask: &u32| -> Vec<usize> { (0..numbers.len()).filter(|at| *mask >> at & 1 == 0).collect() };
+    let whole = |set: &[usize]| {
+        let set: Vec<u16> = set.iter().filter_map(|at| numbers.get(*at)).copied().collect();
+        set.iter().all(|j| {
+            let others = set.iter().filter(|m| *m != j);
+            others.fold(Powers::ONE, |all, m| all.times(&powers, *m).over(&powers, m.abs_diff(*j))).is_whole()
+        })
+    };
+    let sets = masks.filter(|mask| usize::try_from(mask.count_ones()) == Ok(left_out));
+    sets.map(|mask| set(&mask)).find(|set| whole(set))
+}
+
+/// Exponents of 2, 3, 5, 7, 11 and 13, ten bits each, 512 standing for 0.
+#[derive(Clone, Copy)]
+struct Powers(u64);
+
+impl Powers {
+    const ONE: Self = Self(0x0802_0080_2008_0200);
+    const SMALL: [u16; 6] = [2, 3, 5, 7, 11, 13];
+
+    /// Of a number up to 16, without the 512s.
+    fn of(number: u16) -> Self {
+        let (mut rest, mut out) = (number.max(1), 0u64);
+        for (at, prime) in (0u32..).zip(Self::SMALL) {
+            while let (Some(0), Some(quotient)) = (rest.checked_rem(prime), rest.checked_div(prime)) {
+                rest = quotient;
+                out = out.wrapping_add(1u64.wrapping_shl(at.wrapping_mul(10)));
+            }
+        }
+        Self(out)
+    }
+    fn times(self, powers: &[Self], number: u16) -> Self {
+        Self(self.0.wrapping_add(powers.get(usize::from(number)).map_or(0, |powers| powers.0)))
+    }
+    fn over(self, powers: &[Self], number: u16) -> Self {
+        Self(self.0.wrapping_sub(powers.get(usize::from(number)).map_or(0, |powers| powers.0)))
+    }
+    fn is_whole(self) -> bool {
+        self.0 & Self::ONE.0 == Self::ONE.0
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,10 @@ impl DecryptionShareKey {
 /// fn copyable<T: Clone>() {}
 /// copyable::<crypto::tdh2::HeldShare>();
 /// ```
+/// ```compile_fail,E0277
+/// fn writable<T: serde::Serialize>() {}
+/// writable::<crypto::tdh2::HeldShare>();
+/// ```
 /// ```compile_fail,E0616
 /// fn look_inside(share: &crypto::tdh2::HeldShare) -> bool {
 ///     let _point = &share.point;
@@ -82,6 +86,10 @@ impl Drop for HeldShare {
 /// ```compile_fail,E0277
 /// fn copyable<T: Clone>() {}
 /// copyable::<crypto::tdh2::HeldShares>();
+/// ```
+/// ```compile_fail,E0277
+/// fn writable<T: serde::Serialize>() {}
+/// writable::<crypto::tdh2::HeldShares>();
 /// ```
 #[expect(missing_debug_implementations, reason = "secrets until release")]
 pub struct HeldShares {

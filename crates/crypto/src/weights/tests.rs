@@ -38,6 +38,24 @@ fn sizes_are_those_of_the_design() {
 }
 
 #[test]
+fn up_to_sixteen_members_a_set_with_whole_weights_is_found_if_there_is_one() {
+    // Every arrival of 12 to 15 of 16; counted by a program with fractions: 19, 48, 72, 88 per cent of them have a set.
+    for (count, want) in [(12, 337), (13, 267), (14, 86), (15, 14)] {
+        let mut whole = 0;
+        for mask in (0..1u32 << 16).filter(|mask| mask.count_ones() == count) {
+            let arrived: Vec<u16> = (0..16).filter(|at| mask >> at & 1 == 1).collect();
+            let chosen = choose(&ids(&arrived), 11).unwrap();
+            assert!(chosen.len() == 11 && chosen.is_sorted_by(|a, b| a < b));
+            let members: Vec<u16> = chosen.iter().map(|at| arrived[*at]).collect();
+            whole += u32::from(shape(&Weights::new(&ids(&members))).is_some_and(|(_, one)| one));
+        }
+        assert_eq!(whole, want, "{count} arrived");
+    }
+    // Four of five with a gap: {1, 2, 3, 5} has denominators, and nothing else is there.
+    assert_eq!(choose(&ids(&[0, 1, 2, 4]), 4), Some(vec![0, 1, 2, 3]));
+}
+
+#[test]
 fn spread_sets_fall_back_to_field_weights() {
     let spread: Vec<u16> = (0..64).map(|at| at * 2).collect();
     assert_eq!(shape(&Weights::new(&ids(&spread))), None);

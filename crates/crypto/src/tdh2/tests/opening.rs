@@ -2,6 +2,7 @@
 // open nothing; bad shares are named; published openings are accepted exactly if they are the ones.
 use super::*;
 use crate::{ffi::tests::point_of_order, vectors};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::vec;
 use types::{Key128, Opening};
@@ -325,4 +326,105 @@ fn u_reused_after_opening_gives_no_second_plaintext() {
     let shares = committee.shares(&admitted);
     let got = reveal(&committee.keys, &paired(&ciphertexts, &admitted), &shares, SEED).unwrap();
     assert!(is_bottom(&got.openings[0]));
+}
+
+/// Shares of this committee are taken at their honest value by a property test once.
+struct Prepared {
+    committee: Committee,
+    ciphertexts: Vec<Vec<u8>>,
+    admitted: Vec<Admitted>,
+    shares: Vec<(MemberId, Vec<SharePoint>)>,
+    openings: Vec<Opening>,
+}
+
+fn prepared(n: u16, f: u16) -> Prepared {
+    let committee = Committee::new(n, f);
+    let mut ciphertexts: Vec<Vec<u8>> = (1..3).map(|byte| sealed(committee.key(), byte)).collect();
+    ciphertexts.push(craft(committee.key(), &Craft { c1: Some([3; 16]), ..Craft::default() }));
+    let admitted = admit_all(committee.key(), &ciphertexts);
+    let shares = committee.shares(&admitted);
+    let openings = reveal(&committee.keys, &paired(&ciphertexts, &admitted), &shares, SEED).unwrap().openings;
+    Prepared { committee, ciphertexts, admitted, shares, openings }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    /// CRY-4, CRY-5: at every size, whoever arrives in whatever order and whichever up to f of them send whatever
+    /// instead of shares: q good ones open to the same, a culprit is a bad one, and fewer than q open nothing.
+    #[test]
+    fn cry_5_any_mix_of_up_to_f_bad_members_is_survived(
+        size in 0usize..3,
+        order in proptest::collection::vec(any::<u64>(), 16),
+        arrived in any::<proptest::sample::Index>(),
+        faults in proptest::collection::vec((any::<bool>(), 0usize..6, 0usize..3), 5),
+        seed: [u8; 32],
+    ) {
+        let (n, f) = [(4, 1), (7, 2), (16, 5)][size];
+        let Prepared { committee, ciphertexts, admitted, shares: good, openings } = prepared(n, f);
+        let (items, q) = (paired(&ciphertexts, &admitted), usize::from(committee.keys.q()));
+        let mut members: Vec<usize> = (0..usize::from(n)).collect();
+        members.sort_by_key(|member| order[*member]);
+        // The last f members of the order are the faulty ones: all of them, some, or none.
+        let mut bad: Vec<(MemberId, bool)> = Vec::new();
+        let mut shares = good.clone();
+        for ((is_bad, fault, at), member) in faults.iter().zip(members.iter().rev().take(f.into())) {
+            if *is_bad {
+                let (_, share) = bad_shares(&good, *member)[*fault];
+                let moved = share != shares[*member].1[*at];
+                shares[*member].1[*at] = share;
+                bad.push((MemberId(u16::try_from(*member).unwrap()), moved));
+            }
+        }
+        let count = 1 + arrived.index(usize::from(n));
+        members.rotate_left(order[0] as usize % usize::from(n));
+        let there: Vec<_> = members.iter().take(count).map(|member| shares[*member].clone()).collect();
+        let is_bad = |member: &MemberId| bad.contains(&(*member, true));
+        let honest = there.iter().filter(|(member, _)| !is_bad(member)).count();
+        match reveal(&committee.keys, &items, &there, seed) {
+            Ok(got) => {
+                prop_assert!(count >= q);
+                prop_assert_eq!(&got.openings, &openings);
+                prop_assert!(got.culprits.iter().all(is_bad), "{:?} of {:?}", got.culprits, bad);
+            }
+            Err(RevealError::NeedMore { culprits }) => {
+                prop_assert!(honest < q, "{honest} good shares open");
+                prop_assert!(culprits.iter().all(is_bad));
+            }
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+        if honest >= q {
+            prop_assert!(reveal(&committee.keys, &items, &there, seed).is_ok());
+        }
+    }
+}
+
+#[test]
+fn keys_that_were_published_are_checked_as_exactly_as_shares() {
+    let Prepared { committee, ciphertexts, admitted, shares, openings } = prepared(4, 1);
+    let (key, items) = (committee.key(), paired(&ciphertexts, &admitted));
+    let keys: Vec<Key128> = openings
+        .iter()
+        .map(|opening| match opening {
+            Opening::Key(k) => *k,
+            Opening::Bottom(_) => Key128([0x6b; 16]),
+        })
+        .collect();
+    let by_shares = open(key, &items, combine(&committee.keys, &shares, 3).unwrap()).unwrap();
+    let by_keys = check_keys(key, &items, &keys).unwrap();
+    assert_eq!(by_keys, by_shares);
+    // The K that the sender of the third wrote decrypts its body, and yet it does not open: c1 is another's.
+    assert!(by_keys[2].is_none() && by_keys[0].is_some() && by_keys[1].is_some());
+    assert_eq!(unpad(by_keys[1].as_ref().unwrap()), Some(&[2; 20][..]));
+    // Exchanged, missing, with a flipped bit.
+    let crossed = check_keys(key, &items, &[keys[1], keys[0]]).unwrap();
+    assert_eq!(crossed, vec![None, None, None]);
+    for bit in 0..128 {
+        let mut wrong = keys[0];
+        wrong.0[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(check_keys(key, &items[..1], &[wrong]).unwrap(), vec![None], "bit {bit}");
+    }
+    // Fewer messages than q, of another length, or of nobody: nothing is combined.
+    assert!(combine(&committee.keys, &shares[..2], 3).is_none());
+    assert!(combine(&committee.keys, &shares, 2).is_none());
+    assert!(matches!(check_keys(key, &[(items[0].0, &admitted[1])], &keys), Err(RevealError::Foreign { index: 0 })));
 }

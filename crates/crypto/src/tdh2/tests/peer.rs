@@ -112,3 +112,78 @@ fn their_ciphertext_opens_with_our_shares_and_can_be_mauled() {
     let opened = theirs.public_keys().decrypt((0..3usize).zip(&stolen), &sealed).unwrap();
     assert_eq!(opened, message);
 }
+
+#[test]
+fn at_every_size_shares_keys_and_combination_are_those_of_threshold_crypto() {
+    // Theirs: public-key shares by their commitment, shares by their scalar product, D by their interpolation, on sets
+    // with whole weights, with a denominator, and with weights of the field.
+    for (n, q) in [(7u16, 5usize), (16, 11), (40, 27)] {
+        let (theirs, _, secrets) = key_set(q, n);
+        let sealed = theirs.public_keys().public_key().encrypt(b"short");
+        let value = serde_json::to_value(&sealed).unwrap();
+        let u = G1Affine::uncompress(&bytes(&value[0]).try_into().unwrap()).unwrap();
+        let mut powers = std::vec![(u, u.times_z_in_group().unwrap().affine().unwrap())];
+        powers.resize(16, powers[0]);
+        let mut shares: Vec<(SharePoint, DecryptionShare)> = Vec::new();
+        for (member, secret) in secrets.iter().enumerate() {
+            let scalar = Fr::from_canonical(secret).unwrap();
+            let public = theirs.public_keys().public_key_share(member).to_bytes();
+            assert_eq!(DecryptionShareKey::from_le_bytes(secret.clone()).unwrap().public_g1().0, public);
+            let theirs = theirs.secret_key_share(member).decrypt_share(&sealed).unwrap();
+            for ours in crate::lanes::times_secret(&scalar, &powers).iter() {
+                assert_eq!(bytes(&serde_json::to_value(&theirs).unwrap()), ours.compress());
+            }
+            shares.push((SharePoint(u.mul(&scalar).affine().unwrap()), theirs));
+        }
+        let spread = |step: usize| -> Vec<usize> {
+            let mut members: Vec<usize> = (0..q).map(|at| at * step % usize::from(n)).collect();
+            members.sort_unstable();
+            members.dedup();
+            members.extend(
+                (0..usize::from(n)).filter(|m| !members.contains(m)).take(q - members.len()).collect::<Vec<_>>(),
+            );
+            members.sort_unstable();
+            members
+        };
+        let mut combined: Vec<[u8; 48]> = Vec::new();
+        for members in [spread(1), spread(2), spread(3), (usize::from(n) - q..n.into()).collect()] {
+            let ids: Vec<MemberId> = members.iter().map(|member| MemberId(u16::try_from(*member).unwrap())).collect();
+            let points: Vec<G1Affine> = members.iter().map(|member| shares[*member].0.0).collect();
+            let weights = Weights::new(&ids);
+            let one = weights.combine_g1(&points);
+            assert!(weights.combine_all(20, |j, _| points.get(j).copied()).iter().all(|sum| *sum == one));
+            combined.push(one.compress());
+            let theirs_opened =
+                theirs.public_keys().decrypt(members.iter().map(|member| (*member, &shares[*member].1)), &sealed);
+            assert_eq!(theirs_opened.unwrap(), b"short");
+        }
+        // D is the secret's own product: what a polynomial of degree 0 with the same secret shares.
+        let (alone, _, _) = key_set(1, 1);
+        let want = alone.secret_key_share(0usize).decrypt_share(&sealed).unwrap();
+        assert!(combined.iter().all(|d| d.to_vec() == bytes(&serde_json::to_value(&want).unwrap())));
+    }
+}
+
+#[test]
+fn what_mauls_theirs_does_not_maul_ours() {
+    // Theirs hashes a V above 64 bytes to its digest, so a ciphertext is another's twin. Every analogue on ours, where a
+    // part is replaced by its own digest or prefix, is refused before a share exists.
+    let key = key_of(7);
+    let good = seal(&key, entropy(9), AAD, &pad(&[7; 400], 2_048).unwrap());
+    let admits = |aad: &[u8], class_bytes: usize, ciphertext: &[u8]| {
+        admit_one(&key, Item { aad, class_bytes, ciphertext }).is_ok()
+    };
+    assert!(admits(AAD, 2_048, &good));
+    let digest = |part: &[u8]| -> [u8; 32] {
+        sha3::Digest::finalize(sha3::Digest::chain_update(<sha3::Sha3_256 as sha3::Digest>::new(), part)).into()
+    };
+    let body = &good[240..];
+    let mut same_length = good[..240].to_vec();
+    same_length.extend(digest(body).iter().cycle().take(body.len()));
+    let shorter = [&good[..240], &digest(body)].concat();
+    let first_class = good[..240 + 512 + 16].to_vec();
+    for (class, mauled) in [(2_048, same_length), (16, shorter), (512, first_class)] {
+        assert!(!admits(AAD, class, &mauled));
+    }
+    assert!(!admits(&digest(AAD), 2_048, &good) && !admits(&[AAD, &[0]].concat(), 2_048, &good));
+}

@@ -20,7 +20,7 @@
 //! two combiners, 2B/n of them, from compressed shares, and opens all B from keys (sharded). The peers have no batches:
 //! a few envelopes are timed and scaled to B.
 //!
-//! `LOCKSTEP_BENCH_N` (4,16,64), `LOCKSTEP_BENCH_B` (512), `LOCKSTEP_BENCH_PEER_ITEMS` (2) say how much is measured.
+//! `LOCKSTEP_BENCH_N` (4,16,64), `LOCKSTEP_BENCH_B` (512), `LOCKSTEP_BENCH_PEER_ITEMS` (1) say how much is measured.
 #![expect(clippy::expect_used, reason = "a bench: what does not hold ends it with the reason")]
 
 #[path = "common/cpu.rs"]
@@ -281,6 +281,7 @@ macro_rules! peer {
             public: $library::PublicKeySet,
             secret: $library::SecretKeySet,
             quorum: Vec<usize>,
+            keys: Vec<$library::PublicKeyShare>,
             ciphertexts: Vec<$library::Ciphertext>,
             shares: Vec<Vec<$library::DecryptionShare>>,
         }
@@ -297,22 +298,24 @@ macro_rules! peer {
                     ciphertexts.iter().map(|c| key.decrypt_share(c).expect("it verifies")).collect()
                 };
                 let shares = quorum.iter().map(share).collect();
-                Self { public, quorum, ciphertexts, shares, secret }
+                let keys = quorum.iter().map(|m| public.public_key_share(*m)).collect();
+                Self { public, quorum, keys, ciphertexts, shares, secret }
             }
             fn seal(&self) {
                 let key = self.public.public_key();
-                (0..self.ciphertexts.len()).for_each(|i| drop(black_box(key.encrypt(padded(i)))));
+                let sealed: Vec<_> = (0..self.ciphertexts.len()).map(|i| key.encrypt(padded(i))).collect();
+                assert_eq!(black_box(sealed).len(), self.ciphertexts.len());
             }
             fn admit(&self) {
                 assert!(self.ciphertexts.iter().all(|c| c.verify()));
             }
             fn share(&self) {
                 let key = self.secret.secret_key_share(0usize);
-                self.ciphertexts.iter().for_each(|c| drop(black_box(key.decrypt_share_no_verify(c))));
+                let shares: Vec<_> = self.ciphertexts.iter().map(|c| key.decrypt_share_no_verify(c)).collect();
+                assert_eq!(black_box(shares).len(), self.ciphertexts.len());
             }
             fn verify(&self) {
-                for (member, shares) in self.quorum.iter().zip(&self.shares) {
-                    let key = self.public.public_key_share(*member);
+                for (key, shares) in self.keys.iter().zip(&self.shares) {
                     let holds = |(share, c)| key.verify_decryption_share(share, c);
                     assert!(shares.iter().zip(&self.ciphertexts).all(holds));
                 }
@@ -346,6 +349,7 @@ fn measure(c: &mut Criterion<CpuTime>, id: String, mut work: impl FnMut()) {
     c.bench_function(&id, |b| b.iter(&mut work));
 }
 
+#[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a bench reports bytes, and measures time")]
 fn ours(c: &mut Criterion<CpuTime>, committee: &Committee) {
     let id = |op: &str| format!("ours/{op}/n{}/B{}", committee.n, committee.ciphertexts.len());
     println!("ours/bytes/n{}/B{}: {} sent", committee.n, committee.ciphertexts.len(), committee.bytes_sent());
@@ -400,16 +404,8 @@ fn beacon(c: &mut Criterion<CpuTime>, committee: &Committee) {
 /// Each time is that of a few envelopes, scaled to a batch of `count`.
 fn theirs<P: Peer>(c: &mut Criterion<CpuTime>, n: u16, batches: &[usize], items: usize) {
     let peer = P::new(n, items);
-    let ops: [(&str, fn(&P)); 6] = [
-        ("seal", P::seal),
-        ("admit", P::admit),
-        ("share", P::share),
-        ("verify", P::verify),
-        ("combine", P::combine),
-        ("total", P::total),
-    ];
     for count in batches {
-        for (op, work) in ops {
+        let mut scaled = |op: &str, work: fn(&P)| {
             c.bench_function(&format!("{}/{op}/n{n}/B{count}", P::NAME), |b| {
                 b.iter_custom(|times| {
                     let start = cpu_now();
@@ -419,7 +415,13 @@ fn theirs<P: Peer>(c: &mut Criterion<CpuTime>, n: u16, batches: &[usize], items:
                     cpu_now().saturating_sub(start).mul_f64(ratio(*count, items))
                 });
             });
-        }
+        };
+        scaled("seal", P::seal);
+        scaled("admit", P::admit);
+        scaled("share", P::share);
+        scaled("verify", P::verify);
+        scaled("combine", P::combine);
+        scaled("total", P::total);
     }
 }
 
@@ -429,14 +431,10 @@ fn ratio(count: usize, items: usize) -> f64 {
 }
 
 fn main() {
-    let mut criterion = Criterion::default()
-        .sample_size(16)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_secs(2))
-        .with_measurement(CpuTime)
-        .configure_from_args();
+    let settings = Criterion::default().sample_size(10).warm_up_time(Duration::from_millis(200));
+    let mut criterion = cpu::criterion(settings.measurement_time(Duration::from_secs(1)));
     let batches = numbers("LOCKSTEP_BENCH_B", "512");
-    let peer_items = numbers("LOCKSTEP_BENCH_PEER_ITEMS", "2").first().copied().unwrap_or(1).max(1);
+    let peer_items = numbers("LOCKSTEP_BENCH_PEER_ITEMS", "1").first().copied().unwrap_or(1).max(1);
     for n in numbers("LOCKSTEP_BENCH_N", "4,16,64") {
         let n = u16::try_from(n).expect("at most 128");
         for count in &batches {

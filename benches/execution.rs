@@ -204,7 +204,7 @@ impl Transfers {
 }
 
 fn main() {
-    let mut criterion = cpu::criterion();
+    let mut criterion = cpu::criterion(Criterion::default());
     let slots: Vec<Slotful> = KINDS.into_iter().map(|(kind, name)| Slotful::new(kind, name)).collect();
     senders_are_recovered(&mut criterion, &slots);
     bundles_are_executed(&mut criterion, &slots);

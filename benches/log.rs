@@ -185,7 +185,7 @@ fn readers_check(c: &mut Criterion<CpuTime>) {
 }
 
 fn main() {
-    let mut cpu = cpu::criterion();
+    let mut cpu = cpu::criterion(Criterion::default());
     let mut wall = Criterion::default().configure_from_args();
     a_section_is_hashed(&mut cpu);
     a_section_is_made_durable(&mut wall);

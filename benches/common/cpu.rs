@@ -42,7 +42,7 @@ impl Measurement for CpuTime {
     }
 }
 
-/// A criterion that measures CPU time and obeys the command line.
-pub(crate) fn criterion() -> Criterion<CpuTime> {
-    Criterion::default().with_measurement(CpuTime).configure_from_args()
+/// With these settings, unless the command line says otherwise, a criterion that measures CPU time.
+pub(crate) fn criterion(settings: Criterion) -> Criterion<CpuTime> {
+    settings.with_measurement(CpuTime).configure_from_args()
 }

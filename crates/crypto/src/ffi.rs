@@ -7,7 +7,7 @@
 //!   subgroup of prime order is asked with `in_group`. Points of order 3 are exactly those with x = 0, and blst's
 //!   small tables (1P to 8P, built with additions that cannot double) are right for every other order.
 //! * [`G1::mul`] uses the endomorphism, so it is the scalar product only inside the subgroup; [`G1::mul_cofactor`],
-//!   [`msm_255`] and [`msm_128`] are right for every point of the curve.
+//!   [`msm_128`] is right for every point of the curve.
 #![expect(unsafe_code, reason = "the one module that calls C")]
 mod field;
 mod table;
@@ -296,12 +296,13 @@ impl G1 {
     }
 }
 
+#[cfg(test)]
 /// Sum of `scalars[i] * points[i]`, scalars little-endian below 2^255; of as many as both have.
 pub(crate) fn msm_255(points: &[G1Affine], scalars: &[[u8; 32]]) -> G1 {
     msm(points, scalars.as_flattened(), points.len().min(scalars.len()), SCALAR_BITS)
 }
 
-/// As [`msm_255`], scalars below 2^128.
+/// Sum of `scalars[i] * points[i]`, scalars little-endian below 2^128; of as many as both have.
 pub(crate) fn msm_128(points: &[G1Affine], scalars: &[[u8; 16]]) -> G1 {
     msm(points, scalars.as_flattened(), points.len().min(scalars.len()), 128)
 }
@@ -333,6 +334,7 @@ fn msm(points: &[G1Affine], scalars: &[u8], count: usize, bits: usize) -> G1 {
 
 /// A point of the curve of G2: not the identity, x != 0, perhaps outside the subgroup.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
 pub(crate) struct G2Affine(blst_p2_affine);
 
 impl G2Affine {
@@ -430,6 +432,32 @@ impl G2 {
         unsafe { blst::blst_p2_to_affine(&raw mut out.0, &raw const self.0) };
         Some(out)
     }
+}
+
+/// Sum of `scalars[i] * points[i]` in G2, scalars little-endian below 2^255; of as many as both have.
+pub(crate) fn msm_g2(points: &[G2Affine], scalars: &[[u8; 32]]) -> G2 {
+    let (mut out, count) = (G2::identity(), points.len().min(scalars.len()));
+    if count == 0 {
+        return out;
+    }
+    // SAFETY: a pure function of a number.
+    let scratch_bytes = unsafe { blst::blst_p2s_mult_pippenger_scratch_sizeof(count) };
+    let mut scratch: Vec<limb_t> = vec![0; scratch_bytes.div_ceil(size_of::<limb_t>())];
+    let point_list: [*const blst_p2_affine; 2] = [points.as_ptr().cast(), ptr::null()];
+    let scalar_list: [*const u8; 2] = [scalars.as_ptr().cast(), ptr::null()];
+    // SAFETY: contiguous arrays (`G2Affine` is `repr(transparent)`), as the nulls say, of at least `count` points and of
+    // `count` scalars of 32 bytes; scratch has the size that the library asks for; writes one point.
+    unsafe {
+        blst::blst_p2s_mult_pippenger(
+            &raw mut out.0,
+            point_list.as_ptr(),
+            count,
+            scalar_list.as_ptr(),
+            SCALAR_BITS,
+            scratch.as_mut_ptr(),
+        );
+    }
+    out
 }
 
 /// e(a, b) = e(c, d), where a and c may be the identity. All in their subgroups, which the caller has checked.

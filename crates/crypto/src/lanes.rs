@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// Lanes that go through a step together: an inversion is shared by so many, and their points stay in the cache.
 const TOGETHER: usize = 256;
 /// Below this many points an inversion a step costs more than it saves.
-const WORTHWHILE: usize = 12;
+pub(crate) const WORTHWHILE: usize = 12;
 /// First steps of a secret walk, in which the running point may be small enough to be the one that is added. After it
 /// only the scalars with 32 leading zeros in a_0 can meet that; they go the plain way.
 const CAREFUL: usize = 32;
@@ -421,9 +421,10 @@ pub(crate) fn msm(points: &[G1Affine], scalars: &[u128]) -> G1 {
         let scalars: Vec<[u8; 16]> = scalars.iter().map(|scalar| scalar.to_le_bytes()).collect();
         return msm_128(points, &scalars);
     }
+    let longest = scalars.iter().map(|scalar| u128::BITS.saturating_sub(scalar.leading_zeros())).max().unwrap_or(0);
     let bits = window_bits(points.len());
     let buckets = 1usize.checked_shl(bits.saturating_sub(1)).unwrap_or(1);
-    let windows = usize::try_from(u128::BITS.checked_div(bits).unwrap_or(0)).unwrap_or(0).saturating_add(1);
+    let windows = usize::try_from(longest.checked_div(bits).unwrap_or(0)).unwrap_or(0).saturating_add(1);
     let together = SORTED_TOGETHER.checked_div(points.len()).unwrap_or(1).max(1);
     let mut rest: Vec<Digits> = scalars.iter().map(|scalar| Digits { rest: *scalar, carry: 0 }).collect();
     let mut sums: Vec<G1> = Vec::new();

@@ -4,7 +4,7 @@
 //! have weights of 2 bits at q = 3 and 40 bits at q = 43, where a weight in the field has 255: combining is that much
 //! cheaper. Numerators or denominators above 126 bits become ordinary weights in the field.
 use crate::{
-    ffi::{Fr, G1, G1Affine, G2, G2Affine, msm_255},
+    ffi::{Fr, G1, G1Affine, G2, G2Affine, msm_g2},
     lanes,
 };
 use alloc::vec::Vec;
@@ -15,6 +15,8 @@ const PRIMES: [u16; 31] = [
     113, 127,
 ];
 const BITS_MAX: u32 = 126;
+/// Weights of so many bits are taken bit by bit.
+const SHORT: u32 = 32;
 
 /// Weights of a set of members, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,13 +117,26 @@ impl Weights {
     pub(crate) fn combine_g1(&self, shares: &[G1Affine]) -> G1 {
         match &self.kind {
             Kind::Integer { numerators, inverse } => {
-                let points: Vec<G1> = shares.iter().map(G1Affine::point).collect();
-                let sum = straus(numerators, &points, G1::identity(), G1::add, G1::neg, G1::double);
+                let sign =
+                    |(share, (negative, _)): (&G1Affine, &(bool, u128))| if *negative { share.neg() } else { *share };
+                let signed: Vec<G1Affine> = shares.iter().zip(numerators).map(sign).collect();
+                let magnitudes: Vec<u128> = numerators.iter().map(|(_, magnitude)| *magnitude).collect();
+                let sum = if magnitudes.iter().all(|magnitude| *magnitude >> SHORT == 0) {
+                    let points: Vec<G1> = shares.iter().map(G1Affine::point).collect();
+                    straus(numerators, &points, G1::identity(), G1::add, G1::neg, G1::double)
+                } else {
+                    lanes::msm(&signed, &magnitudes)
+                };
                 inverse.as_ref().map_or(sum, |inverse| sum.mul(inverse))
             }
             Kind::Field(weights) => {
-                let scalars: Vec<[u8; 32]> = weights.iter().map(|weight| weight.to_bytes()).collect();
-                msm_255(shares, &scalars)
+                // k P = low P + high Z^2 P, in the subgroup.
+                let parts = shares.iter().zip(weights).flat_map(|(share, weight)| {
+                    let (low, high) = lanes::halves(weight);
+                    [(*share, low), (share.endomorphism().neg(), high)]
+                });
+                let (points, scalars): (Vec<G1Affine>, Vec<u128>) = parts.unzip();
+                lanes::msm(&points, &scalars)
             }
         }
     }
@@ -133,14 +148,14 @@ impl Weights {
             self.combine_g1(&shares)
         };
         match &self.kind {
-            Kind::Integer { numerators, inverse } => {
+            Kind::Integer { numerators, inverse } if count >= lanes::WORTHWHILE => {
                 let finished = |(item, sum): (usize, Option<G1>)| {
                     let Some(sum) = sum else { return plain(item) };
                     inverse.as_ref().map_or(sum, |inverse| sum.mul(inverse))
                 };
                 lanes::weighted(numerators, count, &share).into_iter().enumerate().map(finished).collect()
             }
-            Kind::Field(_) => (0..count).map(plain).collect(),
+            Kind::Integer { .. } | Kind::Field(_) => (0..count).map(plain).collect(),
         }
     }
 
@@ -160,8 +175,8 @@ impl Weights {
                 inverse.as_ref().map_or(sum, |inverse| sum.mul(inverse))
             }
             Kind::Field(weights) => {
-                let products = shares.iter().zip(weights).map(|(share, weight)| share.point().mul(weight));
-                products.fold(G2::identity(), |sum, product| sum.add(&product))
+                let scalars: Vec<[u8; 32]> = weights.iter().map(|weight| weight.to_bytes()).collect();
+                msm_g2(shares, &scalars)
             }
         }
     }

@@ -2,7 +2,8 @@
 //! threshold mempools encrypt with: `threshold_crypto` 0.4.0 and `blsttc` 8.0.2.
 //!
 //! Goal: CPU time of one thread for a whole batch of B, by step and committee. Ids: `<impl>/<op>/n<N>/B<B>`.
-//! Method: criterion; every step is checked once before it is measured: what was sealed opens to the same bytes, and what
+//! Method: criterion; every step is checked once before it is measured: what was sealed opens to the same bytes, and
+//! what
 //! was mauled is refused. Arrivals: the first q + ceil(f/2) members of 16 seeded shuffles, in turn.
 //!
 //! | op | ours | the peers |
@@ -16,7 +17,8 @@
 //! | `verify` | nothing: the opening is the check | `verify_decryption_share`, q shares an envelope |
 //! | `total` | admit, share, combine, open | the same, without `verify` |
 //!
-//! Up to 16 members everybody combines everything (direct). Above, a member combines every item of which it is one of the
+//! Up to 16 members everybody combines everything (direct). Above, a member combines every item of which it is one of
+//! the
 //! two combiners, 2B/n of them, from compressed shares, and opens all B from keys (sharded). The peers have no batches:
 //! a few envelopes are timed and scaled to B.
 //!

@@ -1,5 +1,6 @@
 //! The group law of G1 on many points at once, in affine coordinates: the denominators of a step are inverted together
-//! (Montgomery's trick), so that an addition costs six products in the field where a Jacobian one costs eleven to sixteen.
+//! (Montgomery's trick), so that an addition costs six products in the field where a Jacobian one costs eleven to
+//! sixteen.
 //!
 //! The formulas for chords and tangents do not cover a chord through equal or opposite points. A lane that meets one is
 //! lost, and its owner computes it the plain way. In [`times_secret`] that happens with negligible probability.
@@ -414,7 +415,8 @@ pub(crate) fn halves(scalar: &Fr) -> (u128, u128) {
 /// Entries of all windows that are sorted and summed together.
 const SORTED_TOGETHER: usize = 8_192;
 
-/// Sum of `scalars[i] * points[i]` for public scalars and any points of the curve (Pippenger): the points of a bucket are
+/// Sum of `scalars[i] * points[i]` for public scalars and any points of the curve (Pippenger): the points of a bucket
+/// are
 /// added in pairs, all pairs of all buckets at once.
 pub(crate) fn msm(points: &[G1Affine], scalars: &[u128]) -> G1 {
     if points.len() < 64 {

@@ -149,11 +149,13 @@ impl Weights {
         };
         match &self.kind {
             Kind::Integer { numerators, inverse } if count >= lanes::WORTHWHILE => {
-                let finished = |(item, sum): (usize, Option<G1>)| {
-                    let Some(sum) = sum else { return plain(item) };
-                    inverse.as_ref().map_or(sum, |inverse| sum.mul(inverse))
-                };
-                lanes::weighted(numerators, count, &share).into_iter().enumerate().map(finished).collect()
+                let sums = lanes::weighted(numerators, count, &share);
+                let sums = sums.into_iter().enumerate().map(|(item, sum)| match (sum, inverse) {
+                    (Some(sum), Some(inverse)) => (sum, Some(inverse)),
+                    (Some(sum), None) => (sum, None),
+                    (None, _) => (plain(item), None),
+                });
+                over_denominator(&sums.collect::<Vec<_>>())
             }
             Kind::Integer { .. } | Kind::Field(_) => (0..count).map(plain).collect(),
         }
@@ -180,6 +182,25 @@ impl Weights {
             }
         }
     }
+}
+
+/// Each sum times its scalar, for all by one run of doublings: right in the subgroup.
+fn over_denominator(sums: &[(G1, Option<&Fr>)]) -> Vec<G1> {
+    let plain = |(sum, inverse): &(G1, Option<&Fr>)| inverse.map_or(*sum, |inverse| sum.mul(inverse));
+    let points: Vec<G1> = sums.iter().map(|(sum, _)| *sum).collect();
+    let (Some(inverse), Some(points)) = (sums.iter().find_map(|(_, inverse)| *inverse), G1::affine_all(&points)) else {
+        return sums.iter().map(plain).collect();
+    };
+    let (low, high) = lanes::halves(inverse);
+    let part = |half: usize, item: usize| {
+        points.get(item).map(|point| if half == 0 { *point } else { point.endomorphism().neg() })
+    };
+    let products = lanes::weighted(&[(false, low), (false, high)], points.len(), part);
+    let one = |(product, sum): (Option<G1>, &(G1, Option<&Fr>))| match (product, sum.1) {
+        (Some(product), Some(_)) => product,
+        _ => plain(sum),
+    };
+    products.into_iter().zip(sums).map(one).collect()
 }
 
 /// Sum of signed multiples, with one run of doublings for all (Straus).

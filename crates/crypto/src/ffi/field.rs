@@ -1,4 +1,5 @@
-//! The field of G1's coordinates, for arithmetic over many points at once ([`crate::lanes`]). All of it in constant time.
+//! The field of G1's coordinates, for arithmetic over many points at once ([`crate::lanes`]). All of it in constant
+//! time.
 use super::G1Affine;
 use blst::{blst_fp, blst_p1_affine};
 use subtle::{Choice, ConditionallySelectable};

@@ -1,4 +1,5 @@
-// Goal: arithmetic over many lanes is the plain one, for every point that can meet. Method: differential, against blst's
+// Goal: arithmetic over many lanes is the plain one, for every point that can meet. Method: differential, against
+// blst's
 // single products and sums, with equal, opposite and small-order points planted.
 use super::*;
 use crate::ffi::{

@@ -53,7 +53,8 @@ pub enum RevealError {
         /// Which item.
         index: usize,
     },
-    /// Shares that each verify do not combine to a point that verifies: the key set is not one. A checked key set never is.
+    /// Shares that each verify do not combine to a point that verifies: the key set is not one. A checked key set
+    /// never is.
     #[error("good shares do not combine")]
     KeySet,
 }
@@ -348,7 +349,8 @@ fn blame(
     quorum.iter().filter(|(member, points)| !honest(*member, points)).map(|(member, _)| *member).collect()
 }
 
-/// Whether this is the member's share of a ciphertext: e(share, G^) = e(U, PK2_j). `None`: U is no point of the group, or
+/// Whether this is the member's share of a ciphertext: e(share, G^) = e(U, PK2_j). `None`: U is no point of the group,
+/// or
 /// the member does not exist, so there is no right share.
 #[must_use]
 pub fn share_holds(keys: &KeySet, member: MemberId, ciphertext: &[u8], share: &G1Bytes) -> Option<bool> {

@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 use types::{
-    reason::{Finding, Outcome, Reason, Why},
+    reason::{BidVerdict, Finding, Outcome, Reason, Why},
     tag,
 };
 
@@ -161,7 +161,7 @@ struct Table {
     rows: Vec<Code>,
 }
 
-fn code_tables() -> [Table; 4] {
+fn code_tables() -> [Table; 5] {
     let row = |number, name, sentence: &'static str| Code { number, name, sentence: sentence.trim() };
     let rows = |title, rows| Table { title, rows };
     [
@@ -171,6 +171,7 @@ fn code_tables() -> [Table; 4] {
             "Leaves without an entry",
             Why::ALL.iter().map(|c| row(c.number().into(), c.name(), c.sentence())).collect(),
         ),
+        rows("Bids", BidVerdict::ALL.iter().map(|c| row(c.number().into(), c.name(), c.sentence())).collect()),
         rows("Findings", Finding::ALL.iter().map(|c| row(c.number(), c.name(), c.sentence())).collect()),
     ]
 }

@@ -1,6 +1,7 @@
 //! The sequencing ledger: accounts, pools, what is prepaid and not settled, and how a slot moves them.
 use crate::{
     GenesisError, Prices, Terms, base_fee, charge, genesis, next_prices,
+    payment::{FinalFee, overflow_of_users, pool_shares, rebates, split_price},
     root::{root, sha256},
     unit_bond,
 };
@@ -9,6 +10,15 @@ use alloc::{
     vec::Vec,
 };
 use types::{Account, Address, Amount, Genesis, Hash, Params, Slot, codec, reason::Outcome, tag};
+
+mod bonds;
+mod market;
+mod step;
+
+pub use bonds::{AccountOperation, Act, Refused};
+use market::Market;
+pub use market::{BidTerms, CountedBids, Right};
+use step::Step;
 
 /// Money that belongs to no account yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +47,8 @@ struct Prepaid {
     charge: Amount,
     base: Amount,
     bond: Amount,
+    /// Whose body placed it.
+    builder: Option<Address>,
 }
 
 /// Why the ledger cannot take a step. Each is a bug of the caller or of these rules, never of a stranger's input.
@@ -97,6 +109,24 @@ pub enum LedgerError {
         /// The unit.
         unit: Hash,
     },
+    /// The steps of an auction come out of order: lock, close, auction, settle.
+    #[error("slot {slot}: no such step of an auction now")]
+    AuctionOrder {
+        /// The slot.
+        slot: Slot,
+    },
+    /// Other bids are opened than those that count.
+    #[error("slot {slot}: other bids than those that count")]
+    BidsWrong {
+        /// The slot.
+        slot: Slot,
+    },
+    /// A builder is not on the ledger.
+    #[error("builder {builder} is not on the ledger")]
+    UnknownBuilder {
+        /// Who.
+        builder: Address,
+    },
     /// An amount reached 2^96 although the supply is below it.
     #[error("an amount of slot {slot} is out of range")]
     Range {
@@ -126,6 +156,7 @@ pub struct Ledger {
     last_executed: Slot,
     changed: BTreeSet<Address>,
     chain: Hash,
+    market: Market,
 }
 
 impl Ledger {
@@ -139,6 +170,7 @@ impl Ledger {
             |b: &types::Balance| (b.address, Account { balance: b.balance, bond: b.bond, ..Account::default() });
         let accounts: BTreeMap<Address, Account> = genesis.balances.iter().map(opening).collect();
         let params = &genesis.params;
+        let prices = Prices { byte: params.byte_price_min.units(), gas: params.gas_price_min.units() };
         let mut ledger = Self {
             changed: accounts.keys().copied().collect(),
             accounts,
@@ -146,10 +178,11 @@ impl Ledger {
             prepaid: BTreeMap::new(),
             closed: BTreeMap::new(),
             closed_in: BTreeMap::new(),
-            prices: Prices { byte: params.byte_price_min.units(), gas: params.gas_price_min.units() },
+            prices,
             last_closed: Slot(0),
             last_executed: Slot(0),
             chain: Hash::ZERO,
+            market: Market::genesis(genesis, prices),
         };
         ledger.checked_total().ok_or(GenesisError::Supply)?;
         ledger.move_chain();
@@ -194,7 +227,7 @@ impl Ledger {
     pub fn account_root(&self) -> Hash {
         root(self.accounts.iter().map(|entry| codec::encode(&entry)))
     }
-    /// All money: balances, bonds, what is prepaid, pools.
+    /// All money: balances, bonds, what is prepaid, what waits for new accounts, pools.
     #[must_use]
     pub fn total(&self) -> Amount {
         self.checked_total().unwrap_or_default()
@@ -203,7 +236,8 @@ impl Ledger {
     fn checked_total(&self) -> Option<Amount> {
         let of_accounts = self.accounts.values().flat_map(|account| [account.balance, account.bond]);
         let of_units = self.prepaid.values().flat_map(|unit| [unit.charge, unit.bond]);
-        Amount::sum(of_accounts.chain(of_units).chain(self.pools.all()))
+        let of_new = self.market.arriving.values().copied();
+        Amount::sum(of_accounts.chain(of_units).chain(of_new).chain(self.pools.all()))
     }
 
     /// Closes a slot with its set (A-39, CLOSE): charges and unit bonds, nonces, what is closed, prices of the next slot.
@@ -243,7 +277,9 @@ impl Ledger {
             return Err(LedgerError::Conservation { slot });
         }
         // Nothing below fails.
+        self.begin_slot(params, slot);
         self.store(touched);
+        self.market.charged = self.prices;
         self.prices = next_prices(params, &self.prices, used_bytes, used_gas);
         self.last_closed = slot;
         self.remember(params, slot, &prepaid);
@@ -251,12 +287,34 @@ impl Ledger {
         Ok(())
     }
 
+    /// The body of `builder` placed these units of the slot last closed: its share of their fees is the builder's.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when a unit is not of that slot, or the builder is not on the ledger.
+    pub fn place(&mut self, slot: Slot, builder: &Address, units: &[Hash]) -> Result<(), LedgerError> {
+        if !self.accounts.contains_key(builder) {
+            return Err(LedgerError::UnknownBuilder { builder: *builder });
+        }
+        let of_slot = |unit: &&Hash| self.prepaid.get(*unit).is_some_and(|paid| paid.slot == slot);
+        if let Some(unit) = units.iter().find(|unit| slot != self.last_closed || !of_slot(unit)) {
+            return Err(LedgerError::UnknownUnit { unit: *unit });
+        }
+        for unit in units {
+            if let Some(paid) = self.prepaid.get_mut(unit) {
+                paid.builder = Some(*builder);
+            }
+        }
+        Ok(())
+    }
+
     /// Settles a slot whose outcomes are known (A-39, EXEC): fee shares, tips of expired units back, unit bonds
-    /// back or forfeited. Credits only. `outcomes` = the queue and L_h of the slot, without bundles of its tail, each
-    /// unit once; a carried unit stays prepaid. Moves the hash chain over all changes since the last call.
+    /// back or forfeited, the escrow of the slot's right. Credits only. `outcomes` = the queue and L_h of the slot,
+    /// without bundles of its tail, each unit once; a carried unit stays prepaid. Moves the hash chain over all changes
+    /// since the last call. Pays no rebates and ends no epoch: [`Self::settle`] does.
     ///
     /// Gives EXEC's `sums`: price, to payers, to rollups, to committee, fees charged, refunded, bonds forfeited,
-    /// penalties; fees are those of the units whose outcome became final here, refunds the tips of expired ones.
+    /// penalties; fees are those of the units whose outcome became final here, refunds the tips of expired ones, the
+    /// price that of the right that stood here, penalties all bid fees, fines and slashes since the last EXEC.
     ///
     /// # Errors
     /// [`LedgerError`] when the outcomes are not those of the slot's units.
@@ -266,6 +324,32 @@ impl Ledger {
         slot: Slot,
         outcomes: &[(Hash, Outcome)],
     ) -> Result<[Amount; 8], LedgerError> {
+        self.execute(params, slot, outcomes, None)
+    }
+
+    /// As [`Self::exec`], with what auctions add: rebates, and in the last slot of an epoch the rollups' pool to the
+    /// accounts of rollups by weight, and what the users' pool holds too much to the rollups'. `rollups` are those
+    /// touched in the epoch.
+    ///
+    /// # Errors
+    /// As [`Self::exec`].
+    pub fn settle(
+        &mut self,
+        params: &Params,
+        slot: Slot,
+        outcomes: &[(Hash, Outcome)],
+        rollups: &[(Address, u32)],
+    ) -> Result<[Amount; 8], LedgerError> {
+        self.execute(params, slot, outcomes, Some(rollups))
+    }
+
+    fn execute(
+        &mut self,
+        params: &Params,
+        slot: Slot,
+        outcomes: &[(Hash, Outcome)],
+        rollups: Option<&[(Address, u32)]>,
+    ) -> Result<[Amount; 8], LedgerError> {
         if slot != self.last_executed.next() || slot > self.last_closed {
             let (executed, closed) = (self.last_executed, self.last_closed);
             return Err(LedgerError::ExecOrder { slot, executed, closed });
@@ -273,8 +357,9 @@ impl Ledger {
         let range = LedgerError::Range { slot };
         let mut settled: BTreeMap<Hash, Prepaid> = BTreeMap::new();
         let mut carried: BTreeSet<Hash> = BTreeSet::new();
-        let mut touched: BTreeMap<Address, Account> = BTreeMap::new();
-        let (mut pools, mut sums) = (self.pools, Sums::default());
+        let mut step = Step::new(self);
+        let mut sums = Sums { penalties: self.market.penalties, ..Sums::default() };
+        let mut fees: Vec<(Address, FinalFee)> = Vec::with_capacity(outcomes.len());
         for (hash, outcome) in outcomes {
             let unit = self.prepaid.get(hash).filter(|unit| unit.slot <= slot);
             let unit = *unit.ok_or(LedgerError::UnknownUnit { unit: *hash })?;
@@ -288,9 +373,10 @@ impl Ledger {
                 carried.insert(*hash);
                 continue;
             }
-            let known = self.accounts.get(&unit.account).ok_or(LedgerError::UnknownAccount { unit: *hash })?;
-            let account = touched.entry(unit.account).or_insert(*known);
-            unit.settle(params, *outcome, account, &mut pools, &mut sums).ok_or(range)?;
+            let unknown = LedgerError::UnknownAccount { unit: *hash };
+            let settlement = unit.settle(params, *outcome, &mut sums).ok_or(range)?;
+            settlement.pay(self, &unit, &mut step).ok_or(unknown)?;
+            fees.push((unit.account, FinalFee { fee: settlement.fee, failed: outcome.is_failed() }));
             settled.insert(*hash, unit);
         }
         let missing = |(hash, unit): &(&Hash, &Prepaid)| {
@@ -299,26 +385,78 @@ impl Ledger {
         if let Some((hash, _)) = self.prepaid.iter().find(missing) {
             return Err(LedgerError::OutcomeMissing { unit: *hash });
         }
-        let released = Amount::sum(settled.values().flat_map(|unit| [unit.charge, unit.bond]));
-        let before = [self.held(touched.keys()), Amount::sum(self.pools.all()), released];
-        let after = [sum(&touched), Amount::sum(pools.all())];
-        if total(&before).ok_or(range)? != total(&after).ok_or(range)? {
-            return Err(LedgerError::Conservation { slot });
+        self.split_escrow(params, slot, &mut step, &mut sums).ok_or(range)?;
+        let charged = fees.iter().map(|(_, fee)| fee.fee.units()).fold(self.market.fees, u128::saturating_add);
+        let ends = params.schedule().is_last(slot);
+        if let Some(rollups) = rollups {
+            self.pay_rebates(params, &fees, &mut step, &mut sums).ok_or(range)?;
+            if ends {
+                self.pay_rollups(params, rollups, charged, &mut step).ok_or(range)?;
+            }
         }
+        let released = Amount::sum(settled.values().flat_map(|unit| [unit.charge, unit.bond])).ok_or(range)?;
+        self.store_step(slot, step, released)?;
         // Nothing below fails.
-        self.store(touched);
         self.prepaid.retain(|hash, _| !settled.contains_key(hash));
-        self.pools = pools;
+        self.market.right_paid(slot);
+        self.market.penalties = Amount::ZERO;
+        self.market.fees = if ends { 0 } else { charged };
         self.last_executed = slot;
         self.move_chain();
         Ok(sums.all())
+    }
+
+    /// the escrow of the right that stood at this slot.
+    fn split_escrow(&self, params: &Params, slot: Slot, step: &mut Step, sums: &mut Sums) -> Option<()> {
+        let Some(right) = self.market.right_of(slot) else { return Some(()) };
+        let split = split_price(params, right.price);
+        let pools = &mut step.pools;
+        pools.escrow = pools.escrow.checked_sub(right.price)?;
+        pools.users = pools.users.checked_add(split.users)?;
+        pools.rollups = pools.rollups.checked_add(split.rollups)?;
+        pools.committee = pools.committee.checked_add(split.committee)?;
+        sums.price = right.price;
+        sums.rollups = split.rollups;
+        sums.committee = sums.committee.checked_add(split.committee)?;
+        Some(())
+    }
+
+    /// A-22, after everything else has come into the pool.
+    fn pay_rebates(
+        &self,
+        params: &Params,
+        fees: &[(Address, FinalFee)],
+        step: &mut Step,
+        sums: &mut Sums,
+    ) -> Option<()> {
+        let of_fees: Vec<FinalFee> = fees.iter().map(|(_, fee)| *fee).collect();
+        let rebates = rebates(params, step.pools.users, &of_fees)?;
+        for ((payer, _), share) in fees.iter().zip(rebates.shares) {
+            step.credit(self, payer, share)?;
+        }
+        step.pools.users = rebates.left;
+        sums.payers = rebates.paid;
+        Some(())
+    }
+
+    /// first the pool is paid, then the users' pool spills into it.
+    fn pay_rollups(&self, params: &Params, rollups: &[(Address, u32)], fees: u128, step: &mut Step) -> Option<()> {
+        let weights: Vec<u32> = rollups.iter().map(|(_, weight)| *weight).collect();
+        for ((account, _), share) in rollups.iter().zip(pool_shares(step.pools.rollups, &weights)) {
+            step.pools.rollups = step.pools.rollups.checked_sub(share)?;
+            step.credit(self, account, share)?;
+        }
+        let spill = overflow_of_users(params, step.pools.users, fees);
+        step.pools.users = step.pools.users.checked_sub(spill)?;
+        step.pools.rollups = step.pools.rollups.checked_add(spill)?;
+        Some(())
     }
 
     /// What a unit prepays at this slot's prices.
     fn price(&self, params: &Params, slot: Slot, unit: &Terms) -> Option<Prepaid> {
         let base = base_fee(&self.prices, unit.size, unit.gas)?;
         let charge = charge(unit.max_fee, base)?;
-        Some(Prepaid { slot, account: unit.account, charge, base, bond: unit_bond(params, base)? })
+        Some(Prepaid { slot, account: unit.account, charge, base, bond: unit_bond(params, base)?, builder: None })
     }
 
     /// What these accounts hold.
@@ -346,7 +484,7 @@ impl Ledger {
         }
     }
 
-    /// SHA-256(tag | previous | codec(changed accounts, pools, prices)).
+    /// SHA-256(tag | previous | codec(changed accounts, pools, prices) | what auctions changed, if they took a step).
     fn move_chain(&mut self) {
         let accounts = &self.accounts;
         let changed = core::mem::take(&mut self.changed);
@@ -354,7 +492,8 @@ impl Ledger {
             .into_iter()
             .filter_map(|address| accounts.get(&address).map(|account| (address, *account)))
             .collect();
-        let bytes = codec::encode(&(changed, self.pools.all(), [self.prices.byte, self.prices.gas]));
+        let mut bytes = codec::encode(&(changed, self.pools.all(), [self.prices.byte, self.prices.gas]));
+        bytes.extend(self.market.take_changes());
         self.chain = sha256(&[tag::LEDGER.as_bytes(), self.chain.as_bytes(), &bytes]);
     }
 }
@@ -363,51 +502,70 @@ fn sum(accounts: &BTreeMap<Address, Account>) -> Option<Amount> {
     Amount::sum(accounts.values().flat_map(|account| [account.balance, account.bond]))
 }
 
-fn total(parts: &[Option<Amount>]) -> Option<Amount> {
-    parts.iter().try_fold(Amount::ZERO, |sum, part| sum.checked_add((*part)?))
-}
-
-/// What an EXEC adds up; the other sums of the entry belong to auctions.
+/// What an EXEC adds up.
 #[derive(Default)]
 struct Sums {
+    price: Amount,
+    payers: Amount,
+    rollups: Amount,
     committee: Amount,
     charged: Amount,
     refunded: Amount,
     forfeited: Amount,
+    penalties: Amount,
 }
 
 impl Sums {
     fn all(&self) -> [Amount; 8] {
-        let none = Amount::ZERO;
-        [none, none, none, self.committee, self.charged, self.refunded, self.forfeited, none]
+        let Self { price, payers, rollups, committee, charged, refunded, forfeited, penalties } = *self;
+        [price, payers, rollups, committee, charged, refunded, forfeited, penalties]
     }
 }
 
+/// Where what one unit prepaid goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Settlement {
+    /// What inclusion cost it.
+    fee: Amount,
+    /// To the payer.
+    back: Amount,
+    /// To the committee's pool.
+    committee: Amount,
+    /// The rest of the fee: to the builder whose body placed the unit, else to the users' pool.
+    rest: Amount,
+    /// To the users' pool.
+    forfeited: Amount,
+}
+
 impl Prepaid {
-    /// Pays out what one unit prepaid, now that its outcome is final.
-    fn settle(
-        &self,
-        params: &Params,
-        outcome: Outcome,
-        payer: &mut Account,
-        pools: &mut Pools,
-        sums: &mut Sums,
-    ) -> Option<()> {
+    /// Divides what one unit prepaid, now that its outcome is final.
+    fn settle(&self, params: &Params, outcome: Outcome, sums: &mut Sums) -> Option<Settlement> {
         // Expired: the fee is the base, the tip goes back.
         let fee = if outcome == Outcome::Expired { self.base } else { self.charge };
         let tip = self.charge.checked_sub(fee)?;
         let back = if outcome.is_failed() { tip } else { tip.checked_add(self.bond)? };
         let forfeited = if outcome.is_failed() { self.bond } else { Amount::ZERO };
-        // The remainder of the floor goes with the builder's share, which is the users' while no body placed the unit.
+        // The remainder of the floor goes with the builder's share.
         let committee = fee.bps_floor(10_000u16.saturating_sub(params.builder_fee_bps));
-        let rest = fee.checked_sub(committee)?.checked_add(forfeited)?;
-        payer.balance = payer.balance.checked_add(back)?;
-        pools.committee = pools.committee.checked_add(committee)?;
-        pools.users = pools.users.checked_add(rest)?;
+        let rest = fee.checked_sub(committee)?;
         sums.committee = sums.committee.checked_add(committee)?;
         sums.charged = sums.charged.checked_add(self.charge)?;
         sums.refunded = sums.refunded.checked_add(tip)?;
         sums.forfeited = sums.forfeited.checked_add(forfeited)?;
+        Some(Settlement { fee, back, committee, rest, forfeited })
+    }
+}
+
+impl Settlement {
+    fn pay(&self, ledger: &Ledger, unit: &Prepaid, step: &mut Step) -> Option<()> {
+        let payer = step.account(ledger, &unit.account)?;
+        payer.balance = payer.balance.checked_add(self.back)?;
+        match unit.builder {
+            Some(builder) => step.credit(ledger, &builder, self.rest)?,
+            None => step.pools.users = step.pools.users.checked_add(self.rest)?,
+        }
+        step.pools.committee = step.pools.committee.checked_add(self.committee)?;
+        step.pools.users = step.pools.users.checked_add(self.forfeited)?;
         Some(())
     }
 }

@@ -51,11 +51,13 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod auction;
 mod candidates;
 mod genesis;
 mod ledger;
 mod listed;
 mod operations;
+mod payment;
 mod prices;
 mod rank;
 mod root;
@@ -66,9 +68,16 @@ mod testing;
 #[cfg(test)]
 mod text;
 
+pub use auction::{
+    AuctionTerms, Bid, CAP_CLASS_MAX, Judged, Resolution, cap_of_class, class0_fee, equivocation_slash, resolve,
+    tie_key,
+};
 pub use genesis::{GenesisError, holds_params};
-pub use ledger::{Ledger, LedgerError, Pools};
+pub use ledger::{AccountOperation, Act, BidTerms, CountedBids, Ledger, LedgerError, Pools, Refused, Right};
 pub use operations::{Claim, EnteredOperation, ListedOperation, Operations, convicts, enter, may_lack_room};
+pub use payment::{
+    Average, FinalFee, Rebates, Split, even_shares, overflow_of_users, pool_shares, rebates, share_floor, split_price,
+};
 pub use prices::{Prices, base_fee, charge, fee_per_byte, next_prices, unit_bond};
 pub use rank::LAST;
 pub use set::{Candidate, Selection, list_rank, select};

@@ -111,13 +111,11 @@ fn a24_an_expired_unit_pays_the_base_alone() {
 #[test]
 fn a24_the_worked_example() {
     // base 10,000, max_fee 16,000: charge 10,750; committee 9,675; the rest 1,075.
-    let mut payer = Account::default();
-    let (mut pools, mut sums) = (Pools::default(), Sums::default());
     let charge = charge(amount(16_000), amount(10_000)).unwrap();
     let account = unit("u", 1, 0, 0, &[]).account;
-    let unit = Prepaid { slot: Slot(1), account, charge, base: amount(10_000), bond: amount(0) };
-    unit.settle(&Params::default_for(500), Outcome::Committed, &mut payer, &mut pools, &mut sums).unwrap();
-    assert_eq!((pools.committee, pools.users), (amount(9_675), amount(1_075)));
+    let unit = Prepaid { slot: Slot(1), account, charge, base: amount(10_000), bond: amount(0), builder: None };
+    let settled = unit.settle(&Params::default_for(500), Outcome::Committed, &mut Sums::default()).unwrap();
+    assert_eq!((settled.committee, settled.rest), (amount(9_675), amount(1_075)));
 }
 
 #[test]

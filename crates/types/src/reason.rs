@@ -215,6 +215,44 @@ codes! {
 }
 
 codes! {
+    /// What became of a listed bid (auction-rules/RULES.md ).
+    BidVerdict: u8 {
+        /// Valid, and first: it gets the build right.
+        Winner = 0 "WINNER",
+        /// Valid, and another comes first.
+        Outbid = 1 "OUTBID",
+        /// Its bidder has a listed bid of a higher seq: never opened.
+        Superseded = 16 "SUPERSEDED",
+        /// Its bidder has two listed bids of one seq, so none of them counts: never opened.
+        Equivocation = 17 "EQUIVOCATION",
+        /// Opened, and below the reserve.
+        ReserveNotMet = 18 "RESERVE_PRICE_NOT_MET",
+        /// Opened, and above its cap: fined.
+        AboveCap = 19 "ABOVE_CAP",
+        /// Opened to something that is no bid: fined.
+        Garbage = 20 "GARBAGE",
+    }
+}
+
+impl BidVerdict {
+    /// Took part in the auction.
+    #[must_use]
+    pub const fn is_valid(self) -> bool {
+        self.number() < 16
+    }
+    /// Was opened: it counted, so it pays the bid fee.
+    #[must_use]
+    pub const fn is_opened(self) -> bool {
+        !matches!(self, Self::Superseded | Self::Equivocation)
+    }
+    /// Pays the fine for garbage.
+    #[must_use]
+    pub const fn is_fined(self) -> bool {
+        matches!(self, Self::AboveCap | Self::Garbage)
+    }
+}
+
+codes! {
     /// What an auditor found (log.md section 6).
     Finding: u16 {
         /// No valid signature of a log key, or fewer than 2f + 1 cosignatures.

@@ -13,6 +13,8 @@ use types::{Account, Address, Amount, Genesis, Hash, Params, Slot, codec, reason
 
 mod bonds;
 mod market;
+#[cfg(test)]
+mod simulation;
 mod step;
 
 pub use bonds::{AccountOperation, Act, Refused};

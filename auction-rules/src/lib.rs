@@ -67,6 +67,8 @@ mod terms;
 mod testing;
 #[cfg(test)]
 mod text;
+#[cfg(test)]
+mod vectors;
 
 pub use auction::{
     AuctionTerms, Bid, CAP_CLASS_MAX, Judged, Resolution, cap_of_class, class0_fee, equivocation_slash, resolve,

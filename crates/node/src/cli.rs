@@ -1,6 +1,6 @@
 //! The command line.
 use crate::{
-    audit, change,
+    auction, audit, change,
     config::{ConfigError, NodeConfig},
     devnet,
     entropy::NoEntropy,
@@ -33,6 +33,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Check a piece of evidence against a member: needs no log and no running network.
     VerifyEvidence(evidence::VerifyArgs),
+    /// Recompute auctions outside any network.
+    Auction(auction::AuctionArgs),
     /// Send a bundle to a running network and wait for its outcome.
     Submit(submit::SubmitArgs),
     /// Replace, add and remove members and change parameters of a running network.
@@ -138,6 +140,7 @@ pub fn main() -> ExitCode {
             Command::Status(args) => Box::pin(status::run(args)).await,
             Command::Audit(args) => Box::pin(audit::run(args)).await,
             Command::VerifyEvidence(args) => evidence::run(&args),
+            Command::Auction(args) => auction::run(&args),
             Command::Submit(args) => Box::pin(submit::run(args)).await,
             Command::Change(args) => Box::pin(change::run(args)).await,
         }

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+mod auction;
 mod audit;
 mod change;
 mod cli;

@@ -13,8 +13,6 @@ use types::{Account, Address, Amount, Genesis, Hash, Params, Slot, codec, reason
 
 mod bonds;
 mod market;
-#[cfg(test)]
-mod simulation;
 mod step;
 
 pub use bonds::{AccountOperation, Act, Refused};
@@ -572,5 +570,9 @@ impl Settlement {
     }
 }
 
+#[cfg(test)]
+mod auction_tests;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -75,7 +75,7 @@ pub(super) struct Market {
     terms: Option<AuctionTerms>,
     live: BTreeMap<Address, LiveBid>,
     locked: Slot,
-    rights: BTreeMap<Slot, Right>,
+    pub(super) rights: BTreeMap<Slot, Right>,
     epoch: Epoch,
     average: Average,
     /// Of this epoch so far.

@@ -15,7 +15,7 @@ mod bonds;
 mod market;
 mod step;
 
-pub use bonds::{AccountOperation, Act, Refused};
+pub use bonds::{AccountOperation, Act, Answer, Refused};
 use market::Market;
 pub use market::{BidTerms, CountedBids, Right};
 use step::Step;

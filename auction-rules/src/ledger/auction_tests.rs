@@ -78,6 +78,7 @@ fn balance(ledger: &Ledger, who: u8) -> u128 {
 }
 
 /// One operation in the slot last closed.
+#[expect(clippy::unwrap_in_result, reason = "a step that fails ends the test; what the ledger answers is the result")]
 fn act(params: &Params, ledger: &mut Ledger, who: u8, act: Act) -> Result<(), Refused> {
     let nonce = ledger.operation_nonce(&address(who));
     let operation = AccountOperation { hash: name("operation"), account: address(who), nonce, act };

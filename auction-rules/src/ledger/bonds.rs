@@ -82,6 +82,9 @@ impl Refused {
     }
 }
 
+/// An operation's hash, and what became of it.
+pub type Answer = (Hash, Result<(), Refused>);
+
 /// What is noted of an address beside its account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Holder {
@@ -177,7 +180,7 @@ impl Ledger {
         params: &Params,
         slot: Slot,
         listed: &[AccountOperation],
-    ) -> Result<Vec<(Hash, Result<(), Refused>)>, LedgerError> {
+    ) -> Result<Vec<Answer>, LedgerError> {
         if slot != self.last_closed || slot <= self.market.operated {
             return Err(LedgerError::AuctionOrder { slot });
         }

@@ -8,7 +8,7 @@ use crate::{
     resolve,
     testing::{address, amount, genesis, unit},
 };
-use std::{println, vec};
+use std::println;
 use types::{Epoch, Nonce, Pricing, reason::Finding};
 
 const SLOTS: u64 = 10_000;
@@ -174,7 +174,7 @@ impl Book {
         if slot == (slot / EPOCH + 1) * EPOCH - 1 - 5 {
             self.choose(slot / EPOCH + 1);
         }
-        if slot % EPOCH == 0 {
+        if slot.is_multiple_of(EPOCH) {
             self.average = (7 * self.average + self.sold / u128::from(EPOCH)) / 8;
             self.sold = 0;
             let reserve = (self.average / 2).max(self.params.reserve_floor.units());
@@ -273,7 +273,7 @@ impl Book {
                 }
                 false
             }
-            _ => false,
+            Act::Transfer { .. } | Act::Bond { .. } | Act::Unbond { .. } => false,
         }
     }
     fn slash(&mut self, slot: u64, who: Address) -> u128 {
@@ -310,7 +310,7 @@ impl Book {
 fn opening() -> Vec<types::Balance> {
     let payers = (0..PAYERS).map(|who| (who, 1u128 << 40, 0));
     // every third builder is poor, and the last four begin without a bond
-    let balance = |who: u8| if who % 3 == 0 { 30_000_000 } else { 1 << 50 };
+    let balance = |who: u8| if who.is_multiple_of(3) { 30_000_000 } else { 1 << 50 };
     let builders = BUILDERS.map(|who| (who, balance(who), if who < 28 { 2_000_000 * u128::from(who - 18) } else { 0 }));
     let balance =
         |(who, balance, bond)| types::Balance { address: address(who), balance: amount(balance), bond: amount(bond) };
@@ -619,7 +619,7 @@ fn rul_2_no_wei_of_difference_over_10_000_slots_with_faults() {
 
 #[test]
 fn rul_2_other_seeds() {
-    for seed in vec![2, 3, 4] {
+    for seed in [2, 3, 4] {
         run(seed, 400);
     }
 }

@@ -135,6 +135,31 @@ proptest! {
         }
     }
 
+    // Whoever pads a slot with its own units, even the slot's builder together with a third of the members, gets back at
+    // most nine tenths of what the padding pays, whatever is in the pool: uncapped, sqrt(u P F) - F of padding would pay.
+    #[test]
+    fn x18_a22_a25_padding_never_pays(
+        pool in 0u128..1 << 80,
+        honest in 0u128..1 << 70,
+        padding in 1u128..1 << 70,
+        beta in 0u16..=8_500,
+        kappa in any::<u16>(),
+    ) {
+        // the largest kappa that A-25 lets in with this beta, or less
+        let kappa = kappa % ((17_000 - 2 * beta) / 3 + 1).min(10_001);
+        let params = Params { builder_fee_bps: beta, rebate_cap_bps: kappa, ..params() };
+        let fee = |units| FinalFee { fee: amount(units), failed: false };
+        let rebate = rebates(&params, amount(pool), &[fee(honest), fee(padding)]).unwrap().shares[1].units();
+        let committee = amount(padding).bps_floor(10_000 - beta).units();
+        let back = rebate + (padding - committee) + committee / 3;
+        // one base unit of the builder's share comes from rounding
+        prop_assert!(10 * back <= 9 * padding + 10, "{back} of {padding}");
+        // and it takes from honest payers' rebates, never adds to them
+        let alone = rebates(&params, amount(pool), &[fee(honest)]).unwrap().shares[0];
+        let beside = rebates(&params, amount(pool), &[fee(honest), fee(padding)]).unwrap().shares[0];
+        prop_assert!(beside <= alone);
+    }
+
     #[test]
     fn a23_shares_never_exceed_the_pool(pool in 0u128..1 << 96, weights in proptest::collection::vec(any::<u32>(), 0..20)) {
         let shares = pool_shares(amount(pool), &weights);

@@ -56,10 +56,10 @@ struct Case {
     reserve: Amount,
     #[serde(default)]
     pricing: CasePricing,
-    #[serde(default, deserialize_with = "units")]
-    bid_fee: Amount,
-    #[serde(default, deserialize_with = "units")]
-    garbage_fine: Amount,
+    #[serde(default, deserialize_with = "units_or_null")]
+    bid_fee: Option<Amount>,
+    #[serde(default, deserialize_with = "units_or_null")]
+    garbage_fine: Option<Amount>,
     bids: Vec<CaseBid>,
 }
 
@@ -131,26 +131,37 @@ fn resolved(bytes: &[u8]) -> Result<Value, CaseError> {
         CasePricing::Second => Pricing::Second,
         CasePricing::First => Pricing::First,
     };
-    let (bid_fee, garbage_fine) = (case.bid_fee, case.garbage_fine);
-    let terms = AuctionTerms { pricing, reserve: case.reserve, bid_fee, garbage_fine };
+    let terms = AuctionTerms {
+        pricing,
+        reserve: case.reserve,
+        bid_fee: case.bid_fee.unwrap_or_default(),
+        garbage_fine: case.garbage_fine.unwrap_or_default(),
+    };
     let bid = |bid: &CaseBid| Bid { bidder: bid.bidder, seq: bid.seq, cap: bid.cap, opened: bid.amount };
     let bids: Vec<Bid> = case.bids.iter().map(bid).collect();
-    Ok(printed(&terms, &bids, &resolve(&case.beacon, &terms, &bids)))
+    Ok(printed(&case, &terms, &bids, &resolve(&case.beacon, &terms, &bids)))
 }
 
-fn printed(terms: &AuctionTerms, bids: &[Bid], resolution: &Resolution) -> Value {
+/// Fees and fines as amounts only where the case says what they are.
+fn printed(case: &Case, terms: &AuctionTerms, bids: &[Bid], resolution: &Resolution) -> Value {
     let judged = bids.iter().zip(&resolution.bids).map(|(bid, judged)| {
-        json!({
+        let mut out = json!({
             "bidder": bid.bidder,
             "seq": bid.seq,
             "cap": bid.cap,
             "amount": bid.opened,
             "valid": judged.verdict.is_valid(),
             "reason": judged.verdict.name(),
-            "fee": judged.fee,
-            "fine": judged.fine,
+            "fined": judged.verdict.is_fined(),
             "price": judged.price,
-        })
+        });
+        if let (Some(out), Some(_)) = (out.as_object_mut(), case.bid_fee) {
+            out.insert("fee".into(), json!(judged.fee));
+        }
+        if let (Some(out), Some(_)) = (out.as_object_mut(), case.garbage_fine) {
+            out.insert("fine".into(), json!(judged.fine));
+        }
+        out
     });
     json!({
         "winner": resolution.winner,
@@ -179,7 +190,7 @@ mod tests {
             assert_eq!(got["reserve"], case["case"]["reserve"]);
             got.as_object_mut().unwrap().retain(|key, _| key != "pricing" && key != "reserve");
             for bid in got["bids"].as_array_mut().unwrap() {
-                bid.as_object_mut().unwrap().retain(|key, _| key != "cap" && key != "amount");
+                bid.as_object_mut().unwrap().retain(|key, _| !["cap", "amount", "fined"].contains(&key.as_str()));
             }
             assert_eq!(got, case["outcome"], "{}", case["name"]);
         }
@@ -201,7 +212,8 @@ mod tests {
         assert_eq!(outcome["price"], "10");
         assert_eq!(outcome["bids"][2]["reason"], "OUTBID");
         assert_eq!(outcome["bids"][3]["reason"], "GARBAGE");
-        assert_eq!(outcome["bids"][3]["valid"], false);
+        assert_eq!((&outcome["bids"][3]["valid"], &outcome["bids"][3]["fined"]), (&json!(false), &json!(true)));
+        assert_eq!(outcome["bids"][3].get("fine"), None, "the case does not say how much");
         let nobody = of(&json!({ "beacon": "42".repeat(32), "reserve": "2", "bids": [] })).unwrap();
         assert_eq!((&nobody["winner"], &nobody["price"]), (&Value::Null, &json!("0")));
     }

@@ -1,10 +1,10 @@
 //! What an auction costs on one thread, besides opening the bids.
 //!
 //! Goal: CPU time to resolve 64 bids, which is all that the default network lets in, and 1,000 of them. Method:
-//! criterion, one thread; half of the bids are replaced ones, garbage, or outside reserve and cap, and amounts repeat, so
-//! that ties are broken. The second group takes the bids through a ledger: counted, locked, the slot closed, resolved,
-//! debited. Results are checked against a count by hand. `cargo bench -p auction-rules --bench auction`: this bench builds
-//! the rules alone.
+//! criterion, one thread; half of the bids are replaced ones, garbage, or outside reserve and cap, and amounts repeat,
+//! so that ties are broken. The second group takes the bids through a ledger: counted, locked, the slot closed,
+//! resolved, debited. Results are checked against a count by hand. `cargo bench -p auction-rules --bench auction`: this
+//! bench builds the rules alone.
 #![expect(clippy::expect_used, reason = "a bench: what does not hold ends it with the reason")]
 
 #[path = "common/cpu.rs"]

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The auction a second time: RULES.md A-07 to A-16, A-18, A-19, A-21 to A-23, written from the rules and not from the code.
+"""The auction a second time: RULES.md A-07 to A-16, A-18, A-19, A-21 to A-23, from the rules and not from the code.
 
     tests/auction_resolve.py tests/vectors/auction     checks every vector file of the folder
     tests/auction_resolve.py --case CASE.json          resolves one case as `lockstep auction resolve` does
 
-Python 3, standard library only. Exit 0 when everything agrees, 1 with the first difference, 2 when a file is not a vector.
+Python 3, standard library only. Exit 0 when everything agrees, 1 with the first difference, 2 when a file is no vector.
 """
 import hashlib
 import json

@@ -1,10 +1,11 @@
 //! The auction of a slot (A-06 to A-16): which bids stand, who wins, what each bidder owes.
 //!
 //! ```text
-//!  listed bids --highest seq of each bidder--> one live bid each --opened--> reserve <= amount <= cap --> by amount, tie hash
-//!                (A-07, A-08)                                   (A-10, A-11)                            (A-13) --> winner, price
+//!  listed bids --highest seq--> one live bid of each bidder --opened--> reserve <= amount <= cap --sorted--> winner
+//!             (A-07, A-08)                               (A-10, A-11)                        (A-13, A-14)
 //! ```
-//! The order in which bids are given is never an input: a verdict belongs to its bid, winner and price to the set (A-16).
+//! The order in which bids are given is never an input: a verdict belongs to its bid, winner and price to the set
+//! (A-16).
 use crate::{Prices, base_fee, root::sha256};
 use alloc::{vec, vec::Vec};
 use core::cmp::Reverse;
@@ -40,8 +41,8 @@ pub struct AuctionTerms {
 }
 
 impl AuctionTerms {
-    /// The terms at these prices and this reserve: the bid fee is [`class0_fee`], the fine the larger of the reserve and
-    /// ten bid fees. `None` at 2^96.
+    /// The terms at these prices and this reserve: the bid fee is [`class0_fee`], the fine the larger of the reserve
+    /// and ten bid fees. `None` at 2^96.
     #[must_use]
     pub fn new(params: &Params, prices: &Prices, reserve: Amount) -> Option<Self> {
         let bid_fee = class0_fee(prices)?;
@@ -145,8 +146,8 @@ pub(crate) fn standings(bids: impl Iterator<Item = (Address, u8)>) -> Vec<Standi
     out
 }
 
-/// A-10, A-11, A-36: what an opened bid is before it is compared with others. Above the cap comes first: a cap below the
-/// reserve frees nobody from the fine.
+/// A-10, A-11, A-36: what an opened bid is before it is compared with others. Above the cap comes first: a cap below
+/// the reserve frees nobody from the fine.
 fn judge(terms: &AuctionTerms, bid: &Bid) -> Result<Amount, BidVerdict> {
     match bid.opened {
         None => Err(BidVerdict::Garbage),

@@ -287,7 +287,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// The body of `builder` placed these units of the slot last closed: its share of their fees is the builder's.
+    /// The body of `builder` placed these units of the slot last closed: its share of their fees is the
+    /// builder's.
     ///
     /// # Errors
     /// [`LedgerError`] when a unit is not of that slot, or the builder is not on the ledger.
@@ -308,9 +309,9 @@ impl Ledger {
     }
 
     /// Settles a slot whose outcomes are known (A-39, EXEC): fee shares, tips of expired units back, unit bonds
-    /// back or forfeited, the escrow of the slot's right. Credits only. `outcomes` = the queue and L_h of the slot,
-    /// without bundles of its tail, each unit once; a carried unit stays prepaid. Moves the hash chain over all changes
-    /// since the last call. Pays no rebates and ends no epoch: [`Self::settle`] does.
+    /// back or forfeited, the escrow of the slot's right. Credits only. `outcomes` = the queue and L_h of the
+    /// slot, without bundles of its tail, each unit once; a carried unit stays prepaid. Moves the hash chain over all
+    /// changes since the last call. Pays no rebates and ends no epoch: [`Self::settle`] does.
     ///
     /// Gives EXEC's `sums`: price, to payers, to rollups, to committee, fees charged, refunded, bonds forfeited,
     /// penalties; fees are those of the units whose outcome became final here, refunds the tips of expired ones, the
@@ -327,9 +328,9 @@ impl Ledger {
         self.execute(params, slot, outcomes, None)
     }
 
-    /// As [`Self::exec`], with what auctions add: rebates, and in the last slot of an epoch the rollups' pool to the
-    /// accounts of rollups by weight, and what the users' pool holds too much to the rollups'. `rollups` are those
-    /// touched in the epoch.
+    /// As [`Self::exec`], with what auctions add: rebates, and in the last slot of an epoch the rollups' pool to
+    /// the accounts of rollups by weight, and what the users' pool holds too much to the rollups'. `rollups` are
+    /// those touched in the epoch.
     ///
     /// # Errors
     /// As [`Self::exec`].

@@ -1,6 +1,6 @@
 //! The rules of a slot, as pure functions: which listed envelopes are candidates, which of them form the set, what each
-//! pays; who wins the right to build and what it costs; and what all that does to the ledger. `RULES.md` holds the rules
-//! (A-01 ..) in words; code and tests cite their ids.
+//! pays; who wins the right to build and what it costs; and what all that does to the ledger. `RULES.md` holds the
+//! rules (A-01 ..) in words; code and tests cite their ids.
 //!
 //! ```text
 //!  listed terms ----rank----> best version of each nonce ----candidates----> C_h ----three passes----> S_h
@@ -9,22 +9,22 @@
 //!
 //!  listed bids --count_bids--> one of each bidder --opened--> resolve: by amount, then tie hash --> winner, price
 //!               (A-04 to A-08)                                (A-10 to A-15)                         |
-//!        Ledger ----lock ----close ----penalise, operate ----auction: fees, fines, price to escrow ----settle----> Ledger
+//!        Ledger --lock --close --penalise, operate --auction: fees, fines, price to escrow --settle--> Ledger
 //! ```
 //!
 //! Nodes, auditors and wallets call the same functions; nobody else decides membership of a set. Every function takes a
 //! set: the order in which things arrived is never an input.
 //!
-//! Types to know: [`Terms`] (what the rules read of a header), [`Ledger`], [`Prices`], [`Selection`]; of auctions [`Bid`],
-//! [`AuctionTerms`], [`Resolution`].
+//! Types to know: [`Terms`] (what the rules read of a header), [`Ledger`], [`Prices`], [`Selection`]; of auctions
+//! [`Bid`], [`AuctionTerms`], [`Resolution`].
 //!
 //! Which ledger decides: candidates of slot h are judged "as of the reveal of slot h-1", that is after `close` of every
 //! slot up to h-1 and before `exec` of slot h-1 (A-39). Fees are charged at `close` and `exec` only credits, so what
 //! [`select`] found payable stays payable.
 //!
 //! Deliberately absent: signatures, hashing of envelopes and ciphertexts (`crypto`, `mempool`), the order within a set
-//! (`ordering`), execution, the opening of bids; and, marked `planned` in RULES.md, tails. The network calls none of the
-//! steps of auctions and bonds yet: it closes slots and runs [`Ledger::exec`], which pays no rebates.
+//! (`ordering`), execution, the opening of bids; and, marked `planned` in RULES.md, tails. The network calls none of
+//! the steps of auctions and bonds yet: it closes slots and runs [`Ledger::exec`], which pays no rebates.
 //!
 //! Invariants that tests cite:
 //! * `RUL-1` the result does not depend on the order of the input.

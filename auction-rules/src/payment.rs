@@ -1,7 +1,7 @@
 //! Where the money of auctions goes: the split of a price, rebates, the rollups' pool, the reserve.
 //!
-//! No product leaves 128 bits: shares are divided limb by limb ([`share_floor`]), everything else multiplies amounts below
-//! 2^96 with numbers below 2^32.
+//! No product leaves 128 bits: shares are divided limb by limb ([`share_floor`]), everything else multiplies amounts
+//! below 2^96 with numbers below 2^32.
 use alloc::vec::Vec;
 use types::{Amount, Params};
 
@@ -112,8 +112,8 @@ impl Average {
     pub fn opening(params: &Params) -> Self {
         Self(params.reserve_floor.units().saturating_mul(2))
     }
-    /// EMA_e from EMA_{e-1} and the prices recorded in epoch e, summed over its slots: at most `epoch_slots` of them, each
-    /// below 2^96, so the mean is too.
+    /// EMA_e from EMA_{e-1} and the prices recorded in epoch e, summed over its slots: at most `epoch_slots` of them,
+    /// each below 2^96, so the mean is too.
     #[must_use]
     pub fn after(self, params: &Params, prices: u128) -> Self {
         let mean = prices.checked_div(u128::from(params.schedule().slots())).unwrap_or(0);

@@ -1,5 +1,5 @@
-// Goal: RULES.md names every rule once, in order, with a mark; the tests that it names exist; whatever is built is cited by
-// code and by a test.
+// Goal: RULES.md names every rule once, in order, with a mark; the tests that it names exist; whatever is built is
+// cited by code and by a test.
 use std::{format, path::Path, string::String, vec::Vec};
 
 const RULES: &str = include_str!("../RULES.md");

@@ -1,6 +1,6 @@
-// Goal: whoever writes these rules again can check it without our code. Method: worked examples, edges and seeded random
-// cases stand in tests/vectors/auction with what they give; the crate gives the same, and so does tests/auction_resolve.py,
-// which shares no code with it. A file that nobody reads is a failure.
+// Goal: whoever writes these rules again can check it without our code. Method: worked examples, edges and seeded
+// random cases stand in tests/vectors/auction with what they give; the crate gives the same, and so does
+// tests/auction_resolve.py, which shares no code with it. A file that nobody reads is a failure.
 use crate::{
     AuctionTerms, Average, Bid, FinalFee, pool_shares, rebates, resolve,
     root::sha256,
@@ -74,7 +74,10 @@ fn texts(amounts: &[Amount]) -> Value {
 }
 
 fn resolve_case(name: &str, beacon: &Hash, terms: &AuctionTerms, bids: &[Bid]) -> (String, Value, Value) {
-    let one = |bid: &Bid| json!({ "bidder": bid.bidder.to_string(), "seq": bid.seq, "cap": text(bid.cap), "amount": bid.opened.map(text) });
+    let one = |bid: &Bid| {
+        let (bidder, opened) = (bid.bidder.to_string(), bid.opened.map(text));
+        json!({ "bidder": bidder, "seq": bid.seq, "cap": text(bid.cap), "amount": opened })
+    };
     let case = json!({
         "beacon": beacon.to_string(),
         "reserve": text(terms.reserve),

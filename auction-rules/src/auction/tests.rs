@@ -1,5 +1,5 @@
-// Goal. Method: the worked examples in every order of arrival; random auctions against a naive
-// reading of the rules that counts every ordered pair; deviations of one bidder against fixed rivals.
+// Goal. Method: the worked examples in every order of arrival; random auctions against a
+// naive reading of the rules that counts every ordered pair; deviations of one bidder against fixed rivals.
 use super::*;
 use crate::testing::{address, amount, name};
 use proptest::prelude::*;
@@ -184,8 +184,8 @@ pub(super) fn auctions() -> impl Strategy<Value = (Hash, AuctionTerms, Vec<Bid>)
     )
 }
 
-/// The rules word by word: a bid counts when no other of its bidder has its seq or a higher one and no two share a seq; it
-/// wins when every other valid bid comes behind it.
+/// The rules word by word: a bid counts when no other of its bidder has its seq or a higher one and no two share a seq;
+/// it wins when every other valid bid comes behind it.
 fn naive(beacon: &Hash, terms: &AuctionTerms, bids: &[Bid]) -> (Option<Address>, Amount) {
     let others = |at: usize| bids.iter().enumerate().filter(move |(other, _)| *other != at).map(|(_, bid)| bid);
     let equivocates = |bidder: &Address| {
@@ -266,8 +266,8 @@ proptest! {
         prop_assert_eq!((before.winner, before.price), (after.winner, after.price));
     }
 
-    // One bidder with a value, rivals with any bids: whatever it bids instead, under however many names, it gains no more
-    // than by bidding its value once. Fees only make a deviation dearer.
+    // One bidder with a value, rivals with any bids: whatever it bids instead, under however many names, it gains no
+    // more than by bidding its value once. Fees only make a deviation dearer.
     #[test]
     fn a14_no_bidder_gains_by_splitting_or_by_bidding_off_its_value(
         (beacon, terms, rivals) in auctions(),

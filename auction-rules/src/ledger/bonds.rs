@@ -17,7 +17,8 @@ pub enum Act {
         /// How much.
         amount: Amount,
     },
-    /// From the balance to the bond. It is free at once; the builder is active when an epoch's builders are chosen next.
+    /// From the balance to the bond. It is free at once; the builder is active when an epoch's builders are chosen
+    /// next.
     Bond {
         /// How much.
         amount: Amount,
@@ -169,9 +170,9 @@ impl Ledger {
         self.market.moved = true;
     }
 
-    /// Carries out the listed operations of the slot last closed, in hash order, one per account (A-02; A-39, CLOSE, after
-    /// slashes). Each pays the base fee of size class 0 of that slot to the users' pool, also when it turns out to ask for
-    /// what is not there. The order of `listed` is irrelevant; the answers stand in hash order.
+    /// Carries out the listed operations of the slot last closed, in hash order, one per account (A-02; A-39, CLOSE,
+    /// after slashes). Each pays the base fee of size class 0 of that slot to the users' pool, also when it turns out
+    /// to ask for what is not there. The order of `listed` is irrelevant; the answers stand in hash order.
     ///
     /// # Errors
     /// [`LedgerError::AuctionOrder`] when this is not the slot last closed, or its operations were carried out.

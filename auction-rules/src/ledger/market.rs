@@ -2,7 +2,7 @@
 //! to A-08, A-12, A-18 to A-20, A-35 to A-39).
 //!
 //! ```text
-//!  count_bids(h), lock(h)  ->  close(h)  ->  penalise, operate  ->  auction(h)  ->  settle(h), which pays the right of h
+//!  count_bids(h), lock(h) -> close(h) -> penalise, operate -> auction(h) -> settle(h), which pays the right of h
 //! ```
 //! Reserves, active builders and accounts that begin with an epoch move in `close`, by the slot alone.
 use super::{
@@ -279,9 +279,9 @@ impl Ledger {
         Ok(counted)
     }
 
-    /// Resolves the auction of the slot last closed (A-39, AUCTION): bid fees and fines go to the users' pool, the price
-    /// into escrow (A-12, A-20, A-36, A-38). `opened` names each counting bid's bidder once, in any order, with the amount
-    /// inside or `None` for garbage. [`Resolution::bids`] is ascending by bidder. The locks end.
+    /// Resolves the auction of the slot last closed (A-39, AUCTION): bid fees and fines go to the users' pool, the
+    /// price into escrow (A-12, A-20, A-36, A-38). `opened` names each counting bid's bidder once, in any order, with
+    /// the amount inside or `None` for garbage. [`Resolution::bids`] is ascending by bidder. The locks end.
     ///
     /// # Errors
     /// [`LedgerError`] when there is no such auction, or other bids were opened.
@@ -349,8 +349,9 @@ impl Ledger {
     }
 
     /// A-35, A-38: the penalty for two signed bids, bodies or tails of one slot and seq, in the slot last closed. Gives
-    /// what is taken: nothing when it was taken before, the address is no account, or `of` is neither of this epoch nor of the one before.
-    /// Never out of a lock or a bond that can be withdrawn. The builder is barred until the next epoch ends.
+    /// what is taken: nothing when it was taken before, the address is no account, or `of` is neither of this epoch nor
+    /// of the one before. Never out of a lock or a bond that can be withdrawn. The builder is barred until the next
+    /// epoch ends.
     ///
     /// # Errors
     /// [`LedgerError`] when this is not the slot last closed, or the finding is none against a builder.

@@ -1,7 +1,7 @@
 // Goal: 10,000 slots with random faults, and 0 wei of difference between the ledger and the rules (RUL-2, A-01 to A-04,
-// Method: a seeded generator makes bids, units, operations, evidence and empty blocks,
-// most of them wrong in some way; a second book, kept below in plain numbers from the words of RULES.md, is compared with
-// the ledger after every slot, account by account.
+// Method: a seeded generator makes bids, units, operations, evidence and empty
+// blocks, most of them wrong in some way; a second book, kept below in plain numbers from the words of RULES.md, is
+// compared with the ledger after every slot, account by account.
 use super::*;
 use crate::{AuctionTerms, Bid};
 use crate::{

@@ -125,7 +125,8 @@ proptest! {
         kappa in 0u16..=10_000,
     ) {
         let params = Params { rebate_cap_bps: kappa, ..params() };
-        let fees: Vec<FinalFee> = draws.iter().map(|(fee, failed)| FinalFee { fee: amount(*fee), failed: *failed }).collect();
+        let of = |(fee, failed): &(u128, bool)| FinalFee { fee: amount(*fee), failed: *failed };
+        let fees: Vec<FinalFee> = draws.iter().map(of).collect();
         let rebates = rebates(&params, amount(pool), &fees).unwrap();
         prop_assert_eq!(rebates.paid.checked_add(rebates.left), Some(amount(pool)));
         prop_assert_eq!(Amount::sum(rebates.shares.iter().copied()), Some(rebates.paid));
@@ -135,8 +136,9 @@ proptest! {
         }
     }
 
-    // Whoever pads a slot with its own units, even the slot's builder together with a third of the members, gets back at
-    // most nine tenths of what the padding pays, whatever is in the pool: uncapped, sqrt(u P F) - F of padding would pay.
+    // Whoever pads a slot with its own units, even the slot's builder together with a third of the members, gets back
+    // at most nine tenths of what the padding pays, whatever is in the pool: uncapped, sqrt(u P F) - F of padding would
+    // pay.
     #[test]
     fn x18_a22_a25_padding_never_pays(
         pool in 0u128..1 << 80,
@@ -161,7 +163,10 @@ proptest! {
     }
 
     #[test]
-    fn a23_shares_never_exceed_the_pool(pool in 0u128..1 << 96, weights in proptest::collection::vec(any::<u32>(), 0..20)) {
+    fn a23_shares_never_exceed_the_pool(
+        pool in 0u128..1 << 96,
+        weights in proptest::collection::vec(any::<u32>(), 0..20),
+    ) {
         let shares = pool_shares(amount(pool), &weights);
         prop_assert!(Amount::sum(shares.iter().copied()).is_some_and(|paid| paid <= amount(pool)));
     }

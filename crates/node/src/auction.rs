@@ -32,8 +32,9 @@ enum AuctionCommand {
 /// Arguments of `lockstep auction resolve`.
 #[derive(Clone, Debug, clap::Args)]
 struct ResolveArgs {
-    /// {"beacon": hex of 32 bytes, "reserve": "int", "bids": [{"bidder": "0x..", "seq": n, "cap": "int", "amount": "int" or
-    /// null for garbage}]}, and perhaps "pricing": "second" or "first", "bid_fee": "int", "garbage_fine": "int".
+    /// {"beacon": hex of 32 bytes, "reserve": "int", "bids": [{"bidder": "0x..", "seq": n, "cap": "int", "amount":
+    /// "int" or null for garbage}]}, and perhaps "pricing": "second" or "first", "bid_fee": "int", "garbage_fine":
+    /// "int".
     case: PathBuf,
 }
 
@@ -197,7 +198,10 @@ mod tests {
     }
 
     fn case() -> Value {
-        let bid = |byte: &str, amount: Value| json!({ "bidder": format!("0x{}", byte.repeat(20)), "seq": 0, "cap": "10", "amount": amount });
+        let bid = |byte: &str, amount: Value| {
+            let bidder = format!("0x{}", byte.repeat(20));
+            json!({ "bidder": bidder, "seq": 0, "cap": "10", "amount": amount })
+        };
         let bids = [bid("aa", json!("10")), bid("bb", json!(10)), bid("cc", json!("3")), bid("dd", Value::Null)];
         json!({ "beacon": "42".repeat(32), "reserve": "2", "bids": bids })
     }

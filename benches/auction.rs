@@ -127,7 +127,7 @@ fn bids_go_through_the_ledger(c: &mut Criterion<CpuTime>) {
 }
 
 fn main() {
-    let mut criterion = cpu::criterion();
+    let mut criterion = cpu::criterion(Criterion::default());
     bids_are_resolved(&mut criterion);
     bids_go_through_the_ledger(&mut criterion);
     criterion.final_summary();

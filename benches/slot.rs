@@ -22,6 +22,7 @@ use auction_rules::{Ledger, Terms};
 use crypto::{
     finality::SetHashes,
     keys::KeySet,
+    succession::Ceremony,
     tdh2::{self, HeldShares, Item},
 };
 use execution::{Executor, OpenedUnit, Registry, SlotEnv, prepare};
@@ -99,6 +100,7 @@ impl Asked {
                 Effect::Publish { slot, note } => self.publish = Some((slot, note)),
                 Effect::Reject { reason, .. } => self.refused = Some(reason),
                 Effect::Ack(_)
+                | Effect::Taken { .. }
                 | Effect::Epoch(_)
                 | Effect::Event(_)
                 | Effect::Phase { .. }
@@ -245,6 +247,7 @@ impl Bench {
             unopened: None,
             reveal: state.reveal,
             epochs: state.epochs,
+            succession: state.succession,
             states: state.states,
             unexecuted: Vec::new(),
             left_heads: state.left_heads,
@@ -267,6 +270,8 @@ impl Bench {
             params: self.net.params().clone(),
             f: FAULTS,
             members,
+            before: None,
+            ceremony: Ceremony { holds: |_, _, _| false, conclude: |_, _, _| None },
             timings: Timings::for_slot(SLOT_MS),
             seed: SEED,
         };

@@ -82,7 +82,7 @@ pub(crate) async fn run(
     crash_in: Option<u64>,
     (handle, mut inbox): (Handle, mpsc::UnboundedReceiver<Message>),
 ) {
-    let (resume, executor) = lock(&node.disk).resume(node.net);
+    let (resume, _committee, executor) = lock(&node.disk).resume(node.net);
     let setup = sequencer::Setup { timings: node.timings, ..node.net.setup(node.me, draw) };
     let now = clock(&ctx, &node);
     let secrets = Arc::clone(&node.net.secrets[node.me]);
@@ -329,7 +329,10 @@ impl Life {
                     ack.acknowledge();
                 }
             }
-            Effect::Epoch(start) => self.outbox.enter(epoch(start)),
+            Effect::Epoch(start) => {
+                assert!(!start.changed, "nobody proposes a change here");
+                self.outbox.enter(epoch(start));
+            }
             Effect::Run(job) => {
                 let units = match &job {
                     sequencer::Job::Admit { items, .. } => items.len(),
@@ -352,6 +355,7 @@ impl Life {
                 self.later(units.len(), move || handle.send(Message::Executed { slot, result }));
             }
             Effect::Publish { .. }
+            | Effect::Taken { .. }
             | Effect::Event(_)
             | Effect::Phase { .. }
             | Effect::Evidence { .. }

@@ -29,7 +29,7 @@
 //! with new keys.
 use crate::{
     ceremony::CeremonyError,
-    reshare::{LogError, Plan, ReshareError, ShareKeyError},
+    reshare::{self, LogError, Plan, ReshareError, ShareKeyError},
 };
 use crypto::succession::Ceremony;
 use std::sync::Arc;
@@ -115,7 +115,11 @@ pub fn plan(current: &EpochRecord, to: &[MemberRecord]) -> Result<Arc<Plan>, Res
 }
 
 fn holds(current: &EpochRecord, to: &[MemberRecord], message: &Handover) -> bool {
-    plan(current, to).is_ok_and(|plan| check(&plan, message).is_ok())
+    // a plan takes long to make: not for what nobody has signed
+    let keys = |members: &[MemberRecord]| members.iter().map(|member| member.consensus).collect::<Vec<_>>();
+    let number = (current.epoch.next(), 0);
+    let name = reshare::name(&current.network, number, (&keys(&current.members), &current.into()), &keys(to));
+    message::is_signed(&name, message) && plan(current, to).is_ok_and(|plan| check(&plan, message).is_ok())
 }
 
 fn concluded(current: &EpochRecord, to: &[MemberRecord], messages: &[Handover]) -> Option<KeySetParts> {

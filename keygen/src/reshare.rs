@@ -208,21 +208,7 @@ impl Plan {
         let (new, players) = committee(Committee::New, to)?;
         let keys = keys.into();
         let commitments = keys.check(old.1)?;
-        let number = epoch.0.to_le_bytes();
-        let lists =
-            [codec::encode(&from), codec::encode(&keys.decrypt), codec::encode(&keys.beacon), codec::encode(&to)];
-        let [old_members, decrypt, beacon, members] = lists.each_ref().map(Vec::as_slice);
-        let parts = [
-            network.as_bytes().as_slice(),
-            &number,
-            &[attempt],
-            old_members,
-            decrypt,
-            keys.decrypt_g2.as_bytes(),
-            beacon,
-            members,
-        ];
-        let name = t256(tag::RESHARE_PLAN, &parts);
+        let name = name(network, (epoch, attempt), (from, &keys), to);
         // The library wants a number per attempt. The name, which it signs as part of the old sharing, says the rest.
         let number = epoch.0.saturating_mul(256).saturating_add(attempt.into());
         let half = |secret, commitments: Vec<G1>| {
@@ -279,6 +265,29 @@ impl core::fmt::Debug for Plan {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_tuple("Plan").field(&self.name).finish()
     }
+}
+
+/// [`Plan::name`], of whatever is said to be a plan.
+pub(crate) fn name(
+    network: &Hash,
+    (epoch, attempt): (Epoch, u8),
+    (from, keys): (&[Hash], &OldKeys<'_>),
+    to: &[Hash],
+) -> Hash {
+    let number = epoch.0.to_le_bytes();
+    let lists = [codec::encode(&from), codec::encode(&keys.decrypt), codec::encode(&keys.beacon), codec::encode(&to)];
+    let [old_members, decrypt, beacon, members] = lists.each_ref().map(Vec::as_slice);
+    let parts = [
+        network.as_bytes().as_slice(),
+        &number,
+        &[attempt],
+        old_members,
+        decrypt,
+        keys.decrypt_g2.as_bytes(),
+        beacon,
+        members,
+    ];
+    t256(tag::RESHARE_PLAN, &parts)
 }
 
 /// n and q, and the keys, of members in strictly ascending order.

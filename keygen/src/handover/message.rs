@@ -11,14 +11,19 @@ use types::{Handover, HandoverStep, Hash, MemberId, Signature, codec, tag};
 const POINT: usize = 48;
 
 /// What the author signs. The plan's name holds network, epoch, attempt, both committees and the keys.
-fn text(plan: &Plan, from: &Hash, step: &HandoverStep) -> Hash {
-    t256(tag::HANDOVER, &[plan.name().as_bytes(), from.as_bytes(), &codec::encode(step)])
+fn text(plan: &Hash, from: &Hash, step: &HandoverStep) -> Hash {
+    t256(tag::HANDOVER, &[plan.as_bytes(), from.as_bytes(), &codec::encode(step)])
+}
+
+/// Whether its author signed it, for the plan of this name.
+pub(super) fn is_signed(plan: &Hash, message: &Handover) -> bool {
+    ed25519::verify(&message.from, text(plan, &message.from, &message.step).as_bytes(), &message.sig)
 }
 
 pub(super) fn sign(plan: &Plan, key: &ed25519::SigningKey, step: HandoverStep) -> Handover {
     let (epoch, attempt) = plan.number();
     let from = key.public();
-    let sig = key.sign(text(plan, &from, &step).as_bytes());
+    let sig = key.sign(text(&plan.name(), &from, &step).as_bytes());
     Handover { epoch, attempt, from, step, sig }
 }
 
@@ -69,8 +74,7 @@ pub fn check(plan: &Plan, message: &Handover) -> Result<(), HandoverError> {
     if bytes(message) > Handover::BYTES_MAX {
         return Err(HandoverError::TooLong);
     }
-    let text = text(plan, &message.from, &message.step);
-    if !ed25519::verify(&message.from, text.as_bytes(), &message.sig) {
+    if !is_signed(&plan.name(), message) {
         return Err(HandoverError::Signature);
     }
     if let HandoverStep::Log { log } = &message.step

@@ -38,10 +38,10 @@ pub enum ChangeError {
     /// Two keys of the next committee are one.
     #[error("seat {0} has a key of another seat")]
     Key(usize),
-    /// A name or address is empty or longer than 64 bytes.
-    #[error("seat {0} has a name or address that is empty or too long")]
+    /// A name or address is empty or longer than 64 bytes, or the committee's address is no `ip:port`.
+    #[error("seat {0} has a name or address that is empty or too long, or a p2p address that is no ip:port")]
     Text(usize),
-    /// Fewer than 2f + 1 approvals, or not ascending.
+    /// Not 2f + 1 approvals, or not ascending.
     #[error("{0} approvals in order")]
     Approvals(usize),
     /// An approval does not verify.
@@ -55,11 +55,11 @@ pub enum ChangeError {
     Acceptance(usize),
 }
 
-/// What a change is made to: SHA-256("lockstep/change/base/v1" | codec(members, keys, params)). The same in every epoch
-/// until a change takes effect.
+/// What a change is made to: SHA-256("lockstep/change/base/v1" | codec(since, members, keys, params)). The same in every
+/// epoch until a change takes effect, and never again.
 #[must_use]
 pub fn base(record: &EpochRecord) -> Hash {
-    hash::tagged(tag::CHANGE_BASE, &[&codec::encode(&(&record.members, record.keys(), &record.params))])
+    hash::tagged(tag::CHANGE_BASE, &[&codec::encode(&(record.since, &record.members, record.keys(), &record.params))])
 }
 
 /// What an approval signs.
@@ -116,7 +116,9 @@ fn check_text(at: usize, joining: &Joining) -> Result<(), ChangeError> {
     let fits =
         |text: &str, most: usize| !text.is_empty() && text.len() <= most && text.chars().all(|c| c.is_ascii_graphic());
     let all = addresses.iter().all(|address| fits(address, ADDRESS_BYTES_MAX));
-    if all && fits(&joining.record.name, NAME_BYTES_MAX) { Ok(()) } else { Err(ChangeError::Text(at)) }
+    // members dial it as it stands
+    let dials = joining.p2p.parse::<core::net::SocketAddr>().is_ok();
+    if all && dials && fits(&joining.record.name, NAME_BYTES_MAX) { Ok(()) } else { Err(ChangeError::Text(at)) }
 }
 
 /// Checks a change against EPOCH of the epoch before the one that it would be for; returns the next committee. Parameters
@@ -143,7 +145,7 @@ pub fn verify(signed: &SignedChange, current: &EpochRecord) -> Result<Vec<Member
     let approvals = &signed.approvals;
     let need = usize::from(current.f).saturating_mul(2).saturating_add(1);
     let ascending = approvals.iter().zip(approvals.iter().skip(1)).all(|(one, next)| one.member < next.member);
-    if approvals.len() < need || !ascending || approvals.len() > current.members.len() {
+    if approvals.len() != need || !ascending {
         return Err(ChangeError::Approvals(approvals.len()));
     }
     if signed.acceptances.len() != change.joining().count() {

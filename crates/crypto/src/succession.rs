@@ -20,8 +20,8 @@ use alloc::{
     vec::Vec,
 };
 use types::{
-    Change, EpochRecord, Epochs, Handover, HandoverPhase, Hash, Joining, KeySetParts, MemberRecord, Operation, Params,
-    SignedChange, Slot,
+    Change, Epoch, EpochRecord, Epochs, Handover, HandoverPhase, Hash, Joining, KeySetParts, MemberRecord, Operation,
+    Params, SignedChange, Slot,
 };
 
 /// What a handover is judged with: pure functions of EPOCH of the epoch that hands over, and the next committee.
@@ -41,9 +41,9 @@ pub enum NotCounted {
     /// The change does not hold.
     #[error("change: {0}")]
     Change(#[from] ChangeError),
-    /// The next parameters break a rule.
-    #[error("change: parameters")]
-    Params,
+    /// The next members or parameters break a rule.
+    #[error("change: members or parameters that break a rule")]
+    Rules,
     /// The slot is not in the window of its kind.
     #[error("out of its window")]
     Window,
@@ -53,8 +53,8 @@ pub enum NotCounted {
     /// Of another epoch or attempt, or of nobody whose step it is, or badly signed.
     #[error("not a message of this handover")]
     Message,
-    /// Its author has spoken.
-    #[error("not the first of its author")]
+    /// Its author has spoken, or the change has counted.
+    #[error("not the first of its author, or a change that has counted")]
     Repeated,
 }
 
@@ -73,12 +73,15 @@ pub struct Succession {
     next: Option<Box<Next>>,
     messages: Vec<Handover>,
     heard: BTreeSet<(HandoverPhase, Hash)>,
-    /// Members that joined after genesis and are in the newest EPOCH, by consensus key.
+    /// Changes that counted in this epoch: each does once.
+    counted: BTreeSet<Hash>,
+    /// Members that joined after genesis and are in the newest EPOCH or the one before it, by consensus key.
     joined: BTreeMap<Hash, Joining>,
-    handed: Option<Arc<Handed>>,
+    /// The last two: that of the committee that works, and that of the one which is announced.
+    handed: Vec<Arc<Handed>>,
 }
 
-/// The last handover that ended: what its members have their shares from.
+/// A handover that ended: what its members have their shares from.
 #[derive(Clone, Debug)]
 pub struct Handed {
     /// EPOCH of the epoch that handed over.
@@ -101,15 +104,15 @@ impl Succession {
         &self.messages
     }
 
-    /// A member of the newest EPOCH that joined after genesis, by its consensus key.
+    /// A member of the newest EPOCH, or of the one before it, that joined after genesis, by its consensus key.
     #[must_use]
     pub fn joined(&self, key: &Hash) -> Option<&Joining> {
         self.joined.get(key)
     }
-    /// The last handover that ended.
+    /// The handover to the committee whose keys began in `since`, if it is one of the last two.
     #[must_use]
-    pub fn handed(&self) -> Option<&Arc<Handed>> {
-        self.handed.as_ref()
+    pub fn handed(&self, since: Epoch) -> Option<&Arc<Handed>> {
+        self.handed.iter().find(|handed| handed.from.epoch.next() == since)
     }
 
     /// The members to whom the secrets are handed over: none when they stay as they are.
@@ -118,21 +121,25 @@ impl Succession {
         self.next.as_ref().map(|next| next.members.as_slice()).filter(|members| *members != current.members)
     }
 
-    /// Whether a change would count if it stood in the log at `slot`; `rules` judges parameters.
+    /// Whether a change would count if it stood in the log at `slot`; `rules` judges the next members and parameters.
     ///
     /// # Errors
     /// [`NotCounted`].
     pub fn admits_change(
+        &self,
         epochs: &Epochs,
         slot: Slot,
         signed: &SignedChange,
-        rules: impl Fn(&Params) -> bool,
+        rules: impl Fn(&[MemberRecord], &Params) -> bool,
     ) -> Result<Vec<MemberRecord>, NotCounted> {
         let current = epochs.last();
         let schedule = current.schedule();
+        if self.counted.contains(&name(&signed.change)) {
+            return Err(NotCounted::Repeated);
+        }
         let members = change::verify(signed, current)?;
-        if !rules(&signed.change.params) {
-            return Err(NotCounted::Params);
+        if !rules(&members, &signed.change.params) {
+            return Err(NotCounted::Rules);
         }
         let here = schedule.epoch_of(slot) == current.epoch && slot <= schedule.change_until(current.epoch);
         if here { Ok(members) } else { Err(NotCounted::Window) }
@@ -170,12 +177,13 @@ impl Succession {
         epochs: &Epochs,
         slot: Slot,
         operation: &Operation,
-        (rules, ceremony): (impl Fn(&Params) -> bool, Option<&Ceremony>),
+        (rules, ceremony): (impl Fn(&[MemberRecord], &Params) -> bool, Option<&Ceremony>),
     ) -> Result<(), NotCounted> {
         match operation {
             Operation::Evidence(_) => {}
             Operation::Change(signed) => {
-                let members = Self::admits_change(epochs, slot, signed, rules)?;
+                let members = self.admits_change(epochs, slot, signed, rules)?;
+                self.counted.insert(name(&signed.change));
                 self.next = Some(Box::new(Next { change: signed.change.clone(), members }));
             }
             Operation::Handover(message) => {
@@ -211,23 +219,36 @@ impl Succession {
         let record = current.next(epochs.leaf(), ledger, states);
         let messages = core::mem::take(&mut self.messages);
         self.heard.clear();
+        self.counted.clear();
         let Some(next) = self.next.take() else { return record };
         if next.members == current.members {
-            return EpochRecord { params: next.change.params, ..record };
+            let since = if next.change.params == record.params { record.since } else { record.epoch };
+            return EpochRecord { since, params: next.change.params, ..record };
         }
         let keys = conclude(current, &next.members, &messages);
         // else the old committee stays, with what it has
         let Some(keys) = keys.filter(|keys| is_of(current, next.members.len(), keys)) else { return record };
         self.joined.extend(next.change.joining().map(|joining| (joining.record.consensus, joining.clone())));
-        self.joined.retain(|key, _| next.members.iter().any(|member| member.consensus == *key));
-        self.handed = Some(Arc::new(Handed { from: current.clone(), to: next.members.clone(), messages }));
+        // those who leave work until the epoch ends
+        let works = |key: &Hash| current.members.iter().chain(&next.members).any(|member| member.consensus == *key);
+        self.joined.retain(|key, _| works(key));
+        let before = self.handed.len().saturating_sub(1);
+        self.handed.drain(..before);
+        self.handed.push(Arc::new(Handed { from: current.clone(), to: next.members.clone(), messages }));
         with(record, &next, keys)
     }
 }
 
+/// What a change is called: the same however it is signed.
+#[must_use]
+pub fn name(change: &Change) -> Hash {
+    change::approval(change)
+}
+
 fn with(record: EpochRecord, next: &Next, keys: KeySetParts) -> EpochRecord {
     let f = next.members.len().saturating_sub(1).checked_div(3).and_then(|f| u16::try_from(f).ok()).unwrap_or(0);
-    EpochRecord { f, members: next.members.clone(), params: next.change.params.clone(), ..record }.with_keys(keys)
+    let (since, members, params) = (record.epoch, next.members.clone(), next.change.params.clone());
+    EpochRecord { since, f, members, params, ..record }.with_keys(keys)
 }
 
 /// A key set of so many members, of the secrets that there are.

@@ -46,7 +46,7 @@ pub(crate) async fn now(files: &NetworkFiles) -> Now {
     let genesis = Roster::genesis(files);
     let address = |(index, member): (u16, &types::MemberRecord)| {
         let known = genesis.index(&member.consensus).and_then(|at| genesis.address(at)).cloned();
-        let address = known.or_else(|| told_most(&pages, MemberId(index)))?;
+        let address = known.or_else(|| told_by(&pages, need, MemberId(index)))?;
         Some(MemberAddress { member: MemberId(index), ..address })
     };
     network.addresses = (0..).zip(&record.members).filter_map(address).collect();
@@ -56,10 +56,10 @@ pub(crate) async fn now(files: &NetworkFiles) -> Now {
     Now { epoch: record.epoch, network, id }
 }
 
-/// The addresses of a member as most pages say.
-fn told_most(pages: &[EpochPage], member: MemberId) -> Option<MemberAddress> {
+/// The addresses of a member as `need` pages say.
+fn told_by(pages: &[EpochPage], need: usize, member: MemberId) -> Option<MemberAddress> {
     let told = pages.iter().filter_map(|page| page.addresses.iter().find(|address| address.member == member));
     let fit = |a: &&MemberAddress| [&a.p2p, &a.quic, &a.http].into_iter().all(|text| is_address(text));
     let told: Vec<&MemberAddress> = told.filter(fit).collect();
-    told.iter().max_by_key(|address| told.iter().filter(|other| other == address).count()).copied().cloned()
+    told.iter().find(|address| told.iter().filter(|other| other == address).count() >= need).copied().cloned()
 }

@@ -187,6 +187,8 @@ pub(crate) struct Driver {
     pub(crate) page: Page,
     /// A slot has become final since the last look at the handover.
     pub(crate) final_slots: bool,
+    /// The last final slot, and since when it is.
+    pub(crate) final_at: (Slot, Timestamp),
     /// The epoch that begins with another committee or other parameters, and when this member starts again in it.
     pub(crate) leaves: Option<(Epoch, Timestamp)>,
 }
@@ -209,6 +211,9 @@ pub(crate) type Ended = (Result<(), DriverError>, Option<Box<Resume>>);
 const TURN_MAX: usize = 256;
 /// How long a member whose epoch is over still sends what others need of its last slot.
 const LEAVES_AFTER_MS: u64 = 400;
+/// How long nothing may become final before this member asks the log whether another committee works: slots, and ms.
+const OVERDUE_SLOTS: u64 = 40;
+const OVERDUE_MIN_MS: u64 = 20_000;
 /// Longest sleep.
 const WAIT_MAX: Duration = Duration::from_millis(500);
 
@@ -268,10 +273,27 @@ impl Driver {
             {
                 return Err(DriverError::Changed(epoch));
             }
+            if let Some(slot) = self.left_behind(clock::now()) {
+                return Err(DriverError::Behind(slot));
+            }
             if let Some(slot) = self.machine.behind() {
                 return Err(DriverError::Behind(slot));
             }
         }
+    }
+
+    /// The others have perhaps gone on to a committee that this member's engine does not reach: the epoch's last slots
+    /// are overdue, and the log says whether they have.
+    fn left_behind(&mut self, now: Timestamp) -> Option<Slot> {
+        let slot = self.machine.last_final();
+        if self.final_at.0 != slot {
+            self.final_at = (slot, now);
+        }
+        let (epochs, epoch) = (self.machine.epochs(), self.machine.epoch_of(slot.next()));
+        let next = epochs.last();
+        let changes = next.epoch > epoch && !next.continues(epochs.of(epoch));
+        let patience = next.params.slot_ms.saturating_mul(OVERDUE_SLOTS).max(OVERDUE_MIN_MS);
+        (changes && self.leaves.is_none() && now.0.saturating_sub(self.final_at.1.0) > patience).then_some(slot)
     }
 
     /// This member's part in handing the secrets over, when a slot is final.

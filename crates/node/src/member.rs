@@ -44,7 +44,7 @@ use std::{
 };
 
 use tokio::sync::{broadcast, mpsc, watch};
-use types::{Block, Epoch, Hash, MemberAddress, MemberId, codec, limits, wire::Event};
+use types::{Block, Epoch, Hash, MemberAddress, MemberId, Slot, codec, limits, wire::Event};
 use verifier::{AnchorError, Committee, Finding};
 
 pub use crate::follow::Follower;
@@ -237,6 +237,7 @@ impl Member {
             }
         }
         let me = roster.index(&key);
+        has_keys(&identity, &roster, me, &node)?;
         // one that has left still serves the log where it did
         let genesis = &network.network.addresses;
         let left = genesis.iter().find(|address| !node.joins && address.member.0 == node.member);
@@ -420,6 +421,7 @@ impl Parts {
             Carried::Log { found, recovery } => (found.term.clone(), Carried::Log { found, recovery }),
         };
         let Some(id) = term.roster.index(&key) else { return Ok(None) };
+        has_keys(&identity, &term.roster, Some(id), &node)?;
         let listen = Listen::of(&node, term.roster.address(id))?;
         start::ports_within(listen).await?;
         term.roster.write(&node.data)?;
@@ -491,6 +493,7 @@ impl Parts {
             handovers,
             page: page.clone(),
             final_slots: true,
+            final_at: (Slot(0), clock::now()),
             leaves: None,
         };
         let driver = driver.start()?;
@@ -549,6 +552,17 @@ pub(crate) async fn carry_on(
     carried: Carried,
 ) -> Result<Option<Member>, MemberError> {
     Box::pin(Parts::carry_on(network, node, process, carried)).await
+}
+
+/// A change may say other keys of a member than its folder has: then it can sign nothing that counts.
+fn has_keys(identity: &Identity, roster: &Roster, me: Option<MemberId>, node: &NodeConfig) -> Result<(), FilesError> {
+    let Some((me, record)) = me.and_then(|me| Some((me, roster.members.get(usize::from(me.0))?))) else {
+        return Ok(());
+    };
+    if identity.record(&record.name) == *record {
+        return Ok(());
+    }
+    Err(FilesError::WrongKeys { path: node.data.clone(), member: me.0 })
 }
 
 /// The shares of the key ceremony, from the share file.

@@ -15,6 +15,8 @@ const AGAIN_MIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// How often it is looked whether the member has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long after its end a member's own addresses may still be taken.
+const PORTS_WITHIN_MS: u64 = 15_000;
 /// Starts of which each finds another committee in the log: one that does not end is a fault of ours.
 const AGAINS_MAX: u32 = 8;
 
@@ -115,11 +117,25 @@ impl Runner {
     async fn go_on(&self, carried: Option<Box<Carried>>) -> Result<Life, MemberError> {
         if let Some(carried) = carried {
             let (network, node, process) = (Arc::clone(&self.network), self.node.clone(), self.process.clone());
-            if let Some(member) = Box::pin(member::carry_on(network, node, process, *carried)).await? {
-                return Ok(Life::Member(Box::new(member)));
+            match Box::pin(member::carry_on(network, node, process, *carried)).await {
+                Ok(Some(member)) => return Ok(Life::Member(Box::new(member))),
+                Ok(None) => {}
+                // everything is on disk
+                Err(error) => tracing::warn!(%error, "member.changed: starting from the log"),
             }
         }
-        self.begin().await
+        let until = clock::now().plus(PORTS_WITHIN_MS);
+        loop {
+            match self.begin().await {
+                // what listened before may need a moment to be gone
+                Err(MemberError::Port { .. } | MemberError::Ingress { .. } | MemberError::Http { .. })
+                    if clock::now() < until =>
+                {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                begun => return begun,
+            }
+        }
     }
 
     async fn run(self, mut life: Life, mut stopped: watch::Receiver<bool>) -> Result<(), MemberError> {

@@ -87,7 +87,7 @@ fn others(roster: &Roster, me: Option<MemberId>) -> Vec<(MemberId, String)> {
 
 /// What the members that answer say.
 pub(crate) async fn hear(network: &Hash, me: Option<MemberId>, roster: &Roster) -> Vec<Heard> {
-    let heard = peers::ask_all(me, &others(roster, me), network).await;
+    let heard = peers::ask_all(me, &others(roster, me), network, &roster.id()).await;
     heard.into_iter().map(|(_, heard)| heard).collect()
 }
 

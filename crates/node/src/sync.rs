@@ -40,6 +40,8 @@ use verifier::{Checks, Finding, Replay};
 const SEGMENT: u64 = 64;
 /// Slots after the end of a segment whose heads are tried, too.
 const NEAR: u64 = 8;
+/// Entries that are fetched at once in any case.
+const NEAR_ENTRIES: u64 = 4_096;
 /// A gap that the engine closes as quickly.
 const SHORT: usize = 8;
 /// Bytes of entries and proofs that are held at a time.
@@ -331,8 +333,13 @@ pub(crate) struct Place<'a> {
 
 impl Place<'_> {
     /// Nothing shows that this member signed more than its folder knows.
-    fn is_newest(&self, disk: &Disk, mine: u64, listed: &[Slot], rejoin: Option<Rejoin>) -> Result<(), SyncError> {
-        let own = disk.size();
+    fn is_newest(
+        &self,
+        (disk, own): (&Disk, u64),
+        mine: u64,
+        listed: &[Slot],
+        rejoin: Option<Rejoin>,
+    ) -> Result<(), SyncError> {
         if mine > own && rejoin.is_none_or(|rejoin| rejoin.from.is_some()) {
             return Err(SyncError::OldCopy(format!("a log of {mine} entries, where it has {own}")));
         }
@@ -357,6 +364,7 @@ pub(crate) struct Own {
 /// Extends what a member has by what a quorum has published.
 pub(crate) fn catch_up(peers: &Peers, place: &Place<'_>, all: &mut Own) -> Result<Caught, SyncError> {
     let mut caught = Caught::default();
+    let started = all.disk.size();
     let mut step = SEGMENT;
     let known = all.rejoin;
     all.replay.check(Checks::ALL);
@@ -371,18 +379,22 @@ pub(crate) fn catch_up(peers: &Peers, place: &Place<'_>, all: &mut Own) -> Resul
         let Some(now) = signers.first() else { return Ok(caught) };
         let Published { newest, is_later, mine, note } = peers.published(&signers);
         caught.note = newest.zip(note);
-        if caught.slots == 0 {
-            place.is_newest(&all.disk, mine, &[], known)?;
-        }
+        // heads of later committees show only when the log has come to them
+        place.is_newest((&all.disk, started), mine, &[], known)?;
         let newest = newest.filter(|head| head.size > own);
         let last = schedule.last(epoch);
-        let between = peers.head(&now.policy, last.min(all.replay.slot().plus(step)), last);
+        // who follows is at the end nearly always: nobody has a head in between
+        let near = place.follows && newest.is_some_and(|head| head.size.saturating_sub(own) <= NEAR_ENTRIES);
+        let between = if near { None } else { peers.head(&now.policy, last.min(all.replay.slot().plus(step)), last) };
         let between = between.filter(|head| head.size > own && newest.is_none_or(|newest| head.size < newest.size));
         let Some(head) = between.or(newest) else {
             caught.torn = all.end_of_epoch(peers, place)?;
             return Ok(caught);
         };
-        let mine = |slot: Slot| term::index(&epochs.of(schedule.epoch_of(slot)).members, &place.key);
+        let mine = |slot: Slot| {
+            let epoch = Some(schedule.epoch_of(slot)).filter(|epoch| *epoch <= epochs.last().epoch)?;
+            term::index(&epochs.of(epoch).members, &place.key)
+        };
         let mut entries = match peers.entries(all.disk.tree(), &head) {
             Ok(Some(entries)) => entries,
             // whoever signed it has gone again; following block by block goes on from what is here
@@ -394,7 +406,7 @@ pub(crate) fn catch_up(peers: &Peers, place: &Place<'_>, all: &mut Own) -> Resul
             Err(TooMuch) => return Err(SyncError::TooMuch(all.replay.slot())),
         };
         let contents = Contents::of(mine, &entries);
-        place.is_newest(&all.disk, 0, &contents.listed, known)?;
+        place.is_newest((&all.disk, started), 0, &contents.listed, known)?;
         if between.is_none() && !is_later && !place.follows {
             match contents.beacons.last() {
                 Some(end) if contents.beacons.len() >= SHORT => entries.truncate(*end),

@@ -69,6 +69,12 @@ impl Roster {
         Self { f, members: members.to_vec(), addresses: (0..).zip(members).filter_map(address).collect() }
     }
 
+    /// Whose indices its members' words are in: SHA-256 over the consensus keys.
+    pub(crate) fn id(&self) -> Hash {
+        let keys: Vec<&[u8]> = self.members.iter().map(|member| member.consensus.as_bytes().as_slice()).collect();
+        crypto::hash::sha256(&keys)
+    }
+
     /// The member with this consensus key.
     pub(crate) fn index(&self, key: &Hash) -> Option<MemberId> {
         index(&self.members, key)
@@ -141,7 +147,7 @@ pub(crate) fn shares(
     seed: &Zeroizing<[u8; 32]>,
 ) -> Result<MemberSecrets, SharesError> {
     let missing = SharesError::Missing(committee.keys_since);
-    let handed = said.handed().filter(|handed| handed.from.epoch.next() == committee.keys_since).ok_or(missing)?;
+    let handed = said.handed(committee.keys_since).ok_or(missing)?;
     let plan = handover::plan(&handed.from, &handed.to)?;
     let mut reader = handover::Participant::new(plan).with_player(seed)?;
     for message in &handed.messages {

@@ -344,12 +344,18 @@ impl Job {
     }
 }
 
+/// From so many shares on it is cheaper to compute them together (docs, benchmarks).
+const SHARED_FROM: usize = 12;
+
 fn admit(context: &crate::Secrets, items: Vec<AdmitItem>, seed: [u8; 32]) -> Vec<(AdmitItem, Verdict)> {
     let verdicts = mempool::admit_batch(context.keys.encryption_key(), &context.network, &items_view(&items), seed);
+    let good = items.iter().zip(&verdicts).filter_map(|(item, verdict)| Some((item.hash, verdict.as_ref().ok()?)));
+    let many = good.clone().count() >= SHARED_FROM;
+    let mut shared = if many { context.decrypt.share_all(good) } else { Vec::new() }.into_iter();
     let mut out = Vec::with_capacity(items.len());
     for (item, verdict) in items.into_iter().zip(verdicts) {
         let verdict = verdict.map(|admitted| {
-            let share = context.decrypt.share(item.hash, &admitted);
+            let share = shared.next().unwrap_or_else(|| context.decrypt.share(item.hash, &admitted));
             Box::new((admitted, share))
         });
         out.push((item, verdict));

@@ -114,9 +114,11 @@ impl Sequencer {
     /// Does whatever can be done by now.
     fn pump(&mut self, now: Timestamp) -> Result<(), Halt> {
         self.dispatch_admission();
-        while self.try_final(now)? || self.try_reveal() {}
+        while (!self.over && self.try_final(now)?) || self.try_reveal() {}
         self.try_publish();
         if self.over {
+            // others may still need the share message
+            self.try_broadcast(now);
             return Ok(());
         }
         self.try_close(now);

@@ -15,11 +15,13 @@ use crypto::{
     evidence::Proved,
     ids,
     operation::{self, Judged},
-    succession::{NotCounted, Succession},
+    succession::{self, NotCounted},
 };
 use std::collections::{BTreeMap, BTreeSet};
+use tlog::checkpoint::Policy;
 use types::{
-    Epoch, Hash, Kind, Leaf, MemberId, Operation, OperationKind, Slot, codec, limits, reason::Reason, wire::Refusal,
+    Epoch, HandoverPhase, Hash, Kind, Leaf, MemberId, MemberRecord, Operation, OperationKind, Params, Slot, codec,
+    limits, reason::Reason, wire::Refusal,
 };
 
 /// Operations of one kind on a list, the lowest hashes: more than slots take, few enough for a block.
@@ -38,7 +40,9 @@ struct Held {
     kind: OperationKind,
     proved: Option<Proved>,
     claim: Option<Claim>,
-    /// Who sent it; `None`: found here.
+    /// What changes an epoch: the change however it is signed, or the author's step. One for each that sends some.
+    key: Option<Hash>,
+    /// Who sent it; `None`: found here, or handed in by somebody outside.
     from: Option<MemberId>,
     /// Listed until it has an entry, or another one of its claim convicts.
     pending: bool,
@@ -69,6 +73,7 @@ impl Operations {
                     kind,
                     proved: None,
                     claim: None,
+                    key: None,
                     from: None,
                     pending: false,
                     told: false,
@@ -164,20 +169,24 @@ impl Operations {
         *tries = tries.saturating_add(1);
     }
 
-    /// Whether one of this claim, and so many bytes, may be held on behalf of `from`.
-    fn has_room(&self, from: MemberId, claim: Option<Claim>, bytes: usize) -> bool {
-        let of = || self.held.values().filter(|held| held.from == Some(from));
+    /// Whether one of this claim or key, and so many bytes, may be held on behalf of `from`.
+    fn has_room(&self, from: Option<MemberId>, (claim, key): (Option<Claim>, Option<Hash>), bytes: usize) -> bool {
+        let of = || self.held.values().filter(|held| held.from == from);
         let sum = of().map(|held| held.bytes.len()).fold(bytes, usize::saturating_add);
-        sum <= SHARE_BYTES_MAX && (claim.is_none() || of().all(|held| held.claim != claim))
+        sum <= SHARE_BYTES_MAX
+            && (claim.is_none() || of().all(|held| held.claim != claim))
+            && (key.is_none() || of().all(|held| held.key != key || !held.pending))
     }
 
     /// Keeps one; it is listed if `pending` and nobody of its claim is convicted.
     fn keep(&mut self, hash: Hash, bytes: Vec<u8>, judged: &Judged, from: Option<MemberId>, pending: bool, slot: Slot) {
         let (kind, proved, claim) = (judged.kind, judged.proof(), judged.claim());
+        let key = judged.operation.as_ref().and_then(key_of);
         let pending = pending && claim.is_none_or(|claim| !self.faults.contains(&claim));
-        let first = claim.is_none_or(|claim| self.held.values().all(|held| held.claim != Some(claim)));
+        let first = claim.is_none_or(|claim| self.held.values().all(|held| held.claim != Some(claim)))
+            && key.is_none_or(|key| self.held.values().all(|held| held.key != Some(key)));
         let told = pending && (from.is_none() || first);
-        self.held.insert(hash, Held { bytes, kind, proved, claim, from, pending, told, since: slot });
+        self.held.insert(hash, Held { bytes, kind, proved, claim, key, from, pending, told, since: slot });
     }
 
     /// What this member tells again: it has waited for two slots, so it may not have reached everybody.
@@ -197,6 +206,23 @@ impl Operations {
 
 fn read(bytes: &[u8]) -> Option<Operation> {
     codec::decode(bytes, limits::OPERATION_BYTES_MAX).ok()
+}
+
+/// A change, however it is signed, or an author's step of a handover.
+fn key_of(operation: &Operation) -> Option<Hash> {
+    match operation {
+        Operation::Evidence(_) => None,
+        Operation::Change(signed) => Some(succession::name(&signed.change)),
+        Operation::Handover(message) => {
+            let phase = codec::encode(&(message.epoch, message.attempt, message.from));
+            let step = [HandoverPhase::ALL
+                .iter()
+                .position(|phase| *phase == HandoverPhase::of(&message.step))
+                .and_then(|at| u8::try_from(at).ok())
+                .unwrap_or(u8::MAX)];
+            Some(crypto::hash::sha256(&[&phase, &step]))
+        }
+    }
 }
 
 /// Whether a claim can convict in a slot of `epoch` or the epoch after: a sender may be a block ahead.
@@ -244,10 +270,13 @@ impl Sequencer {
                     NotCounted::Window | NotCounted::NoHandover => Reason::BadRoundNumber,
                     NotCounted::Repeated => Reason::Equivocation,
                     NotCounted::Change(ChangeError::Late | ChangeError::Base) => Reason::Expired,
-                    NotCounted::Change(_) | NotCounted::Params | NotCounted::Message | _ => Reason::WrongSignature,
+                    NotCounted::Change(_) | NotCounted::Rules | NotCounted::Message | _ => Reason::WrongSignature,
                 };
                 Refusal::new(reason, &why.to_string())
             })?,
+        }
+        if !self.operations.has_room(None, (None, key_of(&operation)), bytes.len()) {
+            return Err(Refusal::new(Reason::Quota, "the same is held already, signed by others or otherwise"));
         }
         self.found_operation(operation);
         Ok(())
@@ -258,10 +287,16 @@ impl Sequencer {
         match operation {
             Operation::Evidence(_) => Ok(()),
             Operation::Change(change) => {
-                Succession::admits_change(&self.epochs, slot, change, auction_rules::holds_params).map(drop)
+                let rules = |members: &[MemberRecord], params: &Params| self.holds_next(members, params);
+                self.succession.admits_change(&self.epochs, slot, change, rules).map(drop)
             }
             Operation::Handover(message) => self.succession.admits_message(&self.epochs, slot, message),
         }
+    }
+
+    /// Whether a committee could work with these parameters.
+    fn holds_next(&self, members: &[MemberRecord], params: &Params) -> bool {
+        auction_rules::holds_params(params) && Policy::holds(self.setup.policy.origin(), members)
     }
 
     /// Whether it may count in one of the next slots: a change may wait for its window, a step of a handover for two
@@ -328,7 +363,8 @@ impl Sequencer {
             return;
         }
         let claim = judged.claim();
-        if !needed && !self.operations.has_room(from, claim, bytes.len()) {
+        let key = judged.operation.as_ref().and_then(key_of);
+        if !needed && !self.operations.has_room(Some(from), (claim, key), bytes.len()) {
             return;
         }
         self.wanted.remove(&hash);
@@ -392,15 +428,17 @@ impl Sequencer {
 
     /// What a final block enters of the next epoch.
     pub(crate) fn count_operations(&mut self, slot: Slot, entered: &[EnteredOperation]) {
-        let judges = (auction_rules::holds_params, Some(&self.setup.ceremony));
+        let mut succession = core::mem::take(&mut self.succession);
         for held in entered.iter().filter_map(|operation| self.operations.held.get(&operation.hash)) {
             if held.kind == OperationKind::Epoch
                 && let Some(operation) = read(&held.bytes)
             {
                 // one that does not count changes nothing
-                self.succession.on(&self.epochs, slot, &operation, judges).ok();
+                let rules = |members: &[MemberRecord], params: &Params| self.holds_next(members, params);
+                succession.on(&self.epochs, slot, &operation, (rules, Some(&self.setup.ceremony))).ok();
             }
         }
+        self.succession = succession;
     }
 
     /// Entries of what a final block enters, in its order.

@@ -57,7 +57,10 @@ impl Sequencer {
 
     /// Whether this member may sign a list for the slot, and give receipts.
     pub(crate) fn may_list(&self, slot: Slot) -> bool {
-        self.rejoin.is_none_or(|rejoin| rejoin.lists(&self.setup.params, slot))
+        // promises may be of the epoch before
+        let before = self.setup.before.as_ref().map(|before| &before.params);
+        let lists = |params: &Params| self.rejoin.is_none_or(|rejoin| rejoin.lists(params, slot));
+        lists(&self.setup.params) && before.is_none_or(lists)
     }
 
     /// Whether this member may send shares and a cosignature for the slot.

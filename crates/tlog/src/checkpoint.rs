@@ -103,6 +103,13 @@ fn member_id(place: usize) -> MemberId {
 }
 
 impl Policy {
+    /// Whether so many members, 3f + 1, make a policy.
+    #[must_use]
+    pub fn holds(origin: &str, members: &[MemberRecord]) -> bool {
+        let f = members.len().saturating_sub(1).checked_div(3).and_then(|f| u16::try_from(f).ok());
+        f.is_some_and(|f| Self::new(origin, members, f).is_ok())
+    }
+
     /// The policy of a committee. Shape: `members` by index.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ pub enum Seat {
 pub struct Joining {
     /// Its keys.
     pub record: MemberRecord,
-    /// Where the committee reaches it, at most 64 bytes each.
+    /// Where the committee reaches it: `ip:port`. At most 64 bytes, as the others.
     pub p2p: String,
     /// Where clients do.
     pub quic: String,
@@ -45,7 +45,7 @@ pub struct Change {
 pub struct SignedChange {
     /// What changes.
     pub change: Change,
-    /// Of this committee, 2f + 1 at least, ascending: consensus key over SHA-256("lockstep/change/approve/v1" | codec(change)).
+    /// Of this committee, 2f + 1, ascending: consensus key over SHA-256("lockstep/change/approve/v1" | codec(change)).
     pub approvals: Vec<VoteSig>,
     /// Of each that joins, in the order of their seats: its consensus key over SHA-256("lockstep/change/accept/v1" | codec(change)).
     pub acceptances: Vec<Signature>,

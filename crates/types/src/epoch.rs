@@ -101,6 +101,8 @@ pub struct EpochRecord {
     pub prev: Hash,
     /// Version of the rules.
     pub rules: Hash,
+    /// The first epoch with this committee, these keys and these parameters.
+    pub since: Epoch,
     /// Faults tolerated; n = 3f + 1.
     pub f: u16,
     /// Ascending by consensus key.

@@ -44,6 +44,7 @@ impl Network {
             network,
             prev: Hash::ZERO,
             rules,
+            since: Epoch(0),
             f: self.faults(),
             members: self.genesis.members.clone(),
             decrypt: self.keys.decrypt.clone(),

@@ -250,7 +250,8 @@ impl Auditor {
     pub fn seen(&mut self, note: &[u8]) {
         let Some(seen) = self.read_seen(note, &self.policy) else { return self.seen_later(note) };
         match &self.subject {
-            Some(subject) if subject.head.size == seen.head.size => self.compare_notes(&seen),
+            // a subject that nobody has vouched for yet accuses nobody
+            Some(subject) if subject.head.size == seen.head.size && self.later.is_none() => self.compare_notes(&seen),
             Some(_) if seen.head.size <= self.replay.head().size => self.late = self.late.saturating_add(1),
             _ => self.seen.entry(seen.head.size).or_default().push(seen),
         }

@@ -64,7 +64,7 @@ impl Log {
         self.on(slot, &Operation::Handover(Box::new(message)))
     }
     fn on(&mut self, slot: u64, operation: &Operation) -> Result<(), NotCounted> {
-        let rules = |params: &Params| params.count_limit > 0;
+        let rules = |_: &[MemberRecord], params: &Params| params.count_limit > 0;
         self.succession.on(&self.epochs, Slot(slot), operation, (rules, Some(&CEREMONY)))
     }
     fn announce(&mut self) -> EpochRecord {
@@ -75,16 +75,18 @@ impl Log {
 #[test]
 fn a_change_counts_in_the_first_quarter_and_the_last_one_wins() {
     let mut log = Log::new();
-    let [first, second] = [&NEXT[..], &[1, 2, 3, 9]].map(|seeds| made(&log.epochs, seeds, |_| {}));
+    let [first, second, third] =
+        [&NEXT[..], &[1, 2, 3, 9], &[1, 2, 3, 7]].map(|seeds| made(&log.epochs, seeds, |_| {}));
     log.change(64, &second).unwrap();
     log.change(67, &first).unwrap();
-    assert_eq!(log.change(68, &second), Err(NotCounted::Window));
-    assert_eq!(log.change(63, &second), Err(NotCounted::Window));
+    assert_eq!(log.change(68, &third), Err(NotCounted::Window));
+    assert_eq!(log.change(63, &third), Err(NotCounted::Window));
     assert_eq!(log.succession.next().unwrap().change, first.change);
+    assert_eq!(log.change(67, &second), Err(NotCounted::Repeated), "who signed it said it once");
     let late = made(&log.epochs, &NEXT, |c| c.until = Epoch(4));
     assert_eq!(log.change(64, &late), Err(NotCounted::Change(ChangeError::Late)));
     let broken = made(&log.epochs, &NEXT, |c| c.params.count_limit = 0);
-    assert_eq!(log.change(64, &broken), Err(NotCounted::Params));
+    assert_eq!(log.change(64, &broken), Err(NotCounted::Rules));
 }
 
 #[test]
@@ -119,14 +121,14 @@ fn the_next_epoch_has_the_committee_that_the_secrets_were_handed_to() {
     let record = log.announce();
     assert_eq!((record.epoch, record.first_slot, record.prev), (Epoch(5), Slot(80), LEAF));
     assert_eq!((record.ledger, record.states), ROOTS);
-    assert_eq!((record.f, record.params.count_limit), (1, 77));
+    assert_eq!((record.f, record.params.count_limit, record.since), (1, 77, Epoch(5)));
     let members: Vec<_> = record.members.iter().map(|m| m.consensus).collect();
     let mut want = NEXT.map(|seed| key(seed, 0).public());
     want.sort();
     assert_eq!(members, want);
     let joined = key(8, 0).public();
     assert_eq!(log.succession.joined(&joined).map(|joining| joining.record.consensus), Some(joined));
-    let handed = log.succession.handed().unwrap();
+    let handed = log.succession.handed(Epoch(5)).unwrap();
     assert_eq!((handed.from.epoch, handed.messages.len()), (Epoch(4), 4));
     assert!(log.succession.next().is_none() && log.succession.messages().is_empty());
     // who has no ceremony believes keys of the same secrets, and nothing else
@@ -150,7 +152,7 @@ fn a_handover_that_does_not_end_leaves_everything_as_it_is() {
     log.says(68, deals(1)).unwrap();
     let record = log.announce();
     assert_eq!(record, stays);
-    assert!(log.succession.handed().is_none());
+    assert!(log.succession.handed(Epoch(5)).is_none());
 }
 
 #[test]
@@ -162,7 +164,7 @@ fn parameters_alone_change_without_a_handover() {
     let read = log.succession.clone();
     let record = log.announce();
     let want = epochs().last().next(LEAF, ROOTS.0, ROOTS.1);
-    assert_eq!(record, EpochRecord { params: signed.change.params, ..want });
-    assert!(log.succession.handed().is_none());
+    assert_eq!(record, EpochRecord { since: Epoch(5), params: signed.change.params, ..want });
+    assert!(log.succession.handed(Epoch(5)).is_none());
     assert_eq!(read.clone().announce_as(&epochs(), ROOTS, &record), record);
 }

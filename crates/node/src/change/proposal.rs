@@ -154,6 +154,13 @@ impl Proposal {
         }
     }
 
+    /// As it is sent: with exactly as many approvals as it needs, the first ones.
+    pub(super) fn sent(&self) -> SignedChange {
+        let mut signed = self.signed();
+        signed.approvals.truncate(self.need());
+        signed
+    }
+
     /// 2f + 1 of this committee.
     pub(super) fn need(&self) -> usize {
         usize::from(self.current.f).saturating_mul(2).saturating_add(1)

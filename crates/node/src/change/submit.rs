@@ -63,7 +63,7 @@ pub(super) async fn run(args: SubmitArgs) -> Result<(), Failure> {
     if args.from.from.is_some() {
         note(format_args!("lockstep: EPOCH of epoch {}: {}", current.record.epoch, current.told));
     }
-    let signed = proposal.signed();
+    let signed = proposal.sent();
     if let Err(error) = crypto::change::verify(&signed, &current.record) {
         let help = if error == ChangeError::Base {
             "\ndo: propose it again: committee, keys or parameters have changed since"

@@ -60,6 +60,7 @@ pub(super) fn epoch() -> EpochRecord {
         network: Hash([7; 32]),
         prev: Hash::ZERO,
         rules: Hash::ZERO,
+        since: Epoch(0),
         f: 1,
         members: committee(1..=4),
         decrypt: vec![G1Bytes([0; 48]); 3],

@@ -117,6 +117,7 @@ pub(crate) struct Health {
     me: Option<MemberId>,
     network: Hash,
     origin: String,
+    committee: Hash,
     names: Vec<String>,
     f: usize,
     slot_ms: u64,
@@ -141,6 +142,7 @@ impl Health {
             me,
             network: files.id,
             origin: genesis.origin.clone(),
+            committee: roster.id(),
             names: roster.members.iter().map(|m| m.name.clone()).collect(),
             f: usize::from(roster.f),
             slot_ms: genesis.params.slot_ms,
@@ -253,6 +255,7 @@ impl Health {
                 age_ms: inner.published.map(|(_, at)| now.0.saturating_sub(at.0)),
             }),
             cosigners: Names::split(all(), here),
+            committee: self.committee.to_string(),
             cosigned: all().map(|(id, _)| inner.noted.cosigners.get(&id).map_or(0, |slot| slot.0)).collect(),
             peers: Names::split(all().filter(|(id, _)| Some(*id) != self.me), connected),
             mempool: MempoolReport { envelopes: inner.noted.pending.0, bytes: inner.noted.pending.1 },
@@ -318,7 +321,7 @@ impl Look {
             Ok(Err(error)) => tracing::warn!(%error, "disk.free"),
             Err(error) => tracing::warn!(%error, "disk.free"),
         }
-        let heard = peers::ask_all(self.health.me, &self.peers, &self.health.network).await;
+        let heard = peers::ask_all(self.health.me, &self.peers, &self.health.network, &self.health.committee).await;
         let text = (self.engine)();
         let connected = self.keys.iter().filter(|(_, key)| is_connected(&text, key)).map(|(id, _)| *id).collect();
         self.health.looked(clock::now(), heard, connected, &self.metrics);

@@ -4,7 +4,7 @@ use super::{
     report::{REPORT_BYTES_MAX, Report},
 };
 use crate::{clock, source};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::task::JoinSet;
 use types::{Hash, MemberId, Slot};
 
@@ -37,6 +37,7 @@ pub(crate) async fn ask_all(
     me: Option<MemberId>,
     peers: &[(MemberId, String)],
     network: &Hash,
+    committee: &Hash,
 ) -> Vec<(MemberId, Heard)> {
     let mut asked = JoinSet::new();
     for (member, http) in peers.iter().cloned() {
@@ -49,12 +50,15 @@ pub(crate) async fn ask_all(
             Some((member, report, at, here))
         });
     }
-    let mut heard = Vec::new();
+    let (mut heard, mut told) = (Vec::new(), BTreeSet::new());
     while let Some(answer) = asked.join_next().await {
         let Ok(Some((member, report, at, here))) = answer else { continue };
-        if report.network == network.to_string() && report.member == member.0 {
+        // one process, one voice; of another committee its number is another
+        let of_mine = report.committee == committee.to_string();
+        let is_first = told.insert(report.name.clone());
+        if report.network == network.to_string() && is_first && (report.member == member.0 || !of_mine) {
             let clock_ms = difference(report.time_ms, here);
-            let cosigned = me.and_then(|me| report.cosigned.get(usize::from(me.0)).copied());
+            let cosigned = me.filter(|_| of_mine).and_then(|me| report.cosigned.get(usize::from(me.0)).copied());
             let cosigned = Slot(cosigned.unwrap_or(0));
             heard.push((member, Heard { at, final_slot: Slot(report.final_slot), cosigned, clock_ms }));
         }

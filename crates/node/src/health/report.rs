@@ -23,6 +23,9 @@ pub(crate) struct Report {
     pub(crate) log_entries: u64,
     pub(crate) checkpoint: Option<CheckpointReport>,
     pub(crate) cosigners: Names,
+    /// SHA-256 over the consensus keys of the committee that indices here are of, hex.
+    #[serde(default)]
+    pub(crate) committee: String,
     /// The last slot that each member has cosigned, by index, as this one has heard since it started.
     #[serde(default)]
     pub(crate) cosigned: Vec<u64>,

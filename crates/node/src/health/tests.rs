@@ -9,6 +9,7 @@ fn health() -> Health {
         me: Some(MemberId(0)),
         network: Hash::ZERO,
         origin: "a/b".into(),
+        committee: Hash([8; 32]),
         names: (0..4).map(|i| format!("m{i}")).collect(),
         f: 1,
         slot_ms: 500,

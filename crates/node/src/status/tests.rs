@@ -67,6 +67,7 @@ fn report(member: u16, slot: u64) -> Report {
         log_entries: 9,
         checkpoint: None,
         cosigners: Names::default(),
+        committee: String::new(),
         cosigned: Vec::new(),
         peers: Names::default(),
         mempool: MempoolReport { envelopes: 0, bytes: 0 },

@@ -10,7 +10,8 @@ use crypto::{
     evidence::{self, Context},
     ids, operation,
 };
-use types::{Epoch, Hash, Operation, OperationKind, codec, limits, reason::Finding};
+use tlog::checkpoint::Policy;
+use types::{Epoch, Hash, MemberRecord, Operation, OperationKind, Params, codec, limits, reason::Finding};
 
 impl Replay {
     /// A FAULT: the operation that it stands for is its evidence with the operation's kind before it.
@@ -83,7 +84,10 @@ impl Replay {
         let mut succession = core::mem::take(&mut self.succession);
         for entered in self.section.operations.iter().filter(|entered| entered.fault.is_none()) {
             if let Ok(operation) = codec::decode::<Operation>(&entered.bytes, limits::OPERATION_BYTES_MAX) {
-                let judges = (auction_rules::holds_params, self.anchor.ceremony.as_ref());
+                let rules = |members: &[MemberRecord], params: &Params| {
+                    auction_rules::holds_params(params) && Policy::holds(self.anchor.policy.origin(), members)
+                };
+                let judges = (rules, self.anchor.ceremony.as_ref());
                 // one that does not count changes nothing
                 succession.on(&self.epochs, self.section.slot, &operation, judges).ok();
             }

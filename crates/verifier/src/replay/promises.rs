@@ -5,12 +5,15 @@
 //! what it listed, and a cut ends a promise: then nothing is said.
 use super::{Replay, section::Closed};
 use alloc::{format, vec::Vec};
-use types::{Envelope, EnvelopeHeader, Leaf, MemberId, Receipt, codec, limits, reason::Finding};
+use types::{Envelope, EnvelopeHeader, Hash, Leaf, MemberId, Receipt, codec, limits, reason::Finding};
 
 /// A receipt with the envelope that it is about, and what came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Promise {
+    /// Index in the committee that it was last a member of.
     pub(crate) member: MemberId,
+    /// The key that signed.
+    pub(crate) key: Hash,
     pub(crate) receipt: Receipt,
     pub(crate) header: Option<EnvelopeHeader>,
     /// As it was given.
@@ -64,9 +67,9 @@ impl Replay {
         let members = (0u16..).map(MemberId).zip(&self.now.members);
         let mut signed = members.filter_map(|(member, record)| {
             let name = tlog::checkpoint::receipt_name(origin, member);
-            tlog::receipt::verify(note, &record.receipt, &name).ok().map(|receipt| (member, receipt))
+            tlog::receipt::verify(note, &record.receipt, &name).ok().map(|receipt| (member, record.receipt, receipt))
         });
-        let Some((member, receipt)) = signed.next() else {
+        let Some((member, key, receipt)) = signed.next() else {
             // perhaps of a member that joins later
             self.strange.push(case.to_vec());
             return Err(ReceiptInputError::Note);
@@ -83,22 +86,23 @@ impl Replay {
                 Some(envelope.ok_or(ReceiptInputError::Envelope)?.signed.header)
             }
         };
-        let known = self.promises.iter().any(|p| p.member == member && p.receipt == receipt);
+        let known = self.promises.iter().any(|p| p.key == key && p.receipt == receipt);
         if !known || header.is_some() {
-            self.promises.retain(|p| p.member != member || p.receipt != receipt);
-            self.promises.push(Promise { member, receipt, header, case: case.to_vec(), kept: Kept::Open });
+            self.promises.retain(|p| p.key != key || p.receipt != receipt);
+            self.promises.push(Promise { member, key, receipt, header, case: case.to_vec(), kept: Kept::Open });
         }
         Ok(())
     }
 
-    /// Another committee begins: a member that stays has another index, perhaps, and a promise of one that leaves ends.
+    /// Another committee or other parameters begin: a member that stays has another index, perhaps, a promise of one that
+    /// leaves ends, and what was promised under other parameters may not be admissible any more.
     pub(super) fn promises_go_on(&mut self) {
-        let before = self.before.as_ref().map(|(_, before)| before.members.as_slice()).unwrap_or_default();
+        let same = self.before.as_ref().is_some_and(|(_, before)| before.params == self.now.params);
         for promise in self.promises.iter_mut().filter(|promise| promise.kept == Kept::Open) {
-            let key = before.get(usize::from(promise.member.0)).map(|member| member.receipt);
-            let place = self.now.members.iter().position(|member| Some(member.receipt) == key);
+            let place = self.now.members.iter().position(|member| member.receipt == promise.key);
             match place.and_then(|place| u16::try_from(place).ok()) {
-                Some(place) => promise.member = MemberId(place),
+                Some(place) if same => promise.member = MemberId(place),
+                Some(_) => promise.kept = Kept::Unknown("the parameters changed"),
                 None => promise.kept = Kept::Unknown("its member left the committee"),
             }
         }
@@ -114,7 +118,7 @@ impl Replay {
         for (at, one) in self.promises.iter().enumerate() {
             let clash = |other: &&Promise| {
                 let item = |p: &Promise| (p.receipt.kind, p.receipt.item);
-                other.member == one.member && other.receipt.seq == one.receipt.seq && item(other) != item(one)
+                other.key == one.key && other.receipt.seq == one.receipt.seq && item(other) != item(one)
             };
             pairs.extend(self.promises.iter().skip(at).filter(clash).map(|other| (one, other)));
         }

@@ -2,8 +2,8 @@
 //!
 //! Old members deal, next members acknowledge, old members sign logs, next members publish their share keys: four
 //! phases of slots, one step each. A message counts if it stands in the log in the phase of its step, is well-formed,
-//! is signed by the right committee, and is the first of its author there (by itself this module takes two logs that differ: they prove a
-//! fault and undo each other). So everybody who reads the log has the same set, and nobody needs a place in a network
+//! is signed by the right committee, and is the first of its author there (by itself this module takes two logs that
+//! differ: they prove a fault and undo each other). So everybody who reads the log has the same set, and nobody needs a place in a network
 //! of the other committee.
 //!
 //! ```text

@@ -1,6 +1,6 @@
 //! Receipts that wallets count.
 use crate::MemberView;
-use types::{Hash, MemberId, Receipt, ReceiptKind, Slot};
+use types::{Hash, MemberId, Receipt, ReceiptKind, Slot, limits};
 
 /// A receipt that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,8 @@ pub enum ReceiptFault {
     Slots,
 }
 
-/// Checks a receipt: the member's key and name, this item, this network, slots that fit together and to the envelope.
+/// Checks a receipt: the member's key and name (a change of the committee may have given it another index, and so another
+/// name, than this network file says: the key decides), this item, this network, slots that fit together and to the envelope.
 ///
 /// # Errors
 /// [`ReceiptFault`]: the member is at fault.
@@ -39,7 +40,8 @@ pub fn check_receipt(
     expiry: Slot,
     note: &str,
 ) -> Result<Receipt, ReceiptFault> {
-    let receipt = tlog::receipt::verify(note.as_bytes(), &member.receipt_key, &member.receipt_name)?;
+    let receipt = tlog::receipt::verify(note.as_bytes(), &member.receipt_key, &member.receipt_name)
+        .or_else(|error| under_another_index(member, note).ok_or(error))?;
     if receipt.kind != ReceiptKind::Envelope || receipt.item != *item || receipt.network != *network {
         return Err(ReceiptFault::Item);
     }
@@ -48,4 +50,47 @@ pub fn check_receipt(
         && receipt.list_from <= receipt.expires
         && receipt.expires == expiry;
     if slots { Ok(receipt) } else { Err(ReceiptFault::Slots) }
+}
+
+fn under_another_index(member: &MemberView, note: &str) -> Option<Receipt> {
+    let (origin, _) = member.receipt_name.strip_suffix("/receipt")?.rsplit_once("/m")?;
+    let most = u16::try_from(limits::MEMBERS_MAX).ok()?;
+    let names = (0..most).map(|index| tlog::checkpoint::receipt_name(origin, MemberId(index)));
+    names.into_iter().find_map(|name| tlog::receipt::verify(note.as_bytes(), &member.receipt_key, &name).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    // Goal: a receipt counts by its key, whatever index its member has by now. Method: one key under several names.
+    use super::*;
+    use crate::{NetworkView, testing};
+    use types::Timestamp;
+
+    #[test]
+    fn a_member_whose_index_has_changed_still_gives_receipts() {
+        let (network, keys) = testing::network();
+        let view = NetworkView::new(&network).unwrap();
+        let item = Hash([5; 32]);
+        let check = |member: usize, name: &str, key: usize| {
+            let receipt = Receipt {
+                name: name.into(),
+                kind: ReceiptKind::Envelope,
+                item,
+                network: view.id,
+                last_final: Slot(3),
+                list_from: Slot(4),
+                admit_by: Slot(5),
+                expires: Slot(9),
+                seq: 1,
+                time: Timestamp(1_000),
+            };
+            let note = tlog::receipt::sign(&receipt, &keys[key]).unwrap();
+            check_receipt(&view.id, &view.members[member], &item, Slot(9), &note).map(|checked| checked == receipt)
+        };
+        assert_eq!(check(0, "example.net/test/m0/receipt", 0), Ok(true));
+        assert_eq!(check(0, "example.net/test/m3/receipt", 0), Ok(true));
+        assert!(check(0, "example.net/test/m3/receipt", 3).is_err(), "of another member");
+        assert!(check(0, "example.net/other/m0/receipt", 0).is_err(), "of another network");
+        assert!(check(0, "example.net/test/m500/receipt", 0).is_err(), "no index");
+    }
 }

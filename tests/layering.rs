@@ -275,20 +275,21 @@ fn is_word(line: &str, word: &str) -> bool {
 }
 
 #[test]
-fn unsafe_code_is_in_one_file() {
+fn unsafe_code_is_in_one_module() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for folder in ["auction-rules", "benches", "crates", "keygen"] {
         sources(&root.join(folder), &mut files);
     }
     assert!(files.len() > 20, "the sources are not where this test looks");
-    let (ffi, wasm) = (root.join("crates/crypto/src/ffi.rs"), root.join("crates/verifier/examples/wasm.rs"));
+    let (ffi, wasm) = (root.join("crates/crypto/src/ffi"), root.join("crates/verifier/examples/wasm.rs"));
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a source is text");
         for (number, line) in text.lines().enumerate() {
             let exports = if file == wasm { "#[unsafe(no_mangle)]" } else { "\n" };
             let clean = !is_word(&code(line).replace(exports, ""), "unsafe");
-            assert!(clean || file == ffi, "{}:{}: unsafe", file.display(), number.saturating_add(1));
+            let in_module = file == ffi.with_extension("rs") || file.starts_with(&ffi);
+            assert!(clean || in_module, "{}:{}: unsafe", file.display(), number.saturating_add(1));
         }
     }
 }

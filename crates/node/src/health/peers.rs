@@ -55,7 +55,7 @@ pub(crate) async fn ask_all(
         let Ok(Some((member, report, at, here))) = answer else { continue };
         // one process, one voice; of another committee its number is another
         let of_mine = report.committee == committee.to_string();
-        let is_first = told.insert(report.name.clone());
+        let is_first = told.insert(report.member);
         if report.network == network.to_string() && is_first && (report.member == member.0 || !of_mine) {
             let clock_ms = difference(report.time_ms, here);
             let cosigned = me.filter(|_| of_mine).and_then(|me| report.cosigned.get(usize::from(me.0)).copied());

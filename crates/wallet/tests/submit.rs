@@ -236,11 +236,16 @@ async fn wal_2_what_is_no_receipt_for_this_item_does_not_count() {
 
 #[tokio::test]
 async fn wal_2_a_receipt_of_another_key_or_shape_does_not_count() {
-    let world = world([Act::SignAs(1), Act::Babble, Act::Sign, Act::Sign], UNKNOWN).await;
+    // A name that no member has; a name that another member has, under the member's own key: a change may have moved it.
+    let world = world([Act::SignAs(500), Act::Babble, Act::SignAs(0), Act::Sign], UNKNOWN).await;
     let submitter = world.submitter();
     let made = made(&world.view, &submitter.current().await.unwrap());
     let all = submitter.submit(&made.envelope).await.unwrap().all().await;
+    let mut givers: Vec<_> = all.receipts.iter().map(|r| r.member.0).collect();
+    givers.sort_unstable();
+    assert_eq!(givers, [2, 3]);
     let found = faults(&all);
+    assert_eq!(found.len(), 2);
     assert_eq!(found[0], (0, ReceiptFault::Note(tlog::receipt::ReceiptNoteError::Name)));
     assert!(matches!(found[1], (1, ReceiptFault::Note(_))));
     // The right name, the wrong key.

@@ -92,10 +92,10 @@ async fn send(i: u32, submitter: Arc<Submitter>, promises: Arc<Mutex<Vec<Promise
         let Ok(Some(params)) = tokio::time::timeout(Duration::from_secs(1), submitter.current()).await else {
             continue;
         };
-        // Asked for at first and after a surprise: a member that was killed keeps everybody waiting for its answer.
+        // Asked for at first and after a surprise.
         if next.is_none() {
-            let known = tokio::time::timeout(Duration::from_secs(3), submitter.account(fee.address())).await;
-            next = known.unwrap_or_default().into_iter().flatten().map(|state| Nonce(state.pending_nonce)).max();
+            let known = tokio::time::timeout(Duration::from_secs(1), submitter.next_nonce(fee.address())).await;
+            next = known.ok().flatten();
         }
         let Some(nonce) = next.take() else { continue };
         let tx = LegTx {

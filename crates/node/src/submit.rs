@@ -9,7 +9,7 @@ use execution::demo::gas_class;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{path::PathBuf, time::Duration};
-use types::{Address, Bundle, ChainId, Hash, Leg, Nonce, Policy, Slot};
+use types::{Address, Bundle, ChainId, Hash, Leg, Policy, Slot};
 use wallet::{NetworkView, SealOptions, SubmitLimits, Submitter};
 use zeroize::Zeroizing;
 
@@ -108,12 +108,9 @@ pub async fn run(args: SubmitArgs) -> Result<(), Failure> {
     let view = NetworkView::new(&now.network).map_err(|e| Failure::usage(e.to_string()))?;
     let view = NetworkView { id: now.id, epoch: now.epoch, ..view };
     let submitter = Submitter::start(view, SubmitLimits::default());
-    let params = submitter
-        .current()
-        .await
-        .ok_or_else(|| Failure::unavailable("fewer than f + 1 members answer: is the network running?".to_string()))?;
-    let states = submitter.account(key.address()).await;
-    let nonce = states.iter().flatten().map(|s| s.pending_nonce).max().unwrap_or(0);
+    let few = || Failure::unavailable("fewer than 2f + 1 members answer: is the network running?".to_string());
+    let params = submitter.current().await.ok_or_else(few)?;
+    let nonce = submitter.next_nonce(key.address()).await.ok_or_else(few)?;
     let expiry_slot = params.last_final.plus(args.expiry_slots);
     let bundle = Bundle {
         version: Bundle::VERSION,
@@ -129,7 +126,7 @@ pub async fn run(args: SubmitArgs) -> Result<(), Failure> {
     let options =
         SealOptions { epoch: params.epoch, expiry_slot, gas_class, max_fee, after: Vec::new(), consents: Vec::new() };
     let entropy = Source::System.draw("seal", 0)?;
-    let (item, envelope) = wallet::seal_bundle(submitter.view(), &key, Nonce(nonce), &bundle, options, entropy)
+    let (item, envelope) = wallet::seal_bundle(submitter.view(), &key, nonce, &bundle, options, entropy)
         .map_err(|e| Failure::usage(e.to_string()))?;
     if !args.json {
         print(format_args!("envelope   {item}"));

@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use types::{
-    Address, Envelope, Hash, MemberId, Slot, codec,
+    Address, Envelope, Hash, MemberId, Nonce, Slot, codec,
     reason::{Outcome as Code, Reason},
     wire::{AccountState, Event, Params, Refusal, Status},
 };
@@ -370,6 +370,19 @@ impl Submitter {
     /// A ledger account as each member sees it, by index; `None` for who does not answer.
     pub async fn account(&self, address: Address) -> Vec<Option<AccountState>> {
         self.all(address, |client, address| async move { client.account(&address).await }).await
+    }
+
+    /// The next nonce of an account after everything pending, from the first 2f+1 members that answer: the one in the
+    /// middle, which no f members can push beyond what honest ones say. `None`: fewer answer.
+    pub async fn next_nonce(&self, account: Address) -> Option<Nonce> {
+        let mut told: Vec<u64> = Vec::new();
+        let mut answers = self.shared.ask(account, |client, account| async move { client.account(&account).await });
+        while told.len() < self.shared.view.quorum() {
+            let (_member, answer) = answers.recv().await?;
+            told.extend(answer.ok().filter(|state| state.address == account).map(|state| state.pending_nonce));
+        }
+        told.sort_unstable();
+        told.into_iter().nth(self.shared.view.witness_count().saturating_sub(1)).map(Nonce)
     }
 
     /// Where an item is as each member sees it, by index; `None` for who does not answer.

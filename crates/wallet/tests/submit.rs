@@ -23,9 +23,9 @@ use std::{
 use testing::{CHAINS, SEED};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use types::{
-    Amount, Envelope, Epoch, Hash, MemberId, Network, Receipt, ReceiptKind, Slot, Timestamp,
+    Address, Amount, Envelope, Epoch, Hash, MemberId, Network, Nonce, Receipt, ReceiptKind, Slot, Timestamp,
     reason::{Outcome as Code, Reason},
-    wire::{Event, Params, Refusal, Status},
+    wire::{AccountState, Event, Params, Refusal, Status},
 };
 use wallet::{
     Collected, NetworkView, OutcomeError, ReceiptFault, Refused, SubmitLimits, Submitter,
@@ -134,7 +134,10 @@ async fn start(listen: &str, script: Script) -> Member {
                 Request::Submit { envelope, .. } => script.submit(envelope, counted.fetch_add(1, Ordering::SeqCst)),
                 Request::Status(_) => Some(Ok(Answer::Status(script.status))),
                 Request::Params => Some(Ok(Answer::Params(script.params()))),
-                Request::Account(_) => Some(Err(Refusal::new(Reason::UnknownAccount, ""))),
+                Request::Account(address) => {
+                    let pending_nonce = u64::try_from(script.gas_price).unwrap_or(u64::MAX);
+                    Some(Ok(Answer::Account(AccountState { address: *address, account: None, pending_nonce })))
+                }
             };
             match answer {
                 Some(answer) => drop(reply.send(answer)),
@@ -396,6 +399,7 @@ async fn parameters_are_in_the_middle_of_what_members_say() {
     let submitter = world.submitter();
     for _ in 0..5 {
         assert_eq!(submitter.current().await.unwrap().gas_price.units(), 1);
+        assert_eq!(submitter.next_nonce(Address([1; 20])).await, Some(Nonce(1)));
     }
 }
 

@@ -4,7 +4,7 @@
 //! fields of our structs are single words or a hash, so a struct's hash is keccak-256 over type hash and words.
 use crate::hash::keccak256;
 use alloc::vec::Vec;
-use types::{Address, EnvelopeHeader, Hash, Nonce};
+use types::{Address, BidHeader, EnvelopeHeader, Hash, Nonce};
 
 /// Type of the domain.
 pub const DOMAIN_TYPE: &str = "EIP712Domain(string name,string version,bytes32 salt)";
@@ -15,6 +15,10 @@ pub const ENVELOPE_TYPE: &str = concat!(
 );
 /// Type of a payer's consent that another account's envelope names its unit in `after`.
 pub const CONSENT_TYPE: &str = "AfterConsent(bytes32 unit,address feeAccount,uint64 nonce)";
+/// Type of a bid's head.
+pub const BID_TYPE: &str = concat!(
+    "Bid(uint8 version,uint64 epoch,uint64 slot,address bidder,uint8 seq,uint8 capClass,bytes32 ciphertextHash)"
+);
 
 /// A field of a struct, as EIP-712 encodes it: 32 bytes, numbers big-endian.
 pub type Word = [u8; 32];
@@ -48,6 +52,21 @@ pub fn envelope_digest(header: &EnvelopeHeader, ciphertext_hash: &Hash) -> Hash 
 #[must_use]
 pub fn consent_digest(network: &Hash, unit: &Hash, fee_account: &Address, nonce: Nonce) -> Hash {
     digest(network, CONSENT_TYPE, &[unit.0, address(fee_account), number(nonce.0.into())])
+}
+
+/// What the bidder signs of a bid.
+#[must_use]
+pub fn bid_digest(header: &BidHeader, ciphertext_hash: &Hash) -> Hash {
+    let words = [
+        number(header.version.into()),
+        number(header.epoch.0.into()),
+        number(header.slot.0.into()),
+        address(&header.bidder),
+        number(header.seq.into()),
+        number(header.cap_class.into()),
+        ciphertext_hash.0,
+    ];
+    digest(&header.network, BID_TYPE, &words)
 }
 
 /// The digest to sign of any struct whose fields are single words: keccak-256(0x1901 | domain | struct hash).
@@ -141,6 +160,7 @@ mod tests {
             match name {
                 "Envelope" => assert_eq!(text, ENVELOPE_TYPE),
                 "AfterConsent" => assert_eq!(text, CONSENT_TYPE),
+                "Bid" => assert_eq!(text, BID_TYPE),
                 _ => {}
             }
             seen.push(name);
@@ -183,6 +203,38 @@ mod tests {
             assert_ne!(envelope_digest(&other, &sha256(&[b"ct"])), want);
         }
         assert_ne!(envelope_digest(&header, &sha256(&[b"cu"])), want);
+    }
+
+    #[test]
+    fn bid_digest_takes_every_field_of_the_head() {
+        let files = vectors::json("tests/vectors/eip712", &["structs.json"]);
+        let header = BidHeader {
+            version: 1,
+            network: sha256(&[b"lockstep/test-network"]),
+            epoch: Epoch(3),
+            slot: Slot(812_301),
+            bidder: Address::from_hex("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266").unwrap(),
+            seq: 0,
+            cap_class: 2,
+        };
+        let bid = files["structs.json"]["structs"].as_array().unwrap().iter().find(|case| case["name"] == "Bid");
+        let want = hash(&bid.unwrap()["digest"]);
+        assert_eq!(bid_digest(&header, &sha256(&[b"ct"])), want);
+        let changes: [fn(&mut BidHeader); 7] = [
+            |h| h.version = 2,
+            |h| h.network.0[0] ^= 1,
+            |h| h.epoch = Epoch(4),
+            |h| h.slot = Slot(0),
+            |h| h.bidder.0[19] ^= 1,
+            |h| h.seq = 1,
+            |h| h.cap_class = 1,
+        ];
+        for change in changes {
+            let mut other = header;
+            change(&mut other);
+            assert_ne!(bid_digest(&other, &sha256(&[b"ct"])), want);
+        }
+        assert_ne!(bid_digest(&header, &sha256(&[b"cu"])), want);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Names by hash: network, block, list, envelope, rollup. Each is SHA-256 over a tag of its own and canonical bytes.
 use crate::hash::{sha256, tagged};
-use types::{BlockHeader, Envelope, Genesis, Hash, ListText, Operation, RollupSpec, SignedHeader, codec, tag};
+use types::{Bid, BlockHeader, Envelope, Genesis, Hash, ListText, Operation, RollupSpec, SignedHeader, codec, tag};
 
 /// Network id: SHA-256("lockstep/genesis/v1" | codec(Genesis)).
 #[must_use]
@@ -30,6 +30,12 @@ pub fn envelope_hash(signed: &SignedHeader, ciphertext_hash: &Hash) -> Hash {
 #[must_use]
 pub fn hash_envelope(envelope: &Envelope) -> Hash {
     envelope_hash(&envelope.signed, &ciphertext_hash(&envelope.ciphertext))
+}
+
+/// Bid hash: SHA-256("lockstep/bid/v1" | codec(Bid)).
+#[must_use]
+pub fn bid_hash(bid: &Bid) -> Hash {
+    tagged(tag::BID, &[&codec::encode(bid)])
 }
 
 /// What a member signs of its list: SHA-256("lockstep/list/v1" | codec(ListText)).

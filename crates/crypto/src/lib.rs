@@ -18,7 +18,7 @@
 //! cofactor, so that V, W and X need no subgroup check. `threshold_crypto` gives the encodings of keys and shares and
 //! is the oracle of our tests; its ciphertext can be mauled and is never used.
 //!
-//! Deliberately absent: drawing randomness, clocks, threads, files, and the words of the auction and of the order.
+//! Deliberately absent: drawing randomness, clocks, threads, files, and the rules of the auction and of the order.
 //!
 //! Invariants that tests cite:
 //! * `CRY-1` only [`tdh2::admit`] makes an `Admitted`; its verdict on a ciphertext does not depend on the batch.
@@ -55,6 +55,7 @@ extern crate std;
 
 mod batch;
 pub mod beacon;
+pub mod bid;
 pub mod change;
 #[cfg(any(test, feature = "test-util"))]
 pub mod dealer;

@@ -36,6 +36,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod bid;
 mod block;
 mod bundle;
 mod bytes;
@@ -57,6 +58,7 @@ mod share;
 pub mod tag;
 pub mod wire;
 
+pub use bid::{Bid, BidHeader, BidText};
 pub use block::{
     Block, BlockHeader, FinalityProof, Leaf, LeafKind, ListSet, ListText, MemberList, Rank, SetRef, SignedList, VoteSig,
 };

@@ -14,6 +14,8 @@ pub const CIPHERTEXT_OVERHEAD: usize = 256;
 pub const SIZE_CLASS_BYTES: [usize; 5] = [512, 2_048, 8_192, 32_768, 61_440];
 /// Padded plaintext of a bid, bytes.
 pub const BID_CLASS_BYTES: usize = 128;
+/// A bid on the wire, bytes.
+pub const BID_BYTES_MAX: usize = 1_024;
 /// `after` references of one envelope.
 pub const AFTER_MAX: usize = 16;
 /// Legs of one bundle.

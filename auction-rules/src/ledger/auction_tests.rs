@@ -88,6 +88,49 @@ fn act(params: &Params, ledger: &mut Ledger, who: u8, act: Act) -> Result<(), Re
 }
 
 #[test]
+fn a06_a08_leaves_count_as_the_bids_that_they_name() {
+    let (params, ledger) = world();
+    let second = |who, seq| BidTerms { hash: name(&std::format!("again {who} {seq}")), ..bid(&ledger, who, seq) };
+    // 4 has no bond; a seq above the most is inadmissible, and the next lower one counts
+    let all = [
+        bid(&ledger, 1, 0),
+        bid(&ledger, 1, 1),
+        bid(&ledger, 2, 0),
+        bid(&ledger, 2, params.bid_seq_max + 1),
+        bid(&ledger, 3, 0),
+        second(3, 0),
+        bid(&ledger, 4, 0),
+    ];
+    let leaf = |bid: &BidTerms| (bid.bidder, bid.seq, bid.hash);
+    for chosen in 0..1u32 << all.len() {
+        let listed: Vec<BidTerms> = (0..all.len()).filter(|at| chosen >> at & 1 == 1).map(|at| all[at]).collect();
+        let mut leaves: Vec<_> = listed.iter().map(leaf).collect();
+        leaves.reverse();
+        let known = |hash: &Hash| listed.iter().find(|bid| bid.hash == *hash).copied();
+        assert_eq!(ledger.count_listed(&params, &leaves, known), Ok(ledger.count_bids(&params, &listed)));
+    }
+    // only what would count has to be here
+    let leaves: Vec<_> = all.iter().map(leaf).collect();
+    let only = |here: &[usize]| {
+        let here: Vec<BidTerms> = here.iter().map(|at| all[*at]).collect();
+        ledger.count_listed(&params, &leaves, move |hash| here.iter().find(|bid| bid.hash == *hash).copied())
+    };
+    let mut missing = vec![all[1].hash, all[2].hash];
+    missing.sort_unstable();
+    let sorted = |result: Result<CountedBids, Vec<Hash>>| {
+        let mut hashes = result.unwrap_err();
+        hashes.sort_unstable();
+        hashes
+    };
+    assert_eq!(sorted(only(&[3, 6])), missing);
+    assert_eq!(only(&[1, 2, 3, 6]), Ok(ledger.count_bids(&params, &all)));
+    // a leaf that says another seq than the bid is as if never sent
+    let lied = [(address(1), 1, all[0].hash)];
+    let counted = ledger.count_listed(&params, &lied, |_| Some(all[0])).unwrap();
+    assert_eq!((counted.counting, counted.left), (vec![], vec![(all[0].hash, Why::Inadmissible)]));
+}
+
+#[test]
 fn a12_a20_fees_fines_and_the_price_leave_the_bonds() {
     let (params, mut ledger) = world();
     let resolution = slot(&params, &mut ledger, &[(1, Some(900)), (2, Some(700)), (3, None)]);

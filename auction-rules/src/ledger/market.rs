@@ -16,7 +16,7 @@ use crate::{
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use types::{
-    Epoch, codec,
+    BidHeader, Epoch, codec,
     reason::{Finding, Reason, Why},
 };
 
@@ -35,6 +35,20 @@ pub struct BidTerms {
     pub seq: u8,
     /// Class of its cap.
     pub cap_class: u8,
+}
+
+impl BidTerms {
+    /// What the ledger reads of a bid of this hash.
+    #[must_use]
+    pub fn of(hash: Hash, header: &BidHeader) -> Self {
+        let BidHeader { epoch, slot, bidder, seq, cap_class, .. } = *header;
+        Self { hash, bidder, epoch, slot, seq, cap_class }
+    }
+    /// Its leaf under the block's root over the bids that count: bidder, seq, hash.
+    #[must_use]
+    pub fn leaf(&self) -> Vec<u8> {
+        [self.bidder.0.as_slice(), &[self.seq], &self.hash.0].concat()
+    }
 }
 
 /// The listed bids of a block.
@@ -254,6 +268,60 @@ impl Ledger {
         counted.equivocators.sort_unstable();
         counted.equivocators.dedup();
         counted
+    }
+
+    /// As [`Self::count_bids`], from the leaves of lists: bidder, seq, hash. Whoever lists a bid has judged it on this very
+    /// ledger, so only what would count is judged again: `known` gives it, `None` where its bytes are not here.
+    ///
+    /// # Errors
+    /// The bids that are needed and not known.
+    pub fn count_listed(
+        &self,
+        params: &Params,
+        listed: &[(Address, u8, Hash)],
+        known: impl Fn(&Hash) -> Option<BidTerms>,
+    ) -> Result<CountedBids, Vec<Hash>> {
+        let mut leaves = listed.to_vec();
+        leaves.sort_unstable();
+        leaves.dedup();
+        let (mut counted, mut missing) = (CountedBids::default(), Vec::new());
+        for of_bidder in leaves.chunk_by(|one, next| one.0 == next.0) {
+            self.count_of(params, of_bidder.to_vec(), &known, &mut counted, &mut missing);
+        }
+        counted.left.sort_unstable_by_key(|(hash, _)| *hash);
+        if missing.is_empty() { Ok(counted) } else { Err(missing) }
+    }
+
+    /// One bidder's leaves: an inadmissible bid is as if never sent.
+    fn count_of(
+        &self,
+        params: &Params,
+        mut leaves: Vec<(Address, u8, Hash)>,
+        known: &impl Fn(&Hash) -> Option<BidTerms>,
+        counted: &mut CountedBids,
+        missing: &mut Vec<Hash>,
+    ) {
+        loop {
+            let standing = standings(leaves.iter().map(|(bidder, seq, _)| (*bidder, *seq)));
+            let Some(live) = standing.iter().position(|standing| *standing == Standing::Live) else {
+                let bidder = leaves.first().map(|(bidder, ..)| *bidder);
+                counted.equivocators.extend(bidder);
+                counted.left.extend(leaves.iter().map(|(.., hash)| (*hash, Why::Double)));
+                return;
+            };
+            let Some((bidder, seq, hash)) = leaves.get(live).copied() else { return };
+            let Some(bid) = known(&hash) else {
+                missing.push(hash);
+                return;
+            };
+            leaves.remove(live);
+            if (bid.hash, bid.bidder, bid.seq) == (hash, bidder, seq) && self.admit_bid(params, &bid).is_ok() {
+                counted.counting.push(bid);
+                counted.left.extend(leaves.iter().map(|(.., hash)| (*hash, Why::Superseded)));
+                return;
+            }
+            counted.left.push((hash, Why::Inadmissible));
+        }
     }
 
     /// Locks what the counting bids of the next slot to close may owe (A-04; A-39, CLOSE). The last auction is over.

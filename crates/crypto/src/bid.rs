@@ -107,11 +107,7 @@ mod tests {
         }
     }
     fn amount(units: u128) -> BidText {
-        BidText {
-            amount: Amount::new(units).unwrap(),
-            tail_recipient: Address::ZERO,
-            salt: Hash([7; 32]),
-        }
+        BidText { amount: Amount::new(units).unwrap(), tail_recipient: Address::ZERO, salt: Hash([7; 32]) }
     }
     fn entropy() -> Zeroizing<[u8; 32]> {
         Zeroizing::new([5; 32])
@@ -130,9 +126,10 @@ mod tests {
         let admitted = tdh2::admit(key, &[sealed], [1; 32]).remove(0).unwrap();
         let leaf = [bid.header.bidder.0.as_slice(), &[0], &unit.0].concat();
         let fixed = Voters::new(4, 1, &[4; 32]).fix(Hash([9; 32]), Slot(11), vec![], vec![leaf]);
-        let released = dealt.decrypt.iter().map(|share| {
-            HeldShares::collect(vec![share.share(unit, &admitted)]).release(&fixed).unwrap()
-        });
+        let released = dealt
+            .decrypt
+            .iter()
+            .map(|share| HeldShares::collect(vec![share.share(unit, &admitted)]).release(&fixed).unwrap());
         let shares: Vec<_> = (0..).map(MemberId).zip(released).collect();
         let revealed = tdh2::reveal(&keys, &[(sealed, &admitted)], &shares, [2; 32]).unwrap();
         let message = revealed.plaintexts[0].as_ref().unwrap();

@@ -20,8 +20,8 @@ use alloc::{
     vec::Vec,
 };
 use types::{
-    Change, Epoch, EpochRecord, Epochs, Handover, HandoverPhase, Hash, Joining, KeySetParts, MemberRecord, Operation,
-    Params, SignedChange, Slot,
+    Change, Epoch, EpochFacts, EpochRecord, Epochs, Handover, HandoverPhase, Hash, Joining, KeySetParts, MemberRecord,
+    Operation, Params, SignedChange, Slot,
 };
 
 /// What a handover is judged with: pure functions of EPOCH of the epoch that hands over, and the next committee.
@@ -200,23 +200,23 @@ impl Succession {
     }
 
     /// EPOCH of the next epoch, announced after everything said so far; nothing said after it counts.
-    pub fn announce(&mut self, epochs: &Epochs, roots: (Hash, Hash), ceremony: &Ceremony) -> EpochRecord {
-        self.end(epochs, roots, |current, to, messages| (ceremony.conclude)(current, to, messages))
+    pub fn announce(&mut self, epochs: &Epochs, facts: EpochFacts, ceremony: &Ceremony) -> EpochRecord {
+        self.end(epochs, facts, |current, to, messages| (ceremony.conclude)(current, to, messages))
     }
 
     /// As [`Self::announce`], for who has no [`Ceremony`]: what EPOCH must be if its keys are believed.
-    pub fn announce_as(&mut self, epochs: &Epochs, roots: (Hash, Hash), said: &EpochRecord) -> EpochRecord {
-        self.end(epochs, roots, |_, to, _| (said.members == to).then(|| said.keys()))
+    pub fn announce_as(&mut self, epochs: &Epochs, facts: EpochFacts, said: &EpochRecord) -> EpochRecord {
+        self.end(epochs, facts, |_, to, _| (said.members == to).then(|| said.keys()))
     }
 
     fn end(
         &mut self,
         epochs: &Epochs,
-        (ledger, states): (Hash, Hash),
+        facts: EpochFacts,
         conclude: impl FnOnce(&EpochRecord, &[MemberRecord], &[Handover]) -> Option<KeySetParts>,
     ) -> EpochRecord {
         let current = epochs.last();
-        let record = current.next(epochs.leaf(), ledger, states);
+        let record = current.next(epochs.leaf(), facts);
         let messages = core::mem::take(&mut self.messages);
         self.heard.clear();
         self.counted.clear();

@@ -1,26 +1,72 @@
 //! The expensive checks, as pure functions for the node's workers: the payer's signature, the consents of foreign payers,
 //! the proof of the ciphertext.
 use crypto::{
-    eip712, eth, ids,
+    bid, eip712, eth, ids,
     keys::EncryptionKey,
     tdh2::{self, Admitted, Item},
 };
-use types::{Address, Envelope, EthSignature, Hash, Nonce, SignedHeader, reason::Reason};
+use std::sync::Arc;
+use types::{Address, Bid, Envelope, EthSignature, Hash, Nonce, SignedHeader, SizeClass, codec, reason::Reason};
 
-/// One envelope to admit.
+/// What is sealed to the committee.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// A wallet's.
+    Envelope(Arc<Envelope>),
+    /// A builder's.
+    Bid(Arc<Bid>),
+}
+
+impl Sealed {
+    /// The envelope, if it is one.
+    #[must_use]
+    pub fn envelope(&self) -> Option<&Arc<Envelope>> {
+        match self {
+            Self::Envelope(envelope) => Some(envelope),
+            Self::Bid(_) => None,
+        }
+    }
+    /// Its codec bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Envelope(envelope) => codec::encode(&**envelope),
+            Self::Bid(bid) => codec::encode(&**bid),
+        }
+    }
+    /// Associated data of its ciphertext.
+    #[must_use]
+    pub fn aad(&self) -> Vec<u8> {
+        match self {
+            Self::Envelope(envelope) => tdh2::envelope_aad(&envelope.signed.header),
+            Self::Bid(bid) => bid::aad(&bid.header),
+        }
+    }
+    /// Its ciphertext; `aad` is [`Self::aad`].
+    #[must_use]
+    pub fn item<'a>(&'a self, aad: &'a [u8]) -> Item<'a> {
+        match self {
+            Self::Envelope(envelope) => {
+                let class_bytes = envelope.signed.header.class().map_or(0, SizeClass::bytes);
+                Item { aad, class_bytes, ciphertext: &envelope.ciphertext }
+            }
+            Self::Bid(bid) => bid::item(bid, aad),
+        }
+    }
+}
+
+/// One thing to admit.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmitRequest<'a> {
-    /// Envelope hash.
-    pub hash: Hash,
-    /// The envelope.
-    pub envelope: &'a Envelope,
-    /// Payer and nonce of each unit of `after`, in its order; shorter when one is unknown here. `None`: consents are not
-    /// checked, because f + 1 lists name the envelope or a final block holds it, so honest members did.
+    /// What.
+    pub sealed: &'a Sealed,
+    /// Of an envelope: payer and nonce of each unit of `after`, in its order; shorter when one is unknown here. `None`:
+    /// consents are not checked, because f + 1 lists name the envelope or a final block holds it, so honest members did.
     pub after: Option<&'a [(Address, Nonce)]>,
 }
 
-/// Admits envelopes that passed [`crate::Mempool::precheck`], in the order of the requests. The verdict on each is its
-/// own: who else is in the batch changes nothing.
+/// Admits envelopes that passed [`crate::Mempool::precheck`] and bids that passed the ledger, in the order of the
+/// requests. The verdict on each is its own: who else is in the batch changes nothing.
 ///
 /// `seed` is 32 random bytes; it decides nothing but the coefficients of the batched proof check. The second part of an
 /// error is a refusal's detail: LENGTH, POINT, SCALAR, SUBGROUP or PROOF for a ciphertext, else empty.
@@ -42,31 +88,40 @@ pub fn admit_batch(
     signed.into_iter().map(verdict).collect()
 }
 
-/// An envelope whose signatures hold.
+/// What is signed by who it says.
 struct Signed<'a> {
     aad: Vec<u8>,
-    class_bytes: usize,
-    ciphertext: &'a [u8],
+    sealed: &'a Sealed,
 }
 
 impl Signed<'_> {
     fn item(&self) -> Item<'_> {
-        Item { aad: &self.aad, class_bytes: self.class_bytes, ciphertext: self.ciphertext }
+        self.sealed.item(&self.aad)
     }
 }
 
 fn signed<'a>(network: &Hash, request: &AdmitRequest<'a>) -> Result<Signed<'a>, Reason> {
-    let Envelope { signed, ciphertext } = request.envelope;
-    let class = signed.header.class().ok_or(Reason::MalformedData)?;
+    match request.sealed {
+        Sealed::Envelope(envelope) => signed_envelope(network, envelope, request.after)?,
+        Sealed::Bid(bid) if bid.header.network != *network => return Err(Reason::WrongNetwork),
+        Sealed::Bid(bid) if !bid::is_well_formed(bid, network) => return Err(Reason::MalformedData),
+        Sealed::Bid(bid) if !bid::is_signed(bid) => return Err(Reason::WrongSignature),
+        Sealed::Bid(_) => {}
+    }
+    Ok(Signed { aad: request.sealed.aad(), sealed: request.sealed })
+}
+
+fn signed_envelope(network: &Hash, envelope: &Envelope, after: Option<&[(Address, Nonce)]>) -> Result<(), Reason> {
+    let Envelope { signed, ciphertext } = envelope;
+    signed.header.class().ok_or(Reason::MalformedData)?;
     if signed.header.network != *network {
         return Err(Reason::WrongNetwork);
     }
     let hash = ids::ciphertext_hash(ciphertext);
-    match request.after {
-        Some(after) => check_signature(request.envelope, &hash, after)?,
-        None => check_payer(request.envelope, &hash)?,
+    match after {
+        Some(after) => check_signature(envelope, &hash, after),
+        None => check_payer(envelope, &hash),
     }
-    Ok(Signed { aad: tdh2::envelope_aad(&signed.header), class_bytes: class.bytes(), ciphertext })
 }
 
 /// Checks the payer's EIP-712 signature and one consent for each unit of another payer that `after` names.

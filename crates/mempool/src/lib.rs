@@ -23,7 +23,7 @@
 //! * `POOL-3` a list holds everything that is held, or shows a cut that everything left out ranks at or below, and then
 //!   has room for less than one largest unit.
 //! * `POOL-4` the same envelopes give the same list, whatever order they arrived in.
-//! * `POOL-5` nothing is admitted without the payer's signature, the consents of foreign payers and the proof.
+//! * `POOL-5` nothing is admitted without the payer's or bidder's signature, the consents of foreign payers and the proof.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -45,6 +45,6 @@ mod pool;
 mod precheck;
 #[cfg(test)]
 mod testing;
-pub use admit::{AdmitRequest, admit_batch, check_signature};
+pub use admit::{AdmitRequest, Sealed, admit_batch, check_signature};
 pub use crypto::tdh2::Admitted;
 pub use pool::{Held, Mempool};

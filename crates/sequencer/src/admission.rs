@@ -1,5 +1,6 @@
 //! Envelopes on their way in: cheap checks, one job for signatures and proofs, the WAL, then the receipt.
 use crate::{
+    bids,
     effect::{AdmitItem, Channel, Effect, ItemRecord, Job, Record, Ticket, To, Verdict},
     message::{ITEMS_BYTES_MAX, Items},
     operations::TOLD_MAX,
@@ -10,14 +11,14 @@ use crypto::{
     ids,
     tdh2::{Admitted, HeldShare},
 };
-use mempool::Held;
+use mempool::{Held, Sealed};
 use std::{collections::VecDeque, sync::Arc};
 use types::{
     Envelope, Hash, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason, wire::Refusal,
 };
 
 /// Envelopes that wait for their admission job; beyond it a member says BUSY.
-const QUEUE_MAX: usize = 4_096;
+pub(crate) const QUEUE_MAX: usize = 4_096;
 /// Envelopes that wait for another one which is being admitted: a lower nonce, or a unit of `after`.
 const PARKED_MAX: usize = 1_024;
 /// Own receipted envelopes that are relayed again after a final block: sends are lossy.
@@ -32,14 +33,14 @@ const SEQS_PER_MS: u64 = 1 << 10;
 /// The number before the first receipt of a life. Two receipts of one number convict, so it is above all of earlier
 /// lives, wherever the clock stands now: those of the WAL, and those that it let go, which are older than the last
 /// cosignature.
-pub(crate) fn first_seq(now: Timestamp, cosigned_at: u64, items: &[ItemRecord]) -> u64 {
+pub(crate) fn first_seq<'a>(now: Timestamp, cosigned_at: u64, items: impl Iterator<Item = &'a ItemRecord>) -> u64 {
     let seq_of = |record: &ItemRecord| {
         let end = record.receipt.find("\n\n")?;
         let receipt = Receipt::parse(record.receipt.get(..=end)?).ok()?;
         Some(receipt.seq)
     };
     let released = cosigned_at.saturating_add(1).saturating_mul(1_000);
-    let newest = items.iter().filter_map(seq_of).max().unwrap_or(0);
+    let newest = items.filter_map(seq_of).max().unwrap_or(0);
     now.0.max(released).saturating_mul(SEQS_PER_MS).max(newest)
 }
 
@@ -49,6 +50,15 @@ pub(crate) struct Parked {
     hash: Hash,
     account: types::Address,
     from: Parker,
+}
+
+/// The units that must stand before it.
+fn after_of(item: &AdmitItem) -> &[Hash] {
+    item.sealed.envelope().map_or(&[], |envelope| envelope.signed.header.after.as_slice())
+}
+
+fn what_of(item: &AdmitItem) -> &'static str {
+    if item.sealed.envelope().is_some() { "envelope" } else { "bid" }
 }
 
 /// Whose envelope waits.
@@ -119,7 +129,8 @@ impl Sequencer {
     fn enqueue(&mut self, hash: Hash, envelope: Arc<Envelope>, flight: Flight) {
         let flight = Flight { account: envelope.signed.header.fee_account, ..flight };
         self.flights.insert(hash, flight);
-        self.queue.push_back(AdmitItem { hash, envelope, after: Some(Vec::new()) });
+        let sealed = Sealed::Envelope(envelope);
+        self.queue.push_back(AdmitItem { hash, sealed, after: Some(Vec::new()) });
     }
 
     /// Payer and nonce of a unit that is held here or was included.
@@ -132,7 +143,7 @@ impl Sequencer {
     /// checked them, and a named unit that is neither listed nor closed only makes it AFTER_OPEN.
     fn payers(&self, item: &AdmitItem) -> Option<Vec<(types::Address, types::Nonce)>> {
         item.after.as_ref()?;
-        let after = &item.envelope.signed.header.after;
+        let after = after_of(item);
         let known: Vec<_> = after.iter().filter_map(|unit| self.payer_of(unit)).collect();
         if known.len() < after.len() && self.needed(&item.hash) { None } else { Some(known) }
     }
@@ -152,6 +163,9 @@ impl Sequencer {
         // more than any member sends at once
         for bytes in items.envelopes.iter().take(OFFERED_MAX) {
             self.offered(from, bytes, false);
+        }
+        for bytes in items.bids.iter().take(bids::OFFERED_MAX) {
+            self.offered_bid(from, bytes, false);
         }
         for bytes in items.operations.into_iter().take(TOLD_MAX) {
             self.offered_operation(from, bytes, false);
@@ -208,7 +222,7 @@ impl Sequencer {
             // a named unit that is itself on its way goes first, unless a block waits
             let waits = item.after.is_some()
                 && !self.needed(&item.hash)
-                && item.envelope.signed.header.after.iter().any(|unit| self.flights.contains_key(unit));
+                && after_of(&item).iter().any(|unit| self.flights.contains_key(unit));
             if waits || items.len() >= limits::ADMIT_BATCH_MAX {
                 later.push_back(item);
                 continue;
@@ -232,9 +246,16 @@ impl Sequencer {
         for (item, verdict) in verdicts {
             let flight = self.flights.remove(&item.hash).unwrap_or_default();
             match verdict {
-                Ok(parts) => self.accept(now, &item, *parts, flight, &mut records, &mut replies),
+                Ok(parts) if self.restore_item(&item, &parts.0) => {}
+                Ok(parts) => match &item.sealed {
+                    Sealed::Envelope(envelope) => {
+                        let envelope = (item.hash, envelope);
+                        self.accept(now, envelope, *parts, flight, &mut records, &mut replies);
+                    }
+                    Sealed::Bid(bid) => self.accept_bid(now, (item.hash, bid), *parts, flight),
+                },
                 Err((reason, detail)) => {
-                    self.out.push(Effect::Reject { from: flight.from, reason, what: "envelope" });
+                    self.out.push(Effect::Reject { from: flight.from, reason, what: what_of(&item) });
                     for ticket in flight.tickets {
                         self.refuse(ticket, reason, detail);
                     }
@@ -256,36 +277,32 @@ impl Sequencer {
     fn accept(
         &mut self,
         now: Timestamp,
-        item: &AdmitItem,
+        (hash, envelope): (Hash, &Arc<Envelope>),
         (admitted, share): (Admitted, HeldShare),
         flight: Flight,
         records: &mut Vec<(Hash, ItemRecord)>,
         replies: &mut Vec<(Ticket, String)>,
     ) {
-        if self.restore_unit(item, &admitted) {
-            return;
-        }
-        let bytes = codec::encode(&*item.envelope);
-        let mut verdict =
-            self.pool.precheck(&self.ledger, self.fin.slot().next(), &item.hash, &item.envelope).map(|_terms| ());
+        let bytes = codec::encode(&**envelope);
+        let mut verdict = self.pool.precheck(&self.ledger, self.fin.slot().next(), &hash, envelope).map(|_terms| ());
         let dead = [Reason::NonceTooLow, Reason::Expired, Reason::WrongEpoch, Reason::WrongNetwork];
         if flight.receipt.is_some() && verdict.is_err_and(|reason| !dead.contains(&reason)) {
             // a receipt was given before a restart: it binds, whatever prices and quotas say by now
             verdict = Ok(());
         }
-        let needed = flight.forced || self.wanted.contains_key(&item.hash);
-        let terms = auction_rules::Terms::of(item.hash, &item.envelope.signed.header);
-        if !flight.tickets.is_empty() && verdict.is_ok() && !self.promisable(&item.envelope) {
+        let needed = flight.forced || self.wanted.contains_key(&hash);
+        let terms = auction_rules::Terms::of(hash, &envelope.signed.header);
+        if !flight.tickets.is_empty() && verdict.is_ok() && !self.promisable(envelope) {
             verdict = Err(Reason::Expired);
         }
         let receipt = match (&verdict, flight.tickets.is_empty()) {
             // the first receipt is the only one
-            (Ok(()), false) => flight.receipt.clone().or_else(|| self.receipt(now, &item.hash, &item.envelope)),
+            (Ok(()), false) => flight.receipt.clone().or_else(|| self.receipt(now, &hash, envelope)),
             _ => flight.receipt.clone(),
         };
         let held = Held {
-            hash: item.hash,
-            envelope: Arc::clone(&item.envelope),
+            hash,
+            envelope: Arc::clone(envelope),
             bytes: bytes.clone(),
             terms,
             admitted,
@@ -299,12 +316,12 @@ impl Sequencer {
             verdict => {
                 // f + 1 lists name it: kept for the block, whatever the pool has room for
                 if needed {
-                    self.extra.insert(item.hash, held);
+                    self.extra.insert(hash, held);
                 }
                 Err(verdict.err().unwrap_or(Reason::Busy))
             }
         };
-        self.wanted.remove(&item.hash);
+        self.wanted.remove(&hash);
         if let Err(reason) = inserted {
             for ticket in flight.tickets {
                 self.refuse(ticket, reason, "");
@@ -317,7 +334,7 @@ impl Sequencer {
             replies.extend(flight.tickets.into_iter().map(|ticket| (ticket, note.clone())));
         }
         if !flight.stored || receipt != flight.receipt {
-            records.push((item.hash, ItemRecord { envelope: bytes, receipt: receipt.unwrap_or_default() }));
+            records.push((hash, ItemRecord { envelope: bytes, receipt: receipt.unwrap_or_default() }));
         }
     }
 
@@ -357,9 +374,15 @@ impl Sequencer {
     }
 
     fn receipt(&mut self, now: Timestamp, hash: &Hash, envelope: &Envelope) -> Option<String> {
-        let list_from = self.list_from();
+        let blank = self.blank_receipt(now, hash, self.list_from());
+        let receipt = Receipt { expires: envelope.signed.header.expiry_slot, ..blank };
+        sign::receipt(&self.signer, &receipt)
+    }
+
+    /// The next receipt's text, but for the last slot that it is about.
+    pub(crate) fn blank_receipt(&mut self, now: Timestamp, hash: &Hash, list_from: Slot) -> Receipt {
         self.receipt_seq = self.receipt_seq.saturating_add(1);
-        let receipt = Receipt {
+        Receipt {
             name: tlog::checkpoint::receipt_name(self.setup.policy.origin(), self.setup.me),
             kind: ReceiptKind::Envelope,
             item: *hash,
@@ -367,14 +390,13 @@ impl Sequencer {
             last_final: self.fin.slot(),
             list_from,
             admit_by: list_from.next(),
-            expires: envelope.signed.header.expiry_slot,
+            expires: list_from,
             seq: self.receipt_seq,
             time: now,
-        };
-        sign::receipt(&self.signer, &receipt)
+        }
     }
 
-    fn refuse(&mut self, ticket: Ticket, reason: Reason, detail: &str) {
+    pub(crate) fn refuse(&mut self, ticket: Ticket, reason: Reason, detail: &str) {
         self.out.push(Effect::Reply { ticket, answer: Err(Refusal::new(reason, detail)) });
     }
 
@@ -432,7 +454,7 @@ impl Sequencer {
                 }
                 envelopes.push(next);
             }
-            let bytes = codec::encode(&Items { envelopes, operations: Vec::new() });
+            let bytes = codec::encode(&Items { envelopes, ..Items::default() });
             self.out.push(Effect::Send { channel: Channel::Items, to: To::All, bytes });
         }
     }
@@ -470,8 +492,8 @@ mod tests {
             ItemRecord { envelope: Vec::new(), receipt: note },
             ItemRecord { envelope: Vec::new(), receipt: String::new() },
         ];
-        assert_eq!(first_seq(Timestamp(70_000), 5, &[]), 70_000 << 10, "the clock");
-        assert_eq!(first_seq(Timestamp(2_000), 5, &[]), 6_000 << 10, "what the WAL let go of");
-        assert_eq!(first_seq(Timestamp(2_000), 5, &items), 9_000 << 10, "what it holds");
+        assert_eq!(first_seq(Timestamp(70_000), 5, [].iter()), 70_000 << 10, "the clock");
+        assert_eq!(first_seq(Timestamp(2_000), 5, [].iter()), 6_000 << 10, "what the WAL let go of");
+        assert_eq!(first_seq(Timestamp(2_000), 5, items.iter()), 9_000 << 10, "what it holds");
     }
 }

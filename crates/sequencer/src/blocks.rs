@@ -5,7 +5,7 @@ use crate::{
     lists,
     state::{Refused, Sequencer},
 };
-use auction_rules::{Claim, ListedOperation, Terms};
+use auction_rules::{BidTerms, Claim, ListedOperation, Terms};
 use std::collections::BTreeSet;
 use types::{Block, BlockHeader, Epoch, Hash, ListSet, MemberId, SetRef, Slot, Timestamp, codec, limits};
 
@@ -78,6 +78,9 @@ impl Known for Here<'_> {
     }
     fn operation(&self, hash: &Hash) -> Option<ListedOperation> {
         self.machine.operations.get(hash)
+    }
+    fn bid(&self, hash: &Hash) -> Option<BidTerms> {
+        self.machine.bids.get(hash).map(|held| BidTerms::of(*hash, &held.bid.header))
     }
     fn faults(&self) -> &BTreeSet<Claim> {
         self.machine.operations.faults()
@@ -187,6 +190,7 @@ impl Sequencer {
     fn block(&self, now: Timestamp, build: &PendingBuild, set: ListSet, derived: &Derived) -> Block {
         let mut block = self.empty_block(now, build);
         block.header.set = derived.set_ref;
+        block.header.bids = derived.bids_ref;
         block.header.operations = derived.operations_ref;
         block.header.reveal = Some(self.reveal);
         block.header.lists = lists::root(&lists::texts(&block.header, &set));
@@ -269,8 +273,8 @@ impl Sequencer {
             return Some(Err(refused));
         }
         let derived = self.derive(now, header.height, set, Some(header.proposer))?;
-        let roots = (header.set, header.operations) == (derived.set_ref, derived.operations_ref)
-            && [header.bids, header.objects].iter().all(|r| *r == SetRef::EMPTY);
+        let roots = (header.set, header.bids, header.objects, header.operations)
+            == (derived.set_ref, derived.bids_ref, SetRef::EMPTY, derived.operations_ref);
         if !roots {
             return Some(Err(Refused::Roots));
         }

@@ -16,7 +16,7 @@ impl Sequencer {
         self.fin.slot().next()
     }
 
-    fn listed(&self) -> bool {
+    pub(crate) fn listed(&self) -> bool {
         self.own_list.as_ref().is_some_and(|(slot, _)| *slot >= self.current())
     }
 
@@ -38,7 +38,8 @@ impl Sequencer {
         let slot = self.current();
         let (mut leaves, cut) = self.pool.list(&self.ledger, slot);
         let count = leaves.len();
-        // leaves of operations come after those of envelopes
+        // in the order of the kinds
+        leaves.extend(self.bids.listed(slot.next()));
         leaves.extend(self.operations.listed(self.epoch_of(slot), |operation| self.counts(operation, slot).is_ok()));
         let list = sign::list(&self.signer, self.setup.network, slot, self.setup.me, leaves, cut);
         let bytes = codec::encode(&list);
@@ -127,6 +128,7 @@ impl Sequencer {
         {
             self.out.push(Effect::Send { channel: Channel::Lists, to: To::All, bytes: bytes.clone() });
         }
+        self.tell_bids_again();
         if let Some(bytes) = &self.own_share {
             self.out.push(Effect::Send { channel: Channel::Shares, to: To::All, bytes: bytes.clone() });
         }

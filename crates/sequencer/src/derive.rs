@@ -1,6 +1,6 @@
 //! What a block's lists give: candidates, set, operations, what is left and why, and the roots of the header.
 use crate::lists;
-use auction_rules::{Claim, EnteredOperation, Ledger, ListedOperation, Selection, Terms};
+use auction_rules::{BidTerms, Claim, CountedBids, EnteredOperation, Ledger, ListedOperation, Selection, Terms};
 use crypto::merkle;
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Hash, Leaf, LeftItem, ListSet, Params, SetRef, Slot, reason::Why};
@@ -21,6 +21,9 @@ pub(crate) struct Derived {
     /// Operations with an entry, and the root over them.
     pub(crate) operations: Vec<EnteredOperation>,
     pub(crate) operations_ref: SetRef,
+    /// Bids that count, ascending by bidder, and the root over them.
+    pub(crate) bids: Vec<BidTerms>,
+    pub(crate) bids_ref: SetRef,
 }
 
 /// What members know of what lists name.
@@ -29,14 +32,16 @@ pub(crate) trait Known {
     fn offer(&self, hash: &Hash) -> Option<Offer>;
     /// The same of an operation.
     fn operation(&self, hash: &Hash) -> Option<ListedOperation>;
+    /// What the rules read of a bid.
+    fn bid(&self, hash: &Hash) -> Option<BidTerms>;
     /// Whom the log of this epoch convicts already.
     fn faults(&self) -> &BTreeSet<Claim>;
 }
 
-/// Recomputes C_h, S_h and the operations.
+/// Recomputes C_h, S_h, the bids that count and the operations.
 ///
 /// # Errors
-/// The listed envelopes and operations that are not here.
+/// The listed envelopes, bids and operations that are needed and not here.
 pub(crate) fn derive(
     set: &ListSet,
     need: usize,
@@ -48,7 +53,7 @@ pub(crate) fn derive(
     let prices = ledger.prices();
     let counts = lists::counts(set);
     let mut why: BTreeMap<Leaf, Why> = BTreeMap::new();
-    let (mut listed, mut operations) = (Vec::new(), Vec::new());
+    let (mut listed, mut bids, mut operations) = (Vec::new(), Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for (leaf, count) in set.leaves.iter().zip(counts) {
         if count < need {
@@ -60,6 +65,10 @@ pub(crate) fn derive(
                 None => missing.push(*hash),
                 Some(operation) => operations.push(operation),
             }
+            continue;
+        }
+        if let Leaf::Bid { bidder, seq, hash } = leaf {
+            bids.push((*bidder, *seq, *hash));
             continue;
         }
         let Leaf::Envelope { hash, fee_per_byte, size, gas } = leaf else {
@@ -79,6 +88,10 @@ pub(crate) fn derive(
             }
         }
     }
+    let counted = ledger.count_listed(params, &bids, |hash| known.bid(hash)).unwrap_or_else(|absent| {
+        missing.extend(absent);
+        CountedBids::default()
+    });
     if !missing.is_empty() {
         return Err(missing);
     }
@@ -87,11 +100,16 @@ pub(crate) fn derive(
     let entered: Vec<Hash> = operations.entered.iter().map(|operation| operation.hash).collect();
     let selection = auction_rules::select(ledger, params, slot, &listed, &[]);
     let reasons: BTreeMap<Hash, Why> = selection.left.iter().copied().collect();
+    let of_bids: BTreeMap<Hash, Why> = counted.left.iter().copied().collect();
     let by_hash: BTreeMap<Hash, Terms> = listed.into_iter().map(|t| (t.hash, t)).collect();
     let mut left = Vec::new();
     for leaf in &set.leaves {
-        let of_envelope = || reasons.get(&leaf.hash()).filter(|_| matches!(leaf, Leaf::Envelope { .. }));
-        let reason = why.get(leaf).or_else(of_envelope);
+        let own = || match leaf {
+            Leaf::Envelope { hash, .. } => reasons.get(hash),
+            Leaf::Bid { hash, .. } => of_bids.get(hash),
+            Leaf::Body { .. } | Leaf::Tail { .. } | Leaf::Op { .. } => None,
+        };
+        let reason = why.get(leaf).or_else(own);
         if let Some(reason) = reason {
             left.push(LeftItem { leaf: *leaf, why: reason.number() });
         }
@@ -104,6 +122,8 @@ pub(crate) fn derive(
         candidates: candidates(&selection),
         operations_ref: merkle::set_ref(&entered),
         operations: operations.entered,
+        bids_ref: bids_ref(&counted.counting),
+        bids: counted.counting,
         selection,
     })
 }
@@ -112,6 +132,11 @@ pub(crate) fn derive(
 pub(crate) struct Offer {
     pub(crate) terms: Terms,
     pub(crate) admissible: bool,
+}
+
+fn bids_ref(bids: &[BidTerms]) -> SetRef {
+    let leaves: Vec<_> = bids.iter().map(BidTerms::leaf).collect();
+    merkle::set_ref(&leaves)
 }
 
 /// Root over C_h: leaf = hash | rank.

@@ -4,9 +4,10 @@ use crypto::{
     keys::KeySet,
     tdh2::{self, Admitted, HeldShare, SharePoint},
 };
+use mempool::Sealed;
 use std::sync::Arc;
 use types::{
-    Address, Envelope, FinalityProof, G2Bytes, Hash, Head, MemberId, Opening, Slot, SlotResult, Timestamp,
+    Address, Amount, Bid, Envelope, FinalityProof, G2Bytes, Hash, Head, MemberId, Opening, Slot, SlotResult, Timestamp,
     reason::{Outcome, Reason},
     wire,
 };
@@ -57,6 +58,13 @@ pub enum Input {
         ticket: Ticket,
         /// Decoded.
         envelope: Box<Envelope>,
+    },
+    /// A builder submits a bid.
+    SubmitBid {
+        /// Answered by [`Effect::Reply`].
+        ticket: Ticket,
+        /// Decoded.
+        bid: Box<Bid>,
     },
     /// A message of another member, authenticated by the transport.
     Message {
@@ -127,10 +135,10 @@ pub enum Input {
     Tick,
 }
 
-/// An envelope of the WAL: `receipt` is empty for one that came from another member.
+/// An envelope or a bid of the WAL: `receipt` is empty for one that came from another member.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ItemRecord {
-    /// codec(Envelope).
+    /// codec(Envelope) or codec(Bid).
     pub envelope: Vec<u8>,
     /// The receipt given for it, if any.
     pub receipt: String,
@@ -141,6 +149,8 @@ pub struct ItemRecord {
 pub enum Record {
     /// Envelopes admitted here (WAL).
     Items(Vec<(Hash, ItemRecord)>),
+    /// Bids admitted here (WAL).
+    Bids(Vec<(Hash, ItemRecord)>),
     /// Operations by hash, found or received here (WAL).
     Operations(Vec<(Hash, Vec<u8>)>),
     /// This member's list for a slot.
@@ -215,7 +225,7 @@ pub enum Job {
         work: Box<RevealWork>,
         /// Threshold signature as served.
         sig: G2Bytes,
-        /// In the order of S_h.
+        /// In the order of the items.
         openings: Vec<Opening>,
         /// Who served.
         from: MemberId,
@@ -235,24 +245,24 @@ impl core::fmt::Debug for Job {
 /// What passed, with this member's share of it; or why not, with a detail.
 pub type Verdict = Result<Box<(Admitted, HeldShare)>, (Reason, &'static str)>;
 
-/// One envelope to admit.
+/// One envelope or bid to admit.
 #[derive(Clone, Debug)]
 pub struct AdmitItem {
-    /// Envelope hash.
+    /// Its hash.
     pub hash: Hash,
-    /// The envelope.
-    pub envelope: Arc<Envelope>,
-    /// Payer and nonce of each unit of `after`, in its order; `None`: consents were checked by others.
+    /// What it is.
+    pub sealed: Sealed,
+    /// Of an envelope: payer and nonce of each unit of `after`, in its order; `None`: consents were checked by others.
     pub after: Option<Vec<(Address, types::Nonce)>>,
 }
 
-/// One unit of S_h as the reveal needs it.
+/// One bid, or one unit of S_h, as the reveal needs it.
 #[derive(Clone, Debug)]
 pub struct RevealItem {
-    /// Envelope hash.
+    /// Its hash.
     pub hash: Hash,
-    /// The envelope.
-    pub envelope: Arc<Envelope>,
+    /// What it is.
+    pub sealed: Sealed,
     /// Its admitted form.
     pub admitted: Admitted,
 }
@@ -261,7 +271,7 @@ pub struct RevealItem {
 pub struct RevealWork {
     /// What the beacon signs.
     pub message: crypto::beacon::Message,
-    /// S_h, ascending.
+    /// The bids that count, then S_h, in the order of the log.
     pub items: Vec<RevealItem>,
     /// Beacon share and decryption shares per member.
     pub shares: Vec<(MemberId, G2Bytes, Vec<SharePoint>)>,
@@ -315,9 +325,9 @@ pub struct Revealed {
     pub sig: G2Bytes,
     /// R_h.
     pub beacon: Hash,
-    /// In the order of S_h.
+    /// In the order of the items.
     pub openings: Vec<Opening>,
-    /// Padded messages in the order of S_h; `None` where a unit does not open.
+    /// Padded messages in the order of the items; `None` where one does not open.
     pub messages: Vec<Option<Vec<u8>>>,
     /// Members whose shares were bad.
     pub culprits: Vec<MemberId>,
@@ -364,10 +374,7 @@ fn admit(context: &crate::Secrets, items: Vec<AdmitItem>, seed: [u8; 32]) -> Vec
 }
 
 fn items_view(items: &[AdmitItem]) -> Vec<mempool::AdmitRequest<'_>> {
-    items
-        .iter()
-        .map(|item| mempool::AdmitRequest { hash: item.hash, envelope: &item.envelope, after: item.after.as_deref() })
-        .collect()
+    items.iter().map(|item| mempool::AdmitRequest { sealed: &item.sealed, after: item.after.as_deref() }).collect()
 }
 
 struct Views<'a> {
@@ -377,19 +384,11 @@ struct Views<'a> {
 
 impl<'a> Views<'a> {
     fn new(items: &'a [RevealItem]) -> Self {
-        let aads = items.iter().map(|i| tdh2::envelope_aad(&i.envelope.signed.header)).collect();
+        let aads = items.iter().map(|i| i.sealed.aad()).collect();
         Self { aads, items }
     }
     fn view(&self) -> Vec<tdh2::Item<'_>> {
-        self.items
-            .iter()
-            .zip(&self.aads)
-            .map(|(item, aad)| tdh2::Item {
-                aad,
-                class_bytes: item.envelope.signed.header.class().map_or(0, types::SizeClass::bytes),
-                ciphertext: &item.envelope.ciphertext,
-            })
-            .collect()
+        self.items.iter().zip(&self.aads).map(|(item, aad)| item.sealed.item(aad)).collect()
     }
 }
 
@@ -420,8 +419,10 @@ fn bad_shares(keys: &KeySet, work: &RevealWork, culprits: &[MemberId]) -> Vec<(M
         if !crypto::beacon::share_holds(keys, *member, &work.message, beacon) {
             return Some((*member, BadShare::Beacon));
         }
-        let admitted = work.items.iter().map(|item| &item.admitted);
-        let unit = tdh2::bad_share(keys, *member, admitted, points, &work.seed)?;
+        // evidence is about units: whoever sends a bad share of a bid alone is left out all the same
+        let bids = work.items.iter().take_while(|item| item.sealed.envelope().is_none()).count();
+        let admitted = work.items.iter().skip(bids).map(|item| &item.admitted);
+        let unit = tdh2::bad_share(keys, *member, admitted, points.get(bids..)?, &work.seed)?;
         Some((*member, BadShare::Item(unit)))
     };
     culprits.iter().filter_map(of).collect()
@@ -558,6 +559,10 @@ pub enum Phase {
         opened: usize,
         /// Units that did not.
         bottom: usize,
+        /// Bids that were opened.
+        bids: usize,
+        /// Who won the slot after this one, and what it pays.
+        sold: Option<(Address, Amount)>,
     },
     /// Executed.
     Executed {

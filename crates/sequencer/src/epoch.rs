@@ -13,7 +13,7 @@ use crate::{
     state::{Resume, Sequencer, Unexecuted},
 };
 use crypto::succession::Succession;
-use types::{Epoch, EpochEnd, Epochs, Hash, Slot, tag};
+use types::{Epoch, EpochEnd, EpochFacts, Epochs, Hash, Slot, tag};
 
 /// What consensus needs to start in an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,12 +81,13 @@ impl Sequencer {
             left_heads: self.left_heads,
             included: self.included,
             placed: self.placed.into_iter().collect(),
-            recent: Recent::handed_on(whole, self.heads, self.operations.into_entered()),
+            recent: Recent::handed_on(whole, self.heads, self.operations.into_entered(), self.bids.into_past()),
             rejoin: self.rejoin,
             share_message: None,
             own_list: None,
             cosigned_at: self.cosigned_at,
             items: Vec::new(),
+            bids: Vec::new(),
             operations: Vec::new(),
             faults,
         })
@@ -106,8 +107,11 @@ impl Sequencer {
     /// EPOCH of the next epoch, in the section of the slot that announces it.
     pub(crate) fn announce(&mut self, slot: Slot) -> Option<Vec<u8>> {
         self.setup.params.schedule().announced(slot)?;
-        let roots = (self.ledger.account_root(), self.states);
-        let next = self.succession.announce(&self.epochs, roots, &self.setup.ceremony);
+        let epoch = self.epoch_of(slot).next();
+        // a reserve is decided an epoch before it holds
+        let reserve = self.ledger.reserve(epoch).unwrap_or(self.setup.params.reserve_floor);
+        let facts = EpochFacts { ledger: self.ledger.account_root(), states: self.states, reserve };
+        let next = self.succession.announce(&self.epochs, facts, &self.setup.ceremony);
         let entry = section::epoch(next.clone());
         self.epochs.announced(next, crypto::merkle::leaf_hash(&entry));
         Some(entry)

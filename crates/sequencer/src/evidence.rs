@@ -147,19 +147,21 @@ impl Sequencer {
 
     fn share_fault(&self, member: MemberId, unit: usize) -> Option<Evidence> {
         let received = self.shares.get(&self.fin.slot())?.get(&member)?;
-        let items = &self.fixed.as_ref()?.items;
+        let items = self.fixed.as_ref()?.items.get(self.fixed.as_ref()?.bids.len()..)?;
         let hashes: Vec<Hash> = items.iter().map(|item| item.as_ref().map(|i| i.hash)).collect::<Option<_>>()?;
         let points: Vec<G1Bytes> = received.points.iter().map(crypto::tdh2::SharePoint::compressed).collect();
         let chunks: Vec<&[G1Bytes]> = points.chunks(limits::CHUNK_SHARES_MAX).collect();
         let leaves: Vec<Hash> = (0u16..).zip(&chunks).map(|(at, chunk)| evidence::chunk_leaf(at, chunk)).collect();
-        // no bids yet: the place in the message is the place in the set
-        let chunk = unit.checked_div(limits::CHUNK_SHARES_MAX)?;
+        // in the message the bids that count come before the set
+        let fixed = self.fixed.as_ref()?;
+        let at = unit.checked_add(fixed.bids.len())?;
+        let chunk = at.checked_div(limits::CHUNK_SHARES_MAX)?;
         let fault = ShareFault {
             share: received.signed(),
             block: self.fin.header.clone(),
             unit: u32::try_from(unit).ok()?,
             unit_path: merkle::path(&hashes, unit)?,
-            envelope: items.get(unit)?.as_ref()?.envelope.as_ref().clone(),
+            envelope: items.get(unit)?.as_ref()?.sealed.envelope()?.as_ref().clone(),
             chunk: chunks.get(chunk)?.to_vec(),
             chunk_path: merkle::path(&leaves, chunk)?,
         };

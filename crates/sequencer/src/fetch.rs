@@ -125,6 +125,11 @@ impl Sequencer {
                     self.offered_operation(from, bytes, true);
                 }
             }
+            Ok(Fetch::Bids(bids)) => {
+                for bytes in bids.iter().take(FETCH_ITEMS_MAX) {
+                    self.offered_bid(from, bytes, true);
+                }
+            }
             Err(_codec) => {
                 self.out.push(Effect::Reject { from: Some(from), reason: Reason::MalformedData, what: "fetch" });
             }
@@ -132,7 +137,8 @@ impl Sequencer {
     }
 
     fn serve_items(&mut self, to: MemberId, hashes: &[Hash]) {
-        let (mut items, mut heads, mut operations, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0usize);
+        let (mut items, mut heads, mut operations) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut bids, mut size) = (Vec::new(), 0usize);
         // one bounded answer to a request: who lacks more asks again
         let distinct: BTreeSet<&Hash> = hashes.iter().take(FETCH_ITEMS_MAX).collect();
         for hash in distinct {
@@ -143,6 +149,10 @@ impl Sequencer {
             } else if let Some(operation) = self.operations.bytes(hash) {
                 size = size.saturating_add(operation.len());
                 operations.push(operation.to_vec());
+            } else if let Some(bid) = self.bids.any(hash) {
+                let bytes = codec::encode(&**bid);
+                size = size.saturating_add(bytes.len());
+                bids.push(bytes);
             } else {
                 heads.extend(self.heads.get(hash).cloned());
             }
@@ -156,6 +166,10 @@ impl Sequencer {
         }
         if !operations.is_empty() {
             let bytes = codec::encode(&Fetch::Operations(operations));
+            self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
+        }
+        if !bids.is_empty() {
+            let bytes = codec::encode(&Fetch::Bids(bids));
             self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
         }
         if !heads.is_empty() {

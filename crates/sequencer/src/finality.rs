@@ -1,5 +1,6 @@
 //! A block is final: its section is appended, its shares are released (engine.md section 6, log.md section 3).
 use crate::{
+    bids::HeldBid,
     derive::Derived,
     effect::{Channel, Commit, Effect, Phase, Record, RevealItem, To},
     recent, release,
@@ -8,9 +9,9 @@ use crate::{
     sign,
     state::{Fin, Fixed, Halt, PLACED_SLOTS, Placed, RECENT_SLOTS, Sequencer, Unopened},
 };
-use auction_rules::Terms;
+use auction_rules::{BidTerms, Terms};
 use crypto::finality::{self, SetHashes};
-use mempool::Held;
+use mempool::{Held, Sealed};
 use std::{collections::BTreeSet, sync::Arc};
 use types::{
     Block, FinalityProof, Hash, Head, MemberId, ShareHeader, ShareMode, SignedHeader, Slot, SlotResult, Timestamp,
@@ -87,10 +88,15 @@ impl Sequencer {
         let slot = block.header.height;
         let prices = self.ledger.prices();
         let hashes: Vec<Hash> = derived.as_ref().map_or(Vec::new(), |d| d.selection.set.clone());
+        let bids = derived.as_ref().map_or(Vec::new(), |d| d.bids.clone());
         let token = finality::verify(
             &self.setup.committee(self.epoch_of(slot)),
             &proof,
-            &SetHashes { set: hashes.clone(), bids: Vec::new(), bid_hashes: Vec::new() },
+            &SetHashes {
+                set: hashes.clone(),
+                bids: bids.iter().map(BidTerms::leaf).collect(),
+                bid_hashes: bids.iter().map(|bid| bid.hash).collect(),
+            },
         )
         .map_err(Halt::Finality)?;
         if token.digest() != digest {
@@ -101,7 +107,15 @@ impl Sequencer {
         let mut entries = if derived.is_some() { self.settle_executed()? } else { Vec::new() };
         entries.extend(self.announce(slot));
         let terms: Vec<Terms> = derived.as_ref().map_or(Vec::new(), |d| d.set.clone());
+        if derived.is_some() {
+            self.ledger.lock(&self.setup.params, &bids).map_err(Halt::Ledger)?;
+        }
         self.ledger.close(&self.setup.params, slot, &terms).map_err(Halt::Ledger)?;
+        if derived.is_none() {
+            self.ledger.pass_right(slot).map_err(Halt::Ledger)?;
+        }
+        let held_bids: Option<Vec<HeldBid>> = bids.iter().map(|bid| self.bids.take(&bid.hash)).collect();
+        let held_bids = held_bids.ok_or(Halt::Sequence)?;
         let mut held: Vec<Held> = Vec::with_capacity(hashes.len());
         for hash in &hashes {
             let item = self.pool.take(hash).or_else(|| self.extra.remove(hash));
@@ -113,6 +127,7 @@ impl Sequencer {
             lists: block.lists.as_ref().zip(derived.as_ref()),
             byte_price: prices.byte,
             gas_price: prices.gas,
+            bids: held_bids.iter().map(|h| h.bytes.clone()).collect(),
             envelopes: held.iter().map(|h| h.bytes.clone()).collect(),
             left_heads,
             operations: self.operation_entries(slot, &operations)?,
@@ -128,7 +143,7 @@ impl Sequencer {
         if let Some(rejoin) = self.rejoin.as_mut() {
             rejoin.block(slot, block.header.time_ms);
         }
-        let items = self.release_shares(slot, digest, &token, held, close)?;
+        let items = self.release_shares(slot, digest, &token, (held_bids, held), close)?;
         let share_message = self.own_share.clone().unwrap_or_default();
         self.out.push(Effect::Persist(Record::Commit(Box::new(Commit {
             slot,
@@ -149,6 +164,7 @@ impl Sequencer {
         self.remember(slot, &terms, &items);
         self.fixed = Some(Fixed {
             terms,
+            bids,
             items: items.into_iter().map(Some).collect(),
             close,
             running: false,
@@ -183,7 +199,7 @@ impl Sequencer {
         for (slot, unexecuted) in core::mem::take(&mut self.unexecuted) {
             let result: SlotResult = unexecuted.result.ok_or(Halt::Sequence)?;
             let outcomes: Vec<_> = unexecuted.order.iter().copied().zip(reveal::outcomes(&result)).collect();
-            let sums = self.ledger.exec(&self.setup.params, slot, &outcomes).map_err(Halt::Ledger)?;
+            let sums = self.ledger.settle(&self.setup.params, slot, &outcomes, &[]).map_err(Halt::Ledger)?;
             self.states = result.states;
             entries.push(section::part_c(slot, &result, sums, self.ledger.chain()));
         }
@@ -194,6 +210,7 @@ impl Sequencer {
     fn holds_all(&self, derived: &Derived) -> bool {
         let heads = section::heads_wanted(derived, &self.left_heads);
         derived.selection.set.iter().all(|hash| self.held(hash).is_some())
+            && derived.bids.iter().all(|bid| self.bids.get(&bid.hash).is_some())
             && heads.iter().all(|hash| self.header_of(hash).is_some())
             && derived.operations.iter().all(|entered| self.operations.get(&entered.hash).is_some())
     }
@@ -227,13 +244,20 @@ impl Sequencer {
         slot: Slot,
         digest: Hash,
         token: &finality::OrderFixed,
-        held: Vec<Held>,
+        (bids, units): (Vec<HeldBid>, Vec<Held>),
         close: Head,
     ) -> Result<Vec<RevealItem>, Halt> {
-        let (mut items, mut shares) = (Vec::with_capacity(held.len()), Vec::with_capacity(held.len()));
-        for held in held {
+        let count = bids.len().saturating_add(units.len());
+        let (mut items, mut shares) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for held in bids {
+            shares.push(held.share);
+            let hash = crypto::ids::bid_hash(&held.bid);
+            items.push(RevealItem { hash, sealed: Sealed::Bid(held.bid), admitted: held.admitted });
+        }
+        for held in units {
             shares.push(held.share.ok_or(Halt::Share)?);
-            items.push(RevealItem { hash: held.hash, envelope: held.envelope, admitted: held.admitted });
+            let sealed = Sealed::Envelope(held.envelope);
+            items.push(RevealItem { hash: held.hash, sealed, admitted: held.admitted });
         }
         if !self.may_share(slot) {
             self.own_share = None;
@@ -268,7 +292,7 @@ impl Sequencer {
             self.included.insert(t.hash, (t.account, t.nonce));
             self.placed.insert(t.hash, Placed { slot, index: None, outcome: None });
         }
-        let recent = items.iter().map(|i| (i.hash, Arc::clone(&i.envelope))).collect();
+        let recent = items.iter().filter_map(|i| Some((i.hash, Arc::clone(i.sealed.envelope()?)))).collect();
         self.recent.insert(slot, recent);
     }
 
@@ -288,6 +312,7 @@ impl Sequencer {
         let recent = Slot(slot.0.saturating_sub(RECENT_SLOTS));
         self.recent.retain(|s, _| *s > recent);
         self.recent_openings.retain(|s, _| *s > recent);
+        self.bids.end_slot(recent);
         if slot.0.trailing_zeros() >= 5 {
             let known = Slot(slot.0.saturating_sub(PLACED_SLOTS));
             self.placed.retain(|_, p| p.slot > known);
@@ -305,15 +330,21 @@ impl Sequencer {
     pub(crate) fn resume_fixed(&mut self, unopened: Unopened) {
         let slot = self.fin.slot();
         let mut terms = Vec::with_capacity(unopened.units.len());
+        // they are final: only the ciphertexts have to be admitted again
+        let mut again = |hash: Hash, sealed| self.queue.push_back(crate::AdmitItem { hash, sealed, after: None });
+        for (hash, bid) in &unopened.bids {
+            again(*hash, Sealed::Bid(Arc::clone(bid)));
+        }
         for (hash, envelope) in &unopened.units {
             terms.push(Terms::of(*hash, &envelope.signed.header));
-            // the set is final: only the ciphertexts have to be admitted again
-            self.queue.push_back(crate::AdmitItem { hash: *hash, envelope: Arc::clone(envelope), after: None });
+            again(*hash, Sealed::Envelope(Arc::clone(envelope)));
         }
+        let bids: Vec<BidTerms> = unopened.bids.iter().map(|(hash, bid)| BidTerms::of(*hash, &bid.header)).collect();
         self.recent.insert(slot, unopened.units.clone());
         self.fixed = Some(Fixed {
-            items: terms.iter().map(|_| None).collect(),
+            items: bids.iter().map(|_| None).chain(terms.iter().map(|_| None)).collect(),
             terms,
+            bids,
             close: self.tree.head(),
             running: false,
             excluded: BTreeSet::new(),
@@ -326,13 +357,15 @@ impl Sequencer {
         }
     }
 
-    /// Takes an admitted envelope for the set that is being opened again; `true` when it belonged there.
-    pub(crate) fn restore_unit(&mut self, item: &crate::AdmitItem, admitted: &crypto::tdh2::Admitted) -> bool {
+    /// Takes what is admitted again for the slot that is being opened; `true` when it belonged there.
+    pub(crate) fn restore_item(&mut self, item: &crate::AdmitItem, admitted: &crypto::tdh2::Admitted) -> bool {
         let Some(fixed) = self.fixed.as_mut() else { return false };
-        let Ok(at) = fixed.terms.binary_search_by(|t| t.hash.cmp(&item.hash)) else { return false };
+        let of_bids = || fixed.bids.iter().position(|bid| bid.hash == item.hash);
+        let of_units = || fixed.terms.binary_search_by(|t| t.hash.cmp(&item.hash)).ok();
+        let Some(at) = of_bids().or_else(|| of_units()?.checked_add(fixed.bids.len())) else { return false };
         if let Some(place) = fixed.items.get_mut(at).filter(|p| p.is_none()) {
-            let envelope = Arc::clone(&item.envelope);
-            *place = Some(RevealItem { hash: item.hash, envelope, admitted: admitted.clone() });
+            let sealed = item.sealed.clone();
+            *place = Some(RevealItem { hash: item.hash, sealed, admitted: admitted.clone() });
         }
         true
     }

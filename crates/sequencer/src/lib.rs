@@ -1,7 +1,7 @@
 //! One member's part in a slot, as a deterministic machine: inputs in, effects out.
 //!
 //! ```text
-//!  envelopes -> admitted (job) -> persisted -> receipt
+//!  envelopes, bids -> admitted (job) -> persisted -> receipt
 //!  close of h: own list persisted, signed, sent          lists of 2f+1 members -> block h (build) or verdict (check)
 //!  block h final -> C(h-1) + A(h) persisted -> shares released, cosignature sent -> acknowledged
 //!  2f+1 share messages -> beacon, order, openings (job) -> B(h) staged -> execution (job) -> EXEC(h) waits for block h+1
@@ -38,6 +38,7 @@
 )]
 
 mod admission;
+mod bids;
 mod blocks;
 mod close;
 mod derive;
@@ -81,6 +82,7 @@ impl Sequencer {
         self.stepped_at = now;
         match input {
             Input::Submit { ticket, envelope } => self.submit(now, ticket, envelope),
+            Input::SubmitBid { ticket, bid } => self.submit_bid(now, ticket, bid),
             Input::Message { channel, from, bytes } => self.message(now, channel, from, &bytes),
             Input::Build { ticket, parent, at } => self.ask_build(now, ticket, &parent, at),
             Input::Check { ticket, block, parent, at } => self.ask_check(now, ticket, &block, &parent, at),

@@ -2,19 +2,21 @@
 use serde::{Deserialize, Serialize};
 use types::{G2Bytes, Hash, Opening, SignedHeader, Slot};
 
-/// Channel `Items`: envelopes that the sender took from clients, and operations, as codec bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Channel `Items`: envelopes and bids that the sender took from clients, and operations, as codec bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Items {
     /// codec(Envelope) each.
     pub(crate) envelopes: Vec<Vec<u8>>,
     /// codec(Operation) each.
     pub(crate) operations: Vec<Vec<u8>>,
+    /// codec(Bid) each.
+    pub(crate) bids: Vec<Vec<u8>>,
 }
 
 /// Channel `Fetch`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fetch {
-    /// Send me these envelopes and operations.
+    /// Send me these envelopes, bids and operations.
     GetItems(Vec<Hash>),
     /// Here are those that I have.
     Items(Vec<Vec<u8>>),
@@ -28,6 +30,8 @@ pub(crate) enum Fetch {
     Heads(Vec<(SignedHeader, Hash)>),
     /// Here are those of the operations that I have.
     Operations(Vec<Vec<u8>>),
+    /// Here are those of the bids that I have.
+    Bids(Vec<Vec<u8>>),
 }
 
 /// Part B of a section in short form.
@@ -37,7 +41,7 @@ pub(crate) struct OpeningSection {
     pub(crate) slot: Slot,
     /// Threshold signature.
     pub(crate) sig: G2Bytes,
-    /// In the order of S_h.
+    /// Bids that count, then S_h.
     pub(crate) openings: Vec<Opening>,
 }
 

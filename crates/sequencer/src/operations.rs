@@ -422,7 +422,7 @@ impl Sequencer {
     }
 
     fn send_operations(&mut self, operations: Vec<Vec<u8>>) {
-        let bytes = codec::encode(&Items { envelopes: Vec::new(), operations });
+        let bytes = codec::encode(&Items { operations, ..Items::default() });
         self.out.push(Effect::Send { channel: Channel::Items, to: To::All, bytes });
     }
 

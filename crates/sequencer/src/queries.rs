@@ -71,6 +71,7 @@ impl Sequencer {
             opened: self.opened,
             byte_price: amount(prices.byte),
             gas_price: amount(prices.gas),
+            reserve: self.ledger.reserve(self.epoch_of(self.current().next())).unwrap_or_default(),
             time_ms: now,
             ms_to_close: u32::try_from(ms_to_close).unwrap_or(u32::MAX),
         }
@@ -89,6 +90,7 @@ impl Sequencer {
     #[must_use]
     pub fn is_live(&self, hash: &Hash) -> bool {
         self.pool.contains(hash)
+            || self.bids.is_live(hash)
             || self.extra.contains_key(hash)
             || self.flights.contains_key(hash)
             || self.operations.is_live(hash, self.fin.slot())

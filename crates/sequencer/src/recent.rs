@@ -3,7 +3,7 @@ use crate::{message::OpeningSection, state::RECENT_SLOTS};
 use crypto::ids;
 use std::{collections::BTreeMap, sync::Arc};
 use types::{
-    Entry, Envelope, G2Bytes, Hash, Kind, LeftHeadItem, Opening, Operation, SignedHeader, Slot, codec, limits,
+    Bid, Entry, Envelope, G2Bytes, Hash, Kind, LeftHeadItem, Opening, Operation, SignedHeader, Slot, codec, limits,
 };
 
 type Units = Vec<(Hash, Arc<Envelope>)>;
@@ -11,6 +11,8 @@ type Units = Vec<(Hash, Arc<Envelope>)>;
 #[derive(Debug, Default)]
 struct Parts {
     units: Units,
+    /// Openings of bids that count.
+    bids: Vec<Opening>,
     sig: Option<G2Bytes>,
     perm: Vec<u16>,
     /// In the order of L_h.
@@ -26,6 +28,7 @@ pub struct Recent {
     heads: BTreeMap<Hash, (SignedHeader, Hash)>,
     /// Slot of the entry, and codec(Operation).
     operations: BTreeMap<Hash, (Slot, Vec<u8>)>,
+    bids: BTreeMap<Hash, Arc<Bid>>,
 }
 
 /// Whether a member that lags may, at `slot`, still come to a block whose lists name this envelope.
@@ -45,6 +48,7 @@ impl Recent {
                 self.slots.retain(|s, _| *s > oldest);
                 self.heads.retain(|_, (signed, _)| is_kept(signed, slot));
                 self.operations.retain(|_, (s, _)| *s > oldest);
+                self.bids.retain(|_, bid| bid.header.slot > oldest);
                 self.slots.insert(slot, Parts::default());
             }
             Kind::LeftHead { heads, .. } => {
@@ -60,6 +64,11 @@ impl Recent {
                     parts.units.push((ids::hash_envelope(&envelope), Arc::new(envelope)));
                 }
             }
+            Kind::Bid { bytes, .. } => {
+                if let Ok(bid) = codec::decode::<Bid>(&bytes, limits::BID_BYTES_MAX) {
+                    self.bids.insert(ids::bid_hash(&bid), Arc::new(bid));
+                }
+            }
             Kind::Operation { bytes, .. } => {
                 self.operations.insert(ids::operation_bytes_hash(&bytes), (slot, bytes));
             }
@@ -70,6 +79,7 @@ impl Recent {
                 }
             }
             Kind::Beacon { sig, .. } => self.change(slot, |parts| parts.sig = Some(sig)),
+            Kind::Auction { opened, .. } => self.change(slot, |parts| parts.bids = opened),
             Kind::Order { perm, .. } => self.change(slot, |parts| parts.perm = perm),
             Kind::Opened { openings, .. } => self.change(slot, |parts| parts.openings.extend(openings)),
             _ => {}
@@ -92,6 +102,11 @@ impl Recent {
         core::mem::take(&mut self.operations)
     }
 
+    /// Bids of the newest slots.
+    pub(crate) fn take_bids(&mut self) -> BTreeMap<Hash, Arc<Bid>> {
+        core::mem::take(&mut self.bids)
+    }
+
     /// Envelopes of every slot, ascending by hash, and its opening once it is whole.
     pub(crate) fn slots(self) -> impl Iterator<Item = (Slot, Units, Option<OpeningSection>)> {
         let read = self.slots.into_iter().map(|(slot, mut parts)| {
@@ -106,16 +121,18 @@ impl Recent {
         whole: Vec<(Slot, Units, Option<OpeningSection>)>,
         heads: BTreeMap<Hash, (SignedHeader, Hash)>,
         operations: BTreeMap<Hash, (Slot, Vec<u8>)>,
+        bids: BTreeMap<Hash, Arc<Bid>>,
     ) -> Self {
-        Self { slots: BTreeMap::new(), whole, heads, operations }
+        Self { slots: BTreeMap::new(), whole, heads, operations, bids }
     }
 }
 
 impl Parts {
-    /// Openings in the order of S_h, when all are there.
+    /// Openings of bids, then in the order of S_h, when all are there.
     fn opening(&self, slot: Slot) -> Option<OpeningSection> {
         let by_unit: BTreeMap<u16, Opening> = self.perm.iter().copied().zip(self.openings.iter().copied()).collect();
         let sig = self.sig.filter(|_| by_unit.len() == self.units.len())?;
-        Some(OpeningSection { slot, sig, openings: by_unit.into_values().collect() })
+        let openings = self.bids.iter().copied().chain(by_unit.into_values()).collect();
+        Some(OpeningSection { slot, sig, openings })
     }
 }

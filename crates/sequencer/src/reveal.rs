@@ -2,9 +2,11 @@
 use crate::{
     effect::{BadShare, Effect, ExecUnit, Job, Phase, Record, RevealWork, Revealed},
     message::OpeningSection,
-    section, sign,
+    section::{self, Sale},
+    sign,
     state::{Halt, Placed, Sequencer, Unexecuted},
 };
+use auction_rules::BidTerms;
 use crypto::{merkle, tdh2::SharePoint};
 use ordering::Unit;
 use std::{
@@ -12,8 +14,8 @@ use std::{
     sync::Arc,
 };
 use types::{
-    G1Bytes, G2Bytes, Hash, MemberId, Opening, ShareChunk, ShareForm, ShareHeader, ShareMessage, Signature,
-    SignedShare, Slot, SlotResult, Timestamp, codec, limits,
+    Address, Amount, G1Bytes, G2Bytes, Hash, MemberId, Opening, ShareChunk, ShareForm, ShareHeader, ShareMessage,
+    Signature, SignedShare, Slot, SlotResult, Timestamp, codec, limits,
     reason::{Outcome, Reason},
     wire::Event,
 };
@@ -103,6 +105,10 @@ fn bundles(result: &SlotResult) -> usize {
         *count = count.saturating_add(1);
     }
     touched.values().filter(|count| **count > 1).count()
+}
+
+fn count(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
 }
 
 impl Sequencer {
@@ -249,14 +255,16 @@ impl Sequencer {
             .collect();
         let perm = ordering::order(&revealed.beacon, &units).map_err(Halt::Order)?;
         let place = |i: &u16| usize::from(*i);
+        let of_set = |i: &u16| place(i).saturating_add(fixed.bids.len());
         let order: Vec<Hash> = perm.iter().filter_map(|i| units.get(place(i)).map(|u| u.hash)).collect();
-        let openings: Vec<Opening> = perm.iter().filter_map(|i| revealed.openings.get(place(i)).copied()).collect();
+        let openings: Vec<Opening> = perm.iter().filter_map(|i| revealed.openings.get(of_set(i)).copied()).collect();
         let exec = perm
             .iter()
-            .filter_map(|i| fixed.terms.get(place(i)).zip(revealed.messages.get(place(i))))
+            .filter_map(|i| fixed.terms.get(place(i)).zip(revealed.messages.get(of_set(i))))
             .map(|(t, message)| ExecUnit { hash: t.hash, message: message.clone(), gas_class: t.gas })
             .collect();
-        let entries = section::part_b(slot, &self.setup.params, revealed.sig, &order, perm, &openings);
+        let (sale, sold) = self.sell(slot, &fixed.bids, &revealed)?;
+        let entries = section::part_b(slot, sale, revealed.sig, &order, perm, &openings);
         for entry in &entries {
             self.tree.append(entry);
         }
@@ -264,11 +272,13 @@ impl Sequencer {
         self.opened = slot;
         self.opened_at = now;
         self.end_of_epoch(slot, revealed.beacon);
-        let bottom = revealed.messages.iter().filter(|m| m.is_none()).count();
-        let phase = Phase::Opened { opened: revealed.messages.len().saturating_sub(bottom), bottom };
+        let (units, bids) = (fixed.terms.len(), fixed.bids.len());
+        let bottom = revealed.messages.iter().skip(bids).filter(|m| m.is_none()).count();
+        let phase = Phase::Opened { opened: units.saturating_sub(bottom), bottom, bids, sold };
         self.out.push(Effect::Persist(Record::Opened { slot, entries }));
         self.out.push(Effect::Phase { slot, phase });
         self.out.push(Effect::Event(Event::Opened { slot, order: order.clone() }));
+        self.out.push(Effect::Event(Event::Auction { slot, for_slot: slot.next(), bids: count(bids), sold }));
         self.out.push(Effect::Execute { slot, time_ms: self.fin.header.time_ms, beacon: revealed.beacon, units: exec });
         for (index, hash) in (0u32..).zip(&order) {
             if let Some(placed) = self.placed.get_mut(hash) {
@@ -277,7 +287,34 @@ impl Sequencer {
         }
         self.recent_openings.insert(slot, OpeningSection { slot, sig: revealed.sig, openings: revealed.openings });
         self.unexecuted.insert(slot, Unexecuted { order, result: None });
+        self.wake_bids(now);
         Ok(())
+    }
+
+    /// The auction of the slot: what AUCTION says, and who pays what for the next slot.
+    fn sell(
+        &mut self,
+        slot: Slot,
+        bids: &[BidTerms],
+        revealed: &Revealed,
+    ) -> Result<(Sale, Option<(Address, Amount)>), Halt> {
+        let epoch = self.epoch_of(slot.next());
+        let reserve = self.ledger.reserve(epoch).ok_or(Halt::Sequence)?;
+        if self.fin.header.reveal.is_none() {
+            // an empty block lists no bid and sells nothing
+            return Ok((Sale { reserve, opened: Vec::new(), winner: None, price: Amount::ZERO }, None));
+        }
+        let amount = |message: &Option<Vec<u8>>| crypto::bid::text(message.as_deref()).map(|text| text.amount);
+        let opened: Vec<_> = bids.iter().map(|bid| bid.bidder).zip(revealed.messages.iter().map(amount)).collect();
+        let resolution = self.ledger.auction(slot, &revealed.beacon, &opened).map_err(Halt::Ledger)?;
+        let winner = resolution.winner.and_then(|winner| bids.iter().position(|bid| bid.bidder == winner));
+        let sale = Sale {
+            reserve,
+            opened: revealed.openings.iter().take(bids.len()).copied().collect(),
+            winner: winner.and_then(|at| u16::try_from(at).ok()),
+            price: resolution.price,
+        };
+        Ok((sale, resolution.winner.map(|winner| (winner, resolution.price))))
     }
 
     /// Execution of a slot is done: its outcomes are known, its EXEC waits for the next block with lists.

@@ -4,7 +4,7 @@ use crypto::merkle;
 use std::collections::BTreeSet;
 use types::{
     Amount, BlockHeader, Entry, Epoch, EpochRecord, G2Bytes, Hash, Kind, Leaf, LeftHeadItem, ListSet, Network, Opening,
-    Params, SignedHeader, Slot, SlotResult, codec, limits, reason::Why,
+    SignedHeader, Slot, SlotResult, codec, limits, reason::Why,
 };
 
 /// The entries before the first section: EPOCH(0) and its registry.
@@ -33,6 +33,8 @@ pub(crate) struct PartA<'a> {
     pub(crate) lists: Option<(&'a ListSet, &'a Derived)>,
     pub(crate) byte_price: u128,
     pub(crate) gas_price: u128,
+    /// codec(Bid) of the bids that count, ascending by leaf.
+    pub(crate) bids: Vec<Vec<u8>>,
     /// codec(Envelope) of S_h, in its order.
     pub(crate) envelopes: Vec<Vec<u8>>,
     /// Header and ciphertext hash of listed envelopes that were left out, ascending by hash.
@@ -65,6 +67,7 @@ impl PartA<'_> {
                 bits: member.bits.clone(),
             }));
         }
+        out.extend(self.bids.into_iter().map(|bytes| Entry::bytes(Kind::Bid { slot, bytes })));
         out.extend(self.envelopes.into_iter().map(|bytes| Entry::bytes(Kind::Envelope { slot, bytes })));
         out.extend(self.operations.into_iter().map(Entry::bytes));
         out
@@ -125,10 +128,19 @@ pub(crate) fn heads_wanted(derived: &Derived, seen: &BTreeSet<Hash>) -> Vec<Hash
     hashes
 }
 
+/// What AUCTION says.
+pub(crate) struct Sale {
+    pub(crate) reserve: Amount,
+    /// Of the bids that count.
+    pub(crate) opened: Vec<Opening>,
+    pub(crate) winner: Option<u16>,
+    pub(crate) price: Amount,
+}
+
 /// Part B: beacon, auction, order, openings. `openings` in the order of L_h.
 pub(crate) fn part_b(
     slot: Slot,
-    params: &Params,
+    sale: Sale,
     sig: G2Bytes,
     order: &[Hash],
     perm: Vec<u16>,
@@ -139,10 +151,10 @@ pub(crate) fn part_b(
         Entry::bytes(Kind::Auction {
             slot,
             for_slot: slot.next(),
-            reserve: params.reserve_floor,
-            opened: Vec::new(),
-            winner: None,
-            price: Amount::ZERO,
+            reserve: sale.reserve,
+            opened: sale.opened,
+            winner: sale.winner,
+            price: sale.price,
         }),
         Entry::bytes(Kind::Order { slot, root: merkle::root(order), perm }),
     ];

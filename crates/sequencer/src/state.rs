@@ -1,6 +1,7 @@
 //! The machine's state, how it starts, and what can go wrong.
 use crate::{
     admission::{self, Parked},
+    bids::Bids,
     blocks::{PendingBuild, PendingCheck},
     derive::Derived,
     effect::{AdmitItem, Effect, ItemRecord, RevealItem, Ticket},
@@ -11,7 +12,7 @@ use crate::{
     reveal::{self, Received},
     sign::SignKeys,
 };
-use auction_rules::{Claim, Ledger, Terms};
+use auction_rules::{BidTerms, Claim, Ledger, Terms};
 use crypto::{
     keys::{BeaconShareKey, DecryptionShareKey, KeySet},
     succession::{Ceremony, Succession},
@@ -23,8 +24,8 @@ use std::{
 };
 use tlog::{Tree, checkpoint::Policy};
 use types::{
-    Address, Block, BlockHeader, Envelope, Epoch, Epochs, FinalityProof, Hash, Head, MemberId, MemberRecord, Nonce,
-    Params, SignedHeader, SignedList, Slot, SlotResult, Timestamp,
+    Address, Bid, Block, BlockHeader, Envelope, Epoch, Epochs, FinalityProof, Hash, Head, MemberId, MemberRecord,
+    Nonce, Params, SignedHeader, SignedList, Slot, SlotResult, Timestamp,
 };
 
 /// What a member is, besides its secrets.
@@ -264,6 +265,8 @@ pub struct Resume {
     pub cosigned_at: u64,
     /// Envelopes of the WAL, in its order.
     pub items: Vec<ItemRecord>,
+    /// The same of bids.
+    pub bids: Vec<ItemRecord>,
     /// Operations that this member holds: the WAL's, and evidence that it keeps.
     pub operations: Vec<Vec<u8>>,
     /// Whom the log of this epoch convicts already, and of what.
@@ -273,6 +276,8 @@ pub struct Resume {
 /// A final set that the log does not open yet.
 #[derive(Debug)]
 pub struct Unopened {
+    /// The bids that count, ascending by bidder.
+    pub bids: Vec<(Hash, Arc<Bid>)>,
     /// S_h, ascending by hash.
     pub units: Vec<(Hash, Arc<Envelope>)>,
 }
@@ -294,6 +299,8 @@ impl Fin {
 #[derive(Debug)]
 pub(crate) struct Fixed {
     pub(crate) terms: Vec<Terms>,
+    /// Bids that count: their items come first.
+    pub(crate) bids: Vec<BidTerms>,
     /// `None` while an envelope is still being admitted again after a restart.
     pub(crate) items: Vec<Option<RevealItem>>,
     pub(crate) close: Head,
@@ -350,6 +357,7 @@ pub struct Sequencer {
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) signer: SignKeys,
     pub(crate) pool: Mempool,
+    pub(crate) bids: Bids,
     pub(crate) ledger: Ledger,
     pub(crate) tree: Tree,
     pub(crate) fin: Fin,
@@ -436,6 +444,7 @@ impl Sequencer {
         let pool = Mempool::new(setup.network, setup.params.clone(), POOL_BYTES_MAX);
         let mut machine = Self {
             pool,
+            bids: Bids::new(resume.recent.take_bids()),
             ledger: resume.ledger,
             tree: resume.tree,
             fin: Fin { header: resume.last, digest },
@@ -485,7 +494,7 @@ impl Sequencer {
             relayed_to: Hash::ZERO,
             broadcast_at: now,
             wanted: BTreeMap::new(),
-            receipt_seq: admission::first_seq(now, resume.cosigned_at, &resume.items),
+            receipt_seq: admission::first_seq(now, resume.cosigned_at, resume.items.iter().chain(&resume.bids)),
             stepped_at: now,
             batches: 0,
             out: Vec::new(),
@@ -507,6 +516,7 @@ impl Sequencer {
             machine.resume_fixed(unopened);
         }
         machine.resume_items(resume.items);
+        machine.resume_bids(resume.bids);
         machine.resume_operations(&resume.operations);
         machine.resume_list(resume.own_list);
         machine

@@ -121,12 +121,23 @@ pub struct EpochRecord {
     pub params: Params,
     /// Root over the REGISTRY records that follow, leaf = codec(Record): all at genesis, afterwards what changes.
     pub registry: SetRef,
-    /// Reserve of the next epoch.
+    /// Reserve of every slot of this epoch.
     pub reserve: Amount,
     /// RFC 6962 root over sorted accounts, leaf = codec((address, account)), after all entries before this one.
     pub ledger: Hash,
     /// SHA-256 over codec of the executed rollups' (chain id, state root), ascending, as of the last EXEC before this entry.
     pub states: Hash,
+}
+
+/// What EPOCH says of the ledger and the rollups, as of the last EXEC before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochFacts {
+    /// [`EpochRecord::ledger`].
+    pub ledger: Hash,
+    /// [`EpochRecord::states`].
+    pub states: Hash,
+    /// [`EpochRecord::reserve`].
+    pub reserve: Amount,
 }
 
 impl EpochRecord {
@@ -137,9 +148,9 @@ impl EpochRecord {
     }
 
     /// EPOCH of the next epoch when nothing changes: the same committee, keys and parameters. `leaf` is the leaf hash of
-    /// this record's entry, the roots are those of the accounts and rollups after the last EXEC.
+    /// this record's entry.
     #[must_use]
-    pub fn next(&self, leaf: Hash, ledger: Hash, states: Hash) -> Self {
+    pub fn next(&self, leaf: Hash, EpochFacts { ledger, states, reserve }: EpochFacts) -> Self {
         let epoch = self.epoch.next();
         let schedule = self.schedule();
         Self {
@@ -148,6 +159,7 @@ impl EpochRecord {
             last_slot: schedule.last(epoch),
             prev: leaf,
             registry: SetRef::EMPTY,
+            reserve,
             ledger,
             states,
             ..self.clone()

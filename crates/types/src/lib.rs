@@ -71,7 +71,7 @@ pub use entry::{
     Account, ENTRY_TAG, ENTRY_VERSION, Entry, Kind, LeftHeadItem, LeftItem, MemberRecord, Opening, Record,
 };
 pub use envelope::{Envelope, EnvelopeHeader, SignedHeader, SizeClass};
-pub use epoch::{EPOCH_SLOTS_MIN, EpochEnd, EpochRecord, Epochs, Schedule};
+pub use epoch::{EPOCH_SLOTS_MIN, EpochEnd, EpochFacts, EpochRecord, Epochs, Schedule};
 pub use evidence::{Evidence, ShareFault, SignedShare, Vote, Voted};
 pub use exec::{ChainExec, SlotResult, StepChain, StepRecord, UnitLeaf};
 pub use genesis::{Balance, Fork, Genesis, KeySetParts, MemberAddress, Network, Params, Pricing, RollupSpec};

@@ -15,6 +15,8 @@ pub const ALPN: &[u8] = b"lockstep/1";
 pub enum RequestKind {
     /// codec(Envelope).
     SubmitEnvelope = 0x01,
+    /// codec([`crate::Bid`]).
+    SubmitBid = 0x11,
     /// A hash.
     GetStatus = 0x02,
     /// Empty.
@@ -31,6 +33,7 @@ impl RequestKind {
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             0x01 => Some(Self::SubmitEnvelope),
+            0x11 => Some(Self::SubmitBid),
             0x02 => Some(Self::GetStatus),
             0x03 => Some(Self::GetParams),
             0x05 => Some(Self::GetAccount),
@@ -43,6 +46,7 @@ impl RequestKind {
     pub const fn bytes_max(self) -> usize {
         match self {
             Self::SubmitEnvelope => limits::ENVELOPE_BYTES_MAX,
+            Self::SubmitBid => limits::BID_BYTES_MAX,
             Self::GetStatus | Self::GetParams | Self::GetAccount | Self::Subscribe => 64,
         }
     }
@@ -162,6 +166,8 @@ pub struct Params {
     pub byte_price: Amount,
     /// Price of a unit of gas in the next slot.
     pub gas_price: Amount,
+    /// Reserve of the slot that the next block sells.
+    pub reserve: Amount,
     /// The member's clock.
     pub time_ms: Timestamp,
     /// Until the next close.
@@ -195,6 +201,17 @@ pub enum Event {
         slot: Slot,
         /// L_h.
         order: Vec<Hash>,
+    },
+    /// The auction of a slot is over: what its bids were stands in AUCTION of the log.
+    Auction {
+        /// The slot whose block listed the bids.
+        slot: Slot,
+        /// The slot sold.
+        for_slot: Slot,
+        /// Bids that were opened.
+        bids: u32,
+        /// Who won, and what it pays.
+        sold: Option<(Address, Amount)>,
     },
     /// Executed: one outcome per unit of the order.
     Executed {

@@ -24,8 +24,9 @@ pub(crate) use promises::{Promise, note_of};
 use section::{Closed, Section};
 use tlog::{Tree, checkpoint};
 use types::{
-    Address, Block, BlockHeader, ENTRY_TAG, ENTRY_VERSION, Entry, Envelope, Epoch, EpochEnd, EpochRecord, Epochs,
-    FinalityProof, Hash, Head, Kind, MemberId, Nonce, SignedHeader, Slot, SlotResult, codec, limits, reason,
+    Address, Bid, Block, BlockHeader, ENTRY_TAG, ENTRY_VERSION, Entry, Envelope, Epoch, EpochEnd, EpochFacts,
+    EpochRecord, Epochs, FinalityProof, Hash, Head, Kind, MemberId, Nonce, SignedHeader, Slot, SlotResult, codec,
+    limits, reason,
 };
 
 /// Place of an included envelope: slot, and, as far as known, index in the order, outcome code and deciding leg.
@@ -48,8 +49,8 @@ pub struct State {
     pub tree: Tree,
     /// Header of the last CLOSE; `None` when there is no section.
     pub last: Option<BlockHeader>,
-    /// Set of the last CLOSE, ascending, when the log does not open it.
-    pub unopened: Option<Vec<(Hash, Envelope)>>,
+    /// Bids that count and set of the last CLOSE, ascending, when the log does not open them.
+    pub unopened: Option<Unopened>,
     /// Head after the last part B; after genesis when there is none.
     pub reveal: Head,
     /// The last EPOCH, and how the epochs before ended.
@@ -74,6 +75,15 @@ pub struct State {
     pub faults: BTreeSet<Claim>,
     /// The rollups after the last opened slot.
     pub executor: Executor,
+}
+
+/// What the log closes and does not open.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unopened {
+    /// Bids that count, ascending by bidder.
+    pub bids: Vec<(Hash, Bid)>,
+    /// The set, ascending by hash.
+    pub units: Vec<(Hash, Envelope)>,
 }
 
 /// Slots whose units the replay can place at its end.
@@ -375,10 +385,12 @@ impl Replay {
         if self.announced || self.schedule().announced(slot).is_none() {
             return self.find(reason::Finding::SectionOrder, "EPOCH in a slot that announces none");
         }
-        let roots = (self.ledger.account_root(), self.states);
+        let epoch = self.schedule().epoch_of(slot).next();
+        let reserve = self.ledger.reserve(epoch).unwrap_or(self.now.params.reserve_floor);
+        let facts = EpochFacts { ledger: self.ledger.account_root(), states: self.states, reserve };
         let next = match &self.anchor.ceremony {
-            Some(ceremony) => self.succession.announce(&self.epochs, roots, ceremony),
-            None => self.succession.announce_as(&self.epochs, roots, record),
+            Some(ceremony) => self.succession.announce(&self.epochs, facts, ceremony),
+            None => self.succession.announce_as(&self.epochs, facts, record),
         };
         if *record != next {
             return self.find(reason::Finding::EpochWrong, "not what the log so far gives");
@@ -481,8 +493,7 @@ impl Replay {
     /// # Errors
     /// Why not.
     pub fn proves(&self, proof: &FinalityProof) -> Result<(), String> {
-        let set = self.section.hashes();
-        let hashes = crypto::finality::SetHashes { set, bids: Vec::new(), bid_hashes: Vec::new() };
+        let hashes = self.section.set_hashes();
         match crypto::finality::verify(&self.now.voters(self.anchor.id, self.last.epoch), proof, &hashes) {
             Ok(token) if token.digest() == self.last_digest => Ok(()),
             Ok(_) => Err("proof of another block".into()),
@@ -508,7 +519,8 @@ impl Replay {
     /// What the log said. Meaningful when nothing was found.
     #[must_use]
     pub fn end(self) -> State {
-        let unopened = matches!(self.stage, Stage::PartB(_) | Stage::PartA).then(|| self.section.units());
+        let unopened = matches!(self.stage, Stage::PartB(_) | Stage::PartA)
+            .then(|| Unopened { bids: self.section.sealed_bids(), units: self.section.units() });
         let ledger = self.ledger;
         let mut placed: Vec<_> = self.placed.into_iter().collect();
         placed.sort_by_key(|(hash, placed)| (placed.slot, *hash));

@@ -37,9 +37,10 @@ use guilt::HeldOperations;
 pub use serve::tile_of;
 use tlog::Tree;
 use types::{
-    Address, Amount, Balance, Block, BlockHeader, Bundle, ChainId, Entry, Envelope, EnvelopeHeader, Epoch, Epochs,
-    FinalityProof, Fork, Genesis, Hash, Head, Kind, MemberAddress, MemberId, MemberRecord, Network, Nonce, Params,
-    Policy, RollupSpec, SetRef, SignedHeader, SizeClass, Slot, SlotResult, Timestamp, codec, reason::Outcome,
+    Address, Amount, Balance, Bid, BidHeader, BidText, Block, BlockHeader, Bundle, ChainId, Entry, Envelope,
+    EnvelopeHeader, Epoch, EpochFacts, Epochs, FinalityProof, Fork, Genesis, Hash, Head, Kind, MemberAddress, MemberId,
+    MemberRecord, Network, Nonce, Params, Policy, RollupSpec, SetRef, SignedHeader, SizeClass, Slot, SlotResult,
+    Timestamp, codec, reason::Outcome,
 };
 
 /// The demo rollups.
@@ -64,6 +65,16 @@ pub enum Plant {
     OmitListed,
     /// The worst unit of a full set is left out for want of room: `set-wrong`.
     OmitWorst,
+    /// The best bid is left out, as if it had not been admissible: `bid-omitted`.
+    DropBid,
+    /// A bid's key that opens nothing: `bid-opening-wrong`.
+    WrongBidOpening,
+    /// Another winner than the rules give: `winner-wrong`.
+    WrongWinner,
+    /// One more than the price: `price-wrong`.
+    WrongPrice,
+    /// Another reserve than the rule gives: `reserve-wrong`.
+    WrongReserve,
     /// A key that opens nothing: `opening-wrong`.
     WrongOpening,
     /// A state root that execution does not give: `exec-root-wrong`.
@@ -110,6 +121,9 @@ impl Draft {
     }
 }
 
+/// Whether a payer is a bonded builder: the first three are.
+pub const BUILDERS: usize = 3;
+
 /// An envelope that members hold.
 #[derive(Clone, Debug)]
 struct Held {
@@ -129,6 +143,8 @@ struct State {
     pending: Vec<(Slot, Vec<Hash>, SlotResult)>,
     left_heads: BTreeSet<Hash>,
     pool: BTreeMap<Hash, Held>,
+    /// For the slot after the next, held by every member.
+    bids: Vec<Bid>,
     epochs: Epochs,
     states: Hash,
     operations: HeldOperations,
@@ -142,6 +158,7 @@ struct Step {
     before: State,
     added: BTreeMap<Hash, Held>,
     added_operations: HeldOperations,
+    bids: Vec<Bid>,
     empty: bool,
 }
 
@@ -169,6 +186,7 @@ pub struct World {
     state: State,
     added: BTreeMap<Hash, Held>,
     added_operations: HeldOperations,
+    added_bids: Vec<Bid>,
     steps: Vec<Step>,
     entries: Vec<Vec<u8>>,
     proofs: BTreeMap<Slot, FinalityProof>,
@@ -234,6 +252,7 @@ impl World {
             pending: Vec::new(),
             left_heads: BTreeSet::new(),
             pool: BTreeMap::new(),
+            bids: Vec::new(),
             operations: BTreeMap::new(),
             claims: BTreeSet::new(),
             entries: 0,
@@ -254,6 +273,7 @@ impl World {
             state,
             added: BTreeMap::new(),
             added_operations: BTreeMap::new(),
+            added_bids: Vec::new(),
             steps: Vec::new(),
             entries: Vec::new(),
             proofs: BTreeMap::new(),
@@ -426,6 +446,32 @@ impl World {
         }
     }
 
+    /// A bid in the auction of the next slot, held by every member: `None` is garbage.
+    pub fn bid(&mut self, payer: usize, seq: u8, units: Option<u128>) -> Hash {
+        let key = self.payers.get(payer).expect("a payer");
+        let sold = self.state.last.height.next().next();
+        let header = BidHeader {
+            version: BidHeader::VERSION,
+            network: self.anchor.id,
+            epoch: self.anchor.network.genesis.params.schedule().epoch_of(sold.prev()),
+            slot: sold,
+            bidder: key.address(),
+            seq,
+            cap_class: 2,
+        };
+        let text = |units| BidText {
+            amount: Amount::new(units).expect("an amount"),
+            tail_recipient: Address::ZERO,
+            salt: Hash([seq; 32]),
+        };
+        let plain = units.map_or(vec![0xff; 9], |units| codec::encode(&text(units)));
+        let entropy = t256("bid", &[&codec::encode(&header), &plain]).0.into();
+        let bid = crypto::bid::seal_bytes(self.keys.encryption_key(), entropy, key, header, &plain).expect("it fits");
+        let hash = ids::bid_hash(&bid);
+        self.added_bids.push(bid);
+        hash
+    }
+
     /// Closes, fixes and opens the next slot with what members hold.
     pub fn slot(&mut self) {
         self.step(false);
@@ -438,7 +484,8 @@ impl World {
     fn step(&mut self, empty: bool) {
         let added = core::mem::take(&mut self.added);
         let added_operations = core::mem::take(&mut self.added_operations);
-        self.steps.push(Step { before: self.state.clone(), added, added_operations, empty });
+        let bids = core::mem::take(&mut self.added_bids);
+        self.steps.push(Step { before: self.state.clone(), added, added_operations, bids, empty });
         self.replay(self.steps.len().saturating_sub(1));
     }
 
@@ -454,6 +501,7 @@ impl World {
             }
             self.state.pool.extend(step.added);
             self.state.operations.extend(step.added_operations);
+            self.state.bids = step.bids;
             self.make(step.empty);
         }
     }
@@ -491,7 +539,9 @@ impl World {
         let closed = if empty { None } else { Some(self.close_lists(&judged, &mut header)) };
         if schedule.announced(slot).is_some() {
             let State { epochs, ledger, states, .. } = &mut self.state;
-            let next = epochs.last().next(epochs.leaf(), ledger.account_root(), *states);
+            let reserve = ledger.reserve(schedule.epoch_of(slot).next()).expect("it is decided");
+            let facts = EpochFacts { ledger: ledger.account_root(), states: *states, reserve };
+            let next = epochs.last().next(epochs.leaf(), facts);
             let entry = Entry::bytes(Kind::Epoch(next.clone().into()));
             epochs.announced(next, merkle::leaf_hash(&entry));
             section.push(entry);
@@ -510,17 +560,34 @@ impl World {
             gas_price: prices.gas,
         }));
         let set: Vec<Hash> = selection.map_or(Vec::new(), |s| s.set.clone());
-        let (entries, operations) = closed.map(|c| (c.entries, c.operations)).unwrap_or_default();
+        let (entries, operations, bids) = closed.map(|c| (c.entries, c.operations, c.bids)).unwrap_or_default();
         section.extend(entries);
+        let sealed = core::mem::take(&mut self.state.bids);
+        let counting: Vec<(Hash, Bid)> = bids
+            .iter()
+            .filter_map(|terms| {
+                let bid = sealed.iter().find(|bid| ids::bid_hash(bid) == terms.hash)?;
+                Some((terms.hash, bid.clone()))
+            })
+            .collect();
         let units: Vec<(Hash, Envelope)> =
             set.iter().filter_map(|hash| self.state.pool.remove(hash).map(|held| (*hash, held.envelope))).collect();
         let unit =
             |(_, envelope): &(Hash, Envelope)| Entry::bytes(Kind::Envelope { slot, bytes: codec::encode(envelope) });
+        let bid = |(_, bid): &(Hash, Bid)| Entry::bytes(Kind::Bid { slot, bytes: codec::encode(bid) });
+        section.extend(counting.iter().map(bid));
         section.extend(units.iter().map(unit));
         section.extend(self.operation_entries(slot, &operations));
         let terms: Vec<Terms> = units.iter().map(|(hash, e)| Terms::of(*hash, &e.signed.header)).collect();
         let params = self.anchor.network.genesis.params.clone();
-        self.state.ledger.close(&params, slot, &terms).expect("the set is one that the rules give");
+        let ledger = &mut self.state.ledger;
+        if !empty {
+            ledger.lock(&params, &bids).expect("the last auction is over");
+        }
+        ledger.close(&params, slot, &terms).expect("the set is one that the rules give");
+        if empty {
+            ledger.pass_right(slot).expect("no bids");
+        }
         self.append(section);
         self.state.close = self.state.tree.head();
         self.heads.insert(slot, self.state.close);
@@ -529,7 +596,7 @@ impl World {
         if schedule.is_last(slot) {
             self.state.left_heads.clear();
         }
-        self.open(slot, &units);
+        self.open(slot, &counting, &units);
     }
 
     /// C of the slots that wait for it.
@@ -539,7 +606,7 @@ impl World {
         for (slot, order, result) in core::mem::take(&mut self.state.pending) {
             let outcome = |code: &u8| Outcome::from_number(*code).expect("a known outcome");
             let outcomes: Vec<_> = order.iter().copied().zip(result.outcomes.iter().map(outcome)).collect();
-            let mut sums = self.state.ledger.exec(&params, slot, &outcomes).expect("the outcomes settle");
+            let mut sums = self.state.ledger.settle(&params, slot, &outcomes, &[]).expect("the outcomes settle");
             self.state.states = result.states;
             let mut chains = result.chains.clone();
             if self.lies(slot, Plant::WrongStateRoot) {
@@ -590,7 +657,9 @@ fn network(
     let balance = |(i, address): (u8, &Address)| {
         // the last payer is poor
         let units = if usize::from(i).saturating_add(1) == PAYERS { 1 << 18 } else { 1u128 << 60 };
-        Balance { address: *address, balance: Amount::new(units).unwrap_or_default(), bond: Amount::ZERO }
+        let bond = if usize::from(i) < BUILDERS { 1u128 << 60 } else { 0 };
+        let amount = |units| Amount::new(units).unwrap_or_default();
+        Balance { address: *address, balance: amount(units), bond: amount(bond) }
     };
     let mut balances: Vec<Balance> = (0u8..).zip(funded).map(balance).collect();
     balances.sort_by_key(|balance| balance.address);

@@ -9,7 +9,7 @@ use std::vec;
 use types::{Epoch, G2Bytes, HandoverStep, Signature};
 
 const LEAF: Hash = Hash([9; 32]);
-const ROOTS: (Hash, Hash) = (Hash([1; 32]), Hash([2; 32]));
+const FACTS: EpochFacts = EpochFacts { ledger: Hash([1; 32]), states: Hash([2; 32]), reserve: Amount::ZERO };
 
 /// The same secrets, whoever has shares of them.
 fn dealt(n: usize, seed: u8) -> KeySetParts {
@@ -68,7 +68,7 @@ impl Log {
         self.succession.on(&self.epochs, Slot(slot), operation, (rules, Some(&CEREMONY)))
     }
     fn announce(&mut self) -> EpochRecord {
-        self.succession.announce(&self.epochs, ROOTS, &CEREMONY)
+        self.succession.announce(&self.epochs, FACTS, &CEREMONY)
     }
 }
 
@@ -120,7 +120,7 @@ fn the_next_epoch_has_the_committee_that_the_secrets_were_handed_to() {
     let read = log.succession.clone();
     let record = log.announce();
     assert_eq!((record.epoch, record.first_slot, record.prev), (Epoch(5), Slot(80), LEAF));
-    assert_eq!((record.ledger, record.states), ROOTS);
+    assert_eq!((record.ledger, record.states, record.reserve), (FACTS.ledger, FACTS.states, FACTS.reserve));
     assert_eq!((record.f, record.params.count_limit, record.since), (1, 77, Epoch(5)));
     let members: Vec<_> = record.members.iter().map(|m| m.consensus).collect();
     let mut want = NEXT.map(|seed| key(seed, 0).public());
@@ -132,19 +132,19 @@ fn the_next_epoch_has_the_committee_that_the_secrets_were_handed_to() {
     assert_eq!((handed.from.epoch, handed.messages.len()), (Epoch(4), 4));
     assert!(log.succession.next().is_none() && log.succession.messages().is_empty());
     // who has no ceremony believes keys of the same secrets, and nothing else
-    let believes = |said: &EpochRecord| read.clone().announce_as(&epochs(), ROOTS, said);
+    let believes = |said: &EpochRecord| read.clone().announce_as(&epochs(), FACTS, said);
     assert_eq!(believes(&record), record);
     let other = record.clone().with_keys(dealt(4, 3));
     assert_ne!(believes(&other), other);
     let one_less = EpochRecord { members: record.members[1..].to_vec(), ..record.clone() };
     assert_ne!(believes(&one_less), one_less);
-    let stays = epochs().last().next(LEAF, ROOTS.0, ROOTS.1);
+    let stays = epochs().last().next(LEAF, FACTS);
     assert_eq!(believes(&stays), stays, "the handover may not have ended");
 }
 
 #[test]
 fn a_handover_that_does_not_end_leaves_everything_as_it_is() {
-    let stays = epochs().last().next(LEAF, ROOTS.0, ROOTS.1);
+    let stays = epochs().last().next(LEAF, FACTS);
     assert_eq!(Log::new().announce(), stays);
     let mut log = Log::new();
     let signed = made(&log.epochs, &NEXT, |c| c.params.count_limit = 77);
@@ -163,8 +163,8 @@ fn parameters_alone_change_without_a_handover() {
     assert_eq!(log.says(68, deals(1)), Err(NotCounted::NoHandover));
     let read = log.succession.clone();
     let record = log.announce();
-    let want = epochs().last().next(LEAF, ROOTS.0, ROOTS.1);
+    let want = epochs().last().next(LEAF, FACTS);
     assert_eq!(record, EpochRecord { since: Epoch(5), params: signed.change.params, ..want });
     assert!(log.succession.handed(Epoch(5)).is_none());
-    assert_eq!(read.clone().announce_as(&epochs(), ROOTS, &record), record);
+    assert_eq!(read.clone().announce_as(&epochs(), FACTS, &record), record);
 }

@@ -6,10 +6,10 @@ use crypto::tdh2::AdmitError;
 use types::{Amount, EnvelopeHeader, Epoch, EthSignature, Slot};
 
 fn verdicts(envelopes: &[(Envelope, Vec<(Address, Nonce)>)]) -> Vec<Result<(), (Reason, &'static str)>> {
-    let requests: Vec<AdmitRequest<'_>> = envelopes
-        .iter()
-        .map(|(envelope, after)| AdmitRequest { hash: ids::hash_envelope(envelope), envelope, after: Some(after) })
-        .collect();
+    let sealed: Vec<Sealed> =
+        envelopes.iter().map(|(envelope, _)| Sealed::Envelope(Arc::new(envelope.clone()))).collect();
+    let requests: Vec<AdmitRequest<'_>> =
+        sealed.iter().zip(envelopes).map(|(sealed, (_, after))| AdmitRequest { sealed, after: Some(after) }).collect();
     admit_batch(key(), &network(), &requests, [3; 32]).into_iter().map(|verdict| verdict.map(|_| ())).collect()
 }
 
@@ -118,4 +118,49 @@ fn x10_only_own_units_and_those_of_payers_who_consent() {
     assert_eq!(verdict(naming(&[1], &[]), &[]), Err((Reason::AfterUnknown, "")));
     let spare = naming(&[1], &[(1, 2, 5)]);
     assert_eq!(verdict(spare, &[own]), Err((Reason::MalformedData, "")), "one envelope has one hash");
+}
+
+#[test]
+fn pool_5_a_bid_is_admitted_in_one_batch_with_envelopes() {
+    let head = types::BidHeader {
+        version: 1,
+        network: network(),
+        epoch: Epoch(0),
+        slot: Slot(2),
+        bidder: address(1),
+        seq: 0,
+        cap_class: 0,
+    };
+    let text = types::BidText { amount: Amount::ZERO, tail_recipient: types::Address::ZERO, salt: Hash([1; 32]) };
+    let entropy = zeroize::Zeroizing::new([2; 32]);
+    let good = bid::seal(key(), entropy.clone(), &payer(1), head, &text).unwrap();
+    let foreign = bid::seal(key(), entropy.clone(), &payer(2), head, &text).unwrap();
+    let long = bid::seal_bytes(key(), entropy, &payer(1), head, &[1; 100]).unwrap();
+    let mut short = good.clone();
+    short.ciphertext.pop();
+    let mut elsewhere = good.clone();
+    elsewhere.header.network = Hash([0; 32]);
+    let mut lifted = good.clone();
+    lifted.header.slot = Slot(3);
+    let digest = eip712::bid_digest(&lifted.header, &ids::ciphertext_hash(&lifted.ciphertext));
+    lifted.signature = payer(1).sign(&digest);
+    let envelope = sealed(header(1, 0, 0), 1, "hello");
+    let bids = [good, foreign, long, short, elsewhere, lifted].map(|bid| Sealed::Bid(Arc::new(bid)));
+    let all: Vec<Sealed> = bids.into_iter().chain([Sealed::Envelope(Arc::new(envelope))]).collect();
+    let requests: Vec<AdmitRequest<'_>> = all.iter().map(|sealed| AdmitRequest { sealed, after: Some(&[]) }).collect();
+    let verdicts = admit_batch(key(), &network(), &requests, [3; 32]);
+    let reasons: Vec<_> = verdicts.into_iter().map(|verdict| verdict.map(|_| ())).collect();
+    let wrong = |reason| Err((reason, ""));
+    assert_eq!(
+        reasons,
+        [
+            Ok(()),
+            wrong(Reason::WrongSignature),
+            Ok(()),
+            wrong(Reason::MalformedData),
+            wrong(Reason::WrongNetwork),
+            Err((Reason::BadCiphertext, AdmitError::Proof.name())),
+            Ok(()),
+        ]
+    );
 }

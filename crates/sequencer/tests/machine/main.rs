@@ -13,6 +13,7 @@
 )]
 
 mod agreement;
+mod bids;
 mod chaos;
 mod common;
 mod empties;

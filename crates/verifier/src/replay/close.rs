@@ -1,12 +1,15 @@
 //! Part A: CLOSE and what follows it up to the last operation (check 5, and the grammar of check 4).
 use super::{
     Due, PLACED_SLOTS, Placed, Replay, Stage,
-    section::{Closed, Fault, Listed, Section, Unit},
+    section::{Closed, Fault, Listed, SealedBid, Section, Unit},
 };
 use alloc::{format, vec::Vec};
-use auction_rules::Terms;
+use auction_rules::{BidTerms, LedgerError, Terms};
 use crypto::{eip712, eth, ids, merkle};
-use types::{Envelope, Hash, Kind, LeftHeadItem, ListText, SetRef, SignedHeader, Slot, codec, limits, reason::Finding};
+use types::{
+    Bid, Envelope, Hash, Kind, LeftHeadItem, ListText, Params, SetRef, SignedHeader, Slot, codec, limits,
+    reason::Finding,
+};
 
 /// What a LEFTHEAD item counts besides its header.
 const LEFT_HEAD_OVERHEAD: usize = 36;
@@ -61,8 +64,8 @@ impl Replay {
             return self.find(Finding::SectionOrder, "an entry of another slot");
         }
         let (heads, lists, units) = (self.section.heads.len(), self.section.lists.len(), self.section.units.len());
-        // operations come last
-        let units = units.saturating_add(self.section.operations.len());
+        // bids, units, then operations
+        let units = units.saturating_add(self.section.operations.len()).saturating_add(self.section.bids.len());
         match kind {
             Kind::Left { first, items, .. } if heads == 0 && lists == 0 && units == 0 => {
                 let full = self.section.left.len().checked_rem(limits::LEFT_ITEMS_MAX) == Some(0);
@@ -85,6 +88,7 @@ impl Replay {
                 let text = ListText { network: self.anchor.id, slot, member, count, root, cut };
                 self.section.lists.push(Listed { text, sig, bits });
             }
+            Kind::Bid { bytes, .. } if units == self.section.bids.len() => self.bid(&bytes),
             Kind::Envelope { bytes, .. } if self.section.operations.is_empty() => self.unit(&bytes),
             Kind::Operation { bytes, .. } => self.operation(bytes, None),
             Kind::Fault { finding, accused, penalty, evidence, .. } => {
@@ -130,6 +134,17 @@ impl Replay {
         self.section.units.push(Unit { hash, envelope });
     }
 
+    fn bid(&mut self, bytes: &[u8]) {
+        let Ok(bid) = codec::decode::<Bid>(bytes, limits::BID_BYTES_MAX) else {
+            return self.find(Finding::EntryMalformed, "a bid");
+        };
+        let terms = BidTerms::of(ids::bid_hash(&bid), &bid.header);
+        if self.section.bids.last().is_some_and(|last| last.terms.leaf() >= terms.leaf()) {
+            return self.find(Finding::SectionOrder, "BID entries are not ascending by leaf");
+        }
+        self.section.bids.push(SealedBid { terms, bid });
+    }
+
     /// Judges part A once as many lists, units and operations are here as the header counts.
     pub(super) fn complete_part_a(&mut self) {
         if self.stage != Stage::PartA || !self.findings.is_empty() {
@@ -138,11 +153,13 @@ impl Replay {
         let Some(closed) = self.section.closed.clone() else { return };
         let lists = u32::try_from(self.section.lists.len()).unwrap_or(u32::MAX);
         let units = u32::try_from(self.section.units.len()).unwrap_or(u32::MAX);
+        let bids = u32::try_from(self.section.bids.len()).unwrap_or(u32::MAX);
         let operations = u32::try_from(self.section.operations.len()).unwrap_or(u32::MAX);
-        let here = [lists, units, operations];
-        let due = [closed.header.lists.count, closed.header.set.count, closed.header.operations.count];
+        let header = &closed.header;
+        let here = [lists, bids, units, operations];
+        let due = [header.lists.count, header.bids.count, header.set.count, header.operations.count];
         if here.iter().zip(due).any(|(here, due)| *here > due) {
-            return self.find(Finding::CloseRootsWrong, "more lists, units or operations than the header counts");
+            return self.find(Finding::CloseRootsWrong, "more lists, bids, units or operations than the header counts");
         }
         if here != due {
             return;
@@ -154,7 +171,7 @@ impl Replay {
         let terms: Vec<Terms> =
             self.section.units.iter().map(|u| Terms::of(u.hash, &u.envelope.signed.header)).collect();
         let params = self.now.params.clone();
-        if let Err(error) = self.ledger.close(&params, closed.slot, &terms) {
+        if let Err(error) = self.close_ledger(&closed, &params, &terms) {
             return self.find(Finding::LedgerWrong, &format!("{error}"));
         }
         for t in &terms {
@@ -172,9 +189,20 @@ impl Replay {
         self.tally(7, self.section.left.len().saturating_add(terms.len()));
         self.tally(8, 1);
         self.tally(9, terms.len());
+        self.tally(10, self.section.bids.len());
         self.tally(20, self.section.operations.len());
         self.closed = Some(closed.slot);
         self.stage = Stage::PartB(Due::Beacon);
+    }
+
+    fn close_ledger(&mut self, closed: &Closed, params: &Params, set: &[Terms]) -> Result<(), LedgerError> {
+        if closed.header.lists.count == 0 {
+            self.ledger.close(params, closed.slot, set)?;
+            return self.ledger.pass_right(closed.slot);
+        }
+        let bids: Vec<BidTerms> = self.section.bids.iter().map(|b| b.terms).collect();
+        self.ledger.lock(params, &bids)?;
+        self.ledger.close(params, closed.slot, set)
     }
 
     /// Forgets what no rule needs any more, now and then.
@@ -189,8 +217,11 @@ impl Replay {
 
     fn judge(&mut self, closed: &Closed) {
         let header = &closed.header;
-        if [header.bids, header.objects].iter().any(|r| *r != SetRef::EMPTY) {
-            return self.find(Finding::CloseRootsWrong, "bids or objects without entries");
+        if header.objects != SetRef::EMPTY {
+            return self.find(Finding::CloseRootsWrong, "objects without entries");
+        }
+        if header.bids != merkle::set_ref(&self.section.set_hashes().bids) {
+            return self.find(Finding::CloseRootsWrong, "the root over the bids");
         }
         let operations: Vec<Hash> = self.section.operations.iter().map(|operation| operation.hash).collect();
         if header.operations != merkle::set_ref(&operations) {
@@ -206,6 +237,7 @@ impl Replay {
                 && (closed.candidates, closed.bytes, closed.gas, closed.forced) == (SetRef::EMPTY, 0, 0, 0)
                 && closed.cut.is_none()
                 && self.section.units.is_empty()
+                && self.section.bids.is_empty()
                 && operations.is_empty();
             if !empty {
                 return self.find(Finding::CloseRootsWrong, "an empty block that is not empty");

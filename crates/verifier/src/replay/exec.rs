@@ -39,7 +39,7 @@ impl Replay {
             return self.accuse_slot(slot, code, detail);
         }
         let params = self.now.params.clone();
-        match self.ledger.exec(&params, slot, &settled) {
+        match self.ledger.settle(&params, slot, &settled, &[]) {
             Err(error) => return self.accuse_slot(slot, Finding::LedgerWrong, &format!("{error}")),
             Ok(own) if own != sums => return self.accuse_slot(slot, Finding::FeesWrong, "the sums of the slot"),
             Ok(_) if self.ledger.chain() != ledger => {

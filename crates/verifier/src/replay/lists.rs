@@ -21,6 +21,8 @@ impl Replay {
             let fee_per_byte = auction_rules::fee_per_byte(header.max_fee, size, gas, &prices);
             union.push(Leaf::Envelope { hash: unit.hash, fee_per_byte, size, gas });
         }
+        let bids = self.section.bids.iter().map(|b| &b.terms);
+        union.extend(bids.map(|t| Leaf::Bid { bidder: t.bidder, seq: t.seq, hash: t.hash }));
         union.extend(self.section.operations.iter().map(|operation| Leaf::Op { hash: operation.hash }));
         let sorted_left = self.section.left.is_sorted_by(|a, b| a.leaf < b.leaf);
         union.sort_unstable();

@@ -13,16 +13,10 @@ impl Replay {
         match (due, kind) {
             (Due::Beacon, Kind::Beacon { sig, .. }) => self.beacon(&sig),
             (Due::Auction, Kind::Auction { for_slot, reserve, opened, winner, price, .. }) => {
-                if reserve != self.now.params.reserve_floor {
-                    return self.find(Finding::ReserveWrong, "another reserve than the rule gives");
+                if for_slot != self.section.slot.next() {
+                    return self.find(Finding::WinnerWrong, "another slot than the next was sold");
                 }
-                if !opened.is_empty() || winner.is_some() || for_slot != self.section.slot.next() {
-                    return self.find(Finding::WinnerWrong, "no bid was listed");
-                }
-                if price != Amount::ZERO {
-                    return self.find(Finding::PriceWrong, "no bid was listed");
-                }
-                self.stage = Stage::PartB(Due::Order);
+                self.auction(reserve, &opened, winner, price);
             }
             (Due::Order, Kind::Order { root, perm, .. }) => self.order(root, perm),
             (Due::Opened, Kind::Opened { first, openings, .. }) => self.openings(first, openings),
@@ -44,6 +38,52 @@ impl Replay {
         self.tally(11, 1);
         self.section.beacon = Some(beacon);
         self.stage = Stage::PartB(Due::Auction);
+    }
+
+    /// Check 12: the bids open to what the entry says, and the rules give winner and price.
+    fn auction(&mut self, reserve: Amount, openings: &[Opening], winner: Option<u16>, price: Amount) {
+        let slot = self.section.slot;
+        if self.ledger.reserve(self.schedule().epoch_of(slot.next())) != Some(reserve) {
+            return self.find(Finding::ReserveWrong, "another reserve than the rule gives");
+        }
+        let bids = self.section.bids.clone();
+        if openings.len() != bids.len() {
+            return self.find(Finding::BidOpeningWrong, "not one opening for each bid that counts");
+        }
+        let aads: Vec<_> = bids.iter().map(|b| crypto::bid::aad(&b.bid.header)).collect();
+        let items: Vec<_> = bids.iter().zip(&aads).map(|(b, aad)| crypto::bid::item(&b.bid, aad)).collect();
+        let verdicts = tdh2::check_openings(&self.now.keys, &items, openings, self.head_before().root.0);
+        let mut opened = Vec::with_capacity(bids.len());
+        for (verdict, b) in verdicts.into_iter().zip(&bids) {
+            match verdict {
+                Ok(message) => {
+                    let text = crypto::bid::text(message.as_ref().map(|m| m.as_slice()));
+                    opened.push((b.terms.bidder, text.map(|text| text.amount)));
+                }
+                Err(error) => {
+                    let proof = matches!(error, tdh2::OpeningError::Proof(_));
+                    let code = if proof { Finding::BidInvalid } else { Finding::BidOpeningWrong };
+                    return self.find(code, &format!("{}: {error}", b.terms.hash));
+                }
+            }
+        }
+        let sold = if self.last.lists.count == 0 {
+            (None, Amount::ZERO)
+        } else {
+            match self.ledger.auction(slot, &self.section.beacon.unwrap_or_default(), &opened) {
+                Ok(resolution) => (resolution.winner, resolution.price),
+                Err(error) => return self.find(Finding::LedgerWrong, &format!("{error}")),
+            }
+        };
+        let said = winner.map(|at| bids.get(usize::from(at)).map(|b| b.terms.bidder));
+        if said != sold.0.map(Some) {
+            return self.find(Finding::WinnerWrong, "the rules give another winner");
+        }
+        if price != sold.1 {
+            return self.find(Finding::PriceWrong, "the rules give another price");
+        }
+        self.tally(12, bids.len());
+        self.stage = Stage::PartB(Due::Order);
     }
 
     /// Check 13.

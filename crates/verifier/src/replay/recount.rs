@@ -30,6 +30,7 @@ impl Replay {
         };
         let prices = self.judged.prices();
         let mut listed: Vec<Terms> = Vec::new();
+        let mut bids: Vec<(Address, u8, Hash)> = Vec::new();
         for (at, (leaf, count)) in union.iter().zip(counts).enumerate() {
             let header = self.header(&leaf.hash()).filter(|_| matches!(leaf, Leaf::Envelope { .. }));
             let terms = header.as_ref().map(|h| Terms::of(leaf.hash(), &h.header));
@@ -60,6 +61,10 @@ impl Replay {
                 }
                 continue;
             }
+            if let Leaf::Bid { bidder, seq, hash } = leaf {
+                bids.push((*bidder, *seq, *hash));
+                continue;
+            }
             let (Some(header), Some(terms)) = (header, terms) else {
                 if matches!(leaf, Leaf::Envelope { .. }) {
                     return self.find(Finding::CandidatesWrong, &format!("no header of the listed {hash}"));
@@ -84,6 +89,9 @@ impl Replay {
                 recount.wanted.insert(*leaf, Why::Inadmissible);
             }
         }
+        if let Err((code, detail)) = self.count_bids(&bids, &mut recount) {
+            return self.find(code, &detail);
+        }
         for unit in &self.section.units {
             if let Err(why) = self.authentic(unit, &recount.set) {
                 let detail = format!("{}: {why}", unit.hash);
@@ -94,6 +102,34 @@ impl Replay {
         if let Err((code, detail)) = self.compare(closed, &selection, &mut recount) {
             self.find(code, &detail);
         }
+    }
+
+    /// Checks 7 and 10: the bids that count are what the lists give, and each may count at all.
+    fn count_bids(&self, listed: &[(Address, u8, Hash)], recount: &mut Recount) -> Result<(), (Finding, String)> {
+        let bids = &self.section.bids;
+        let known = |hash: &Hash| bids.iter().find(|b| b.terms.hash == *hash).map(|b| b.terms);
+        let omitted = |hash: &Hash| (Finding::BidOmitted, format!("{hash} is listed, and not in the section"));
+        let counted = self
+            .judged
+            .count_listed(&recount.params, listed, known)
+            .map_err(|missing| omitted(missing.first().unwrap_or(&Hash::ZERO)))?;
+        for b in bids {
+            let (hash, here) = (b.terms.hash, counted.counting.iter().any(|bid| bid.hash == b.terms.hash));
+            if !here {
+                return Err((Finding::BidInvalid, format!("{hash} may not count")));
+            }
+            let signed = !self.checks.signatures || crypto::bid::is_signed(&b.bid);
+            if !signed || !crypto::bid::is_well_formed(&b.bid, &self.anchor.id) {
+                return Err((Finding::BidInvalid, format!("{hash}: head, length or signature")));
+            }
+        }
+        let of: BTreeMap<Hash, Why> = counted.left.iter().copied().collect();
+        for (bidder, seq, hash) in listed {
+            if let Some(why) = of.get(hash) {
+                recount.wanted.insert(Leaf::Bid { bidder: *bidder, seq: *seq, hash: *hash }, *why);
+            }
+        }
+        Ok(())
     }
 
     /// Checks 7 and 8, first cause first.

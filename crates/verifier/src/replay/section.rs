@@ -1,7 +1,9 @@
 //! What was read of the section under way.
 use alloc::vec::Vec;
+use auction_rules::BidTerms;
+use crypto::finality::SetHashes;
 use types::{
-    Amount, BlockHeader, Envelope, Hash, LeftItem, ListText, MemberId, Opening, Rank, SetRef, Signature, Slot,
+    Amount, Bid, BlockHeader, Envelope, Hash, LeftItem, ListText, MemberId, Opening, Rank, SetRef, Signature, Slot,
 };
 
 /// The fields of CLOSE.
@@ -24,6 +26,13 @@ pub(crate) struct Listed {
     pub(crate) text: ListText,
     pub(crate) sig: Signature,
     pub(crate) bits: Vec<u8>,
+}
+
+/// A bid that counts.
+#[derive(Clone, Debug)]
+pub(crate) struct SealedBid {
+    pub(crate) terms: BidTerms,
+    pub(crate) bid: Bid,
 }
 
 /// A unit of the set.
@@ -62,6 +71,8 @@ pub(crate) struct Section {
     /// Bytes of the last LEFTHEAD entry.
     pub(crate) head_bytes: usize,
     pub(crate) lists: Vec<Listed>,
+    /// Bids that count, ascending by leaf.
+    pub(crate) bids: Vec<SealedBid>,
     pub(crate) units: Vec<Unit>,
     pub(crate) operations: Vec<Entered>,
     pub(crate) beacon: Option<Hash>,
@@ -79,6 +90,18 @@ impl Section {
     /// The set with its envelopes.
     pub(crate) fn units(&self) -> Vec<(Hash, Envelope)> {
         self.units.iter().map(|u| (u.hash, u.envelope.clone())).collect()
+    }
+    /// Bids that count.
+    pub(crate) fn sealed_bids(&self) -> Vec<(Hash, Bid)> {
+        self.bids.iter().map(|b| (b.terms.hash, b.bid.clone())).collect()
+    }
+    /// What finality is about.
+    pub(crate) fn set_hashes(&self) -> SetHashes {
+        SetHashes {
+            set: self.hashes(),
+            bids: self.bids.iter().map(|b| b.terms.leaf()).collect(),
+            bid_hashes: self.bids.iter().map(|b| b.terms.hash).collect(),
+        }
     }
     /// Hashes in the order of `perm`.
     pub(crate) fn order(&self) -> Vec<Hash> {

@@ -5,11 +5,11 @@ use alloc::{
     vec,
     vec::Vec,
 };
-use auction_rules::{Candidate, Ledger, Operations, Selection, Terms};
+use auction_rules::{BidTerms, Candidate, Ledger, Operations, Selection, Terms};
 use crypto::{ids, merkle};
 use types::{
-    BlockHeader, Entry, Envelope, Hash, Kind, Leaf, LeftHeadItem, LeftItem, ListText, MemberId, Nonce, Rank, SetRef,
-    Slot, codec, reason::Why,
+    Bid, BlockHeader, Entry, Envelope, Hash, Kind, Leaf, LeftHeadItem, LeftItem, ListText, MemberId, Nonce, Rank,
+    SetRef, Slot, codec, reason::Why,
 };
 
 /// What a close gives.
@@ -18,6 +18,7 @@ pub(super) struct Closed {
     pub(super) selection: Selection,
     pub(super) entries: Vec<Vec<u8>>,
     pub(super) operations: Operations,
+    pub(super) bids: Vec<BidTerms>,
 }
 
 impl World {
@@ -43,6 +44,7 @@ impl World {
                 let held: Vec<Terms> = all.values().filter(|t| holds(&t.hash)).cloned().collect();
                 let ranked = auction_rules::list_rank(judged, &params, slot, &held);
                 let mut leaves: Vec<Leaf> = ranked.iter().filter_map(|(hash, _)| all.get(hash)).map(leaf).collect();
+                leaves.extend(self.state.bids.iter().map(bid_leaf));
                 leaves.extend(self.operation_leaves(MemberId(member)));
                 leaves.sort_unstable();
                 leaves
@@ -74,6 +76,7 @@ impl World {
                 LeftItem { leaf: *leaf, why: why.number() }
             })
             .collect();
+        let bids = self.count_bids(judged, slot, &mut left);
         let operations = self.enter(slot, count, &mut left);
         let mut entries = Vec::new();
         if !left.is_empty() {
@@ -94,11 +97,34 @@ impl World {
         }
         header.lists = merkle::set_ref(&signed);
         header.set = merkle::set_ref(&selection.set);
+        let bid_leaves: Vec<_> = bids.iter().map(BidTerms::leaf).collect();
+        header.bids = merkle::set_ref(&bid_leaves);
         let entered: Vec<Hash> = operations.entered.iter().map(|entered| entered.hash).collect();
         header.operations = merkle::set_ref(&entered);
         header.reveal = Some(self.state.reveal);
         let candidates: Vec<_> = selection.candidates.iter().map(Candidate::leaf).collect();
-        Closed { candidates: merkle::set_ref(&candidates), selection, entries, operations }
+        Closed { candidates: merkle::set_ref(&candidates), selection, entries, operations, bids }
+    }
+
+    /// The bids that count; the others go to LEFT.
+    fn count_bids(&self, judged: &Ledger, slot: Slot, left: &mut Vec<LeftItem>) -> Vec<BidTerms> {
+        let terms = |bid: &Bid| BidTerms::of(ids::bid_hash(bid), &bid.header);
+        let all: Vec<BidTerms> = self.state.bids.iter().map(terms).collect();
+        let mut counted = judged.count_bids(&self.anchor.network.genesis.params, &all);
+        if self.lies(slot, Plant::DropBid) && !counted.counting.is_empty() {
+            counted.left.push((counted.counting.remove(0).hash, Why::Inadmissible));
+        }
+        let mut of_bids: Vec<LeftItem> = counted
+            .left
+            .iter()
+            .filter_map(|(hash, why)| {
+                let bid = self.state.bids.iter().find(|bid| ids::bid_hash(bid) == *hash)?;
+                Some(LeftItem { leaf: bid_leaf(bid), why: why.number() })
+            })
+            .collect();
+        of_bids.sort_unstable_by_key(|item| item.leaf);
+        left.extend(of_bids);
+        counted.counting
     }
 
     /// A member's LIST, and its leaf under the header's root.
@@ -137,6 +163,10 @@ impl World {
         };
         envelopes.map(item).collect()
     }
+}
+
+fn bid_leaf(bid: &Bid) -> Leaf {
+    Leaf::Bid { bidder: bid.header.bidder, seq: bid.header.seq, hash: ids::bid_hash(bid) }
 }
 
 /// Takes the unit that is highest by `order` out of the set, as if there had been no room.

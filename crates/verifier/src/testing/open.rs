@@ -1,6 +1,7 @@
 //! Shares, part B, and execution.
 use super::{Plant, World, seed_of};
 use alloc::{vec, vec::Vec};
+use auction_rules::BidTerms;
 use crypto::{
     beacon,
     finality::{self, SetHashes},
@@ -8,12 +9,13 @@ use crypto::{
     tdh2::{self, HeldShares, SharePoint},
 };
 use execution::{OpenedUnit, Registry, SlotEnv, prepare};
-use types::{Amount, Entry, Envelope, G2Bytes, Hash, Key128, Kind, MemberId, Opening, Slot};
+use types::{Amount, Bid, Entry, Envelope, G2Bytes, Hash, Key128, Kind, MemberId, Opening, Slot};
 
 impl World {
     /// Part B, and execution.
-    pub(super) fn open(&mut self, slot: Slot, units: &[(Hash, Envelope)]) {
-        let (sig, openings, messages) = self.reveal(slot, units);
+    pub(super) fn open(&mut self, slot: Slot, bids: &[(Hash, Bid)], units: &[(Hash, Envelope)]) {
+        let (sig, mut opened, mut texts) = self.reveal(slot, bids, units);
+        let (openings, messages) = (opened.split_off(bids.len()), texts.split_off(bids.len()));
         let digest = ids::block_digest(&self.state.last);
         let message = beacon::Message { network: self.anchor.id, slot, digest };
         let beacon = beacon::verify(&self.keys, &message, &sig).expect("2f + 1 good shares");
@@ -37,11 +39,10 @@ impl World {
         {
             *byte ^= 1;
         }
-        let reserve = self.anchor.network.genesis.params.reserve_floor;
-        let (for_slot, price) = (slot.next(), Amount::ZERO);
+        let auction = self.auction(slot, &beacon, bids, opened, &texts);
         let mut section = vec![
             Entry::bytes(Kind::Beacon { slot, sig }),
-            Entry::bytes(Kind::Auction { slot, for_slot, reserve, opened: Vec::new(), winner: None, price }),
+            Entry::bytes(auction),
             Entry::bytes(Kind::Order { slot, root: merkle::root(&order), perm: perm.clone() }),
         ];
         if !openings.is_empty() {
@@ -64,21 +65,67 @@ impl World {
         self.state.pending.push((slot, order, result));
     }
 
-    /// Beacon, openings and messages, in the order of the set, from the shares of all members.
-    fn reveal(&self, slot: Slot, units: &[(Hash, Envelope)]) -> (G2Bytes, Vec<Opening>, Vec<Option<Vec<u8>>>) {
+    /// AUCTION, and what it does to the ledger.
+    fn auction(
+        &mut self,
+        slot: Slot,
+        beacon: &Hash,
+        bids: &[(Hash, Bid)],
+        mut opened: Vec<Opening>,
+        texts: &[Option<Vec<u8>>],
+    ) -> Kind {
+        let schedule = self.anchor.network.genesis.params.schedule();
+        let mut reserve = self.state.ledger.reserve(schedule.epoch_of(slot.next())).expect("it is decided");
+        let amount = |text: &Option<Vec<u8>>| crypto::bid::text(text.as_deref()).map(|text| text.amount);
+        let amounts: Vec<_> =
+            bids.iter().zip(texts).map(|((_, bid), text)| (bid.header.bidder, amount(text))).collect();
+        let (mut winner, mut price) = (None, Amount::ZERO);
+        if self.state.last.lists.count > 0 {
+            let resolution = self.state.ledger.auction(slot, beacon, &amounts).expect("these bids count");
+            let at = |who| bids.iter().position(|(_, bid)| bid.header.bidder == who);
+            winner = resolution.winner.and_then(at).and_then(|at| u16::try_from(at).ok());
+            price = resolution.price;
+        }
+        let one = Amount::new(1).unwrap_or_default();
+        let more = |amount: Amount| amount.checked_add(one).unwrap_or_default();
+        if self.lies(slot, Plant::WrongWinner) {
+            winner = winner.map(|at| u16::from(at == 0));
+        }
+        if self.lies(slot, Plant::WrongPrice) {
+            price = more(price);
+        }
+        if self.lies(slot, Plant::WrongReserve) {
+            reserve = more(reserve);
+        }
+        if self.lies(slot, Plant::WrongBidOpening)
+            && let Some(Opening::Key(Key128([byte, ..]))) = opened.first_mut()
+        {
+            *byte ^= 1;
+        }
+        Kind::Auction { slot, for_slot: slot.next(), reserve, opened, winner, price }
+    }
+
+    /// Beacon, openings and messages, of the bids and then in the order of the set, from the shares of all members.
+    fn reveal(
+        &self,
+        slot: Slot,
+        bids: &[(Hash, Bid)],
+        units: &[(Hash, Envelope)],
+    ) -> (G2Bytes, Vec<Opening>, Vec<Option<Vec<u8>>>) {
         let seed = seed_of(&self.seed, "reveal", slot.0);
         let set: Vec<Hash> = units.iter().map(|(hash, _)| *hash).collect();
-        let hashes = SetHashes { set, bids: Vec::new(), bid_hashes: Vec::new() };
+        let leaf = |(hash, bid): &(Hash, Bid)| BidTerms::of(*hash, &bid.header).leaf();
+        let bid_hashes: Vec<Hash> = bids.iter().map(|(hash, _)| *hash).collect();
+        let hashes = SetHashes { set, bids: bids.iter().map(leaf).collect(), bid_hashes };
         let proof = self.proofs.get(&slot).expect("the block is final");
         let aads: Vec<_> = units.iter().map(|(_, e)| tdh2::envelope_aad(&e.signed.header)).collect();
-        let items: Vec<_> = units
-            .iter()
-            .zip(&aads)
-            .map(|((_, e), aad)| {
-                let class_bytes = e.signed.header.class().expect("a class").bytes();
-                tdh2::Item { aad, class_bytes, ciphertext: &e.ciphertext }
-            })
-            .collect();
+        let bid_aads: Vec<_> = bids.iter().map(|(_, bid)| crypto::bid::aad(&bid.header)).collect();
+        let sealed_bids = bids.iter().zip(&bid_aads).map(|((_, bid), aad)| crypto::bid::item(bid, aad));
+        let sealed_units = units.iter().zip(&aads).map(|((_, e), aad)| {
+            let class_bytes = e.signed.header.class().expect("a class").bytes();
+            tdh2::Item { aad, class_bytes, ciphertext: &e.ciphertext }
+        });
+        let items: Vec<_> = sealed_bids.chain(sealed_units).collect();
         let admitted: Vec<_> = tdh2::admit(self.keys.encryption_key(), &items, seed)
             .into_iter()
             .map(|verdict| verdict.expect("sealed envelopes are admitted"))
@@ -92,7 +139,13 @@ impl World {
             )
             .expect("the votes are real");
             beacons.push((member, beacon::sign(key, &token)));
-            let held = hashes.set.iter().zip(&admitted).map(|(hash, item)| decrypt.share(*hash, item)).collect();
+            let held = hashes
+                .bid_hashes
+                .iter()
+                .chain(&hashes.set)
+                .zip(&admitted)
+                .map(|(hash, item)| decrypt.share(*hash, item))
+                .collect();
             points.push((member, HeldShares::collect(held).release(&token).expect("the set is fixed")));
         }
         let message = beacon::Message { network: self.anchor.id, slot, digest: ids::block_digest(&self.state.last) };

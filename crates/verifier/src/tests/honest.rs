@@ -126,7 +126,7 @@ fn a_log_may_end_before_its_last_opening() {
     let close = usize::try_from(world.close_head(Slot(4)).unwrap().size).unwrap();
     let state = replay(&world, Checks::TRUSTED, &world.log()[..close]);
     assert_eq!(state.last.map(|h| h.height), Some(Slot(4)));
-    let unopened: Vec<Hash> = state.unopened.unwrap().into_iter().map(|(hash, _)| hash).collect();
+    let unopened: Vec<Hash> = state.unopened.unwrap().units.into_iter().map(|(hash, _)| hash).collect();
     assert_eq!(unopened.len(), 2);
     assert!(unopened.is_sorted());
     let genesis = replay(&world, Checks::TRUSTED, &world.log()[..2]);

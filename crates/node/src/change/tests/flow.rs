@@ -306,7 +306,10 @@ async fn a_change_lasts_until_what_it_changes_has_changed() {
     }
     net.run("accept --change @change.json --config @eve/node.toml").await.unwrap();
     // two of four have the next epoch already: that is enough, and it has the same committee
-    let mut next = net.record.next(page::leaf(&net.record), Hash::ZERO, Hash::ZERO);
+    let mut next = net.record.next(
+        page::leaf(&net.record),
+        types::EpochFacts { ledger: Hash::ZERO, states: Hash::ZERO, reserve: types::Amount::ZERO },
+    );
     for i in 0..2 {
         net.tell(i, next.clone());
     }

@@ -21,6 +21,8 @@ pub(crate) struct Disk {
     cosigned_at: u64,
     /// The WAL.
     pub(crate) items: Vec<(Hash, ItemRecord)>,
+    /// Bids of the WAL.
+    pub(crate) bids: Vec<(Hash, ItemRecord)>,
     /// Operations of the WAL.
     pub(crate) operations: Vec<(Hash, Vec<u8>)>,
     /// Head and proof of finality of every commit.
@@ -42,6 +44,7 @@ impl Disk {
             share: None,
             cosigned_at: 0,
             items: Vec::new(),
+            bids: Vec::new(),
             operations: Vec::new(),
             commits: BTreeMap::new(),
         }
@@ -57,6 +60,7 @@ impl Disk {
     pub(crate) fn persist(&mut self, record: Record) {
         match record {
             Record::Items(items) => self.items.extend(items),
+            Record::Bids(bids) => self.bids.extend(bids),
             Record::Operations(operations) => self.operations.extend(operations),
             Record::List { slot, bytes } => self.list = Some((slot, bytes)),
             Record::Opened { entries, .. } => self.append(entries),
@@ -96,8 +100,9 @@ impl Disk {
             assert_eq!(replay.findings(), [], "a member's own log");
         }
         let state = replay.end();
-        let unopened = state.unopened.map(|units| Unopened {
-            units: units.into_iter().map(|(hash, envelope)| (hash, Arc::new(envelope))).collect(),
+        let unopened = state.unopened.map(|unopened| Unopened {
+            bids: unopened.bids.into_iter().map(|(hash, bid)| (hash, Arc::new(bid))).collect(),
+            units: unopened.units.into_iter().map(|(hash, envelope)| (hash, Arc::new(envelope))).collect(),
         });
         let placed = state.placed.into_iter();
         let resume = Resume {
@@ -121,6 +126,7 @@ impl Disk {
             own_list: self.list.clone(),
             cosigned_at: self.cosigned_at,
             items: self.items.iter().map(|(_, record)| record.clone()).collect(),
+            bids: self.bids.iter().map(|(_, record)| record.clone()).collect(),
             operations: self.operations.iter().map(|(_, bytes)| bytes.clone()).collect(),
             faults: state.faults,
         };

@@ -19,8 +19,9 @@ use sequencer::{Secrets, Setup, SignKeys, Timings};
 use std::sync::{Arc, OnceLock};
 use tlog::checkpoint::Policy;
 use types::{
-    Address, Amount, Balance, BlockHeader, Bundle, ChainId, Envelope, EnvelopeHeader, Epoch, EthSignature, Fork,
-    Genesis, Hash, MemberId, MemberRecord, Network, Nonce, Params, SignedHeader, Slot, VoteSig, codec,
+    Address, Amount, Balance, Bid, BidHeader, BidText, BlockHeader, Bundle, ChainId, Envelope, EnvelopeHeader, Epoch,
+    EthSignature, Fork, Genesis, Hash, MemberId, MemberRecord, Network, Nonce, Params, SignedHeader, Slot, VoteSig,
+    codec,
 };
 use verifier::{Anchor, Checks, Replay};
 use zeroize::Zeroizing;
@@ -29,6 +30,8 @@ pub(crate) const CHAIN: ChainId = ChainId(901);
 pub(crate) const SLOT_MS: u64 = 500;
 /// Wallets with money on the ledger and on the rollup.
 pub(crate) const WALLETS: usize = 20;
+/// Wallets that are bonded builders.
+pub(crate) const BUILDERS: usize = 6;
 /// Wallets with money on the ledger.
 pub(crate) const PAYERS: usize = 300;
 pub(crate) const SEED: [u8; 32] = [0x5e; 32];
@@ -96,8 +99,9 @@ impl Net {
         let addresses: Vec<Address> = (0..WALLETS).map(|at| wallet(at).address()).collect();
         let (rollup, spec) = genesis::demo(CHAIN, Fork::Cancun, 1_700_000_000, &addresses);
         let amount = Amount::new(1_000_000_000_000_000_000).unwrap();
-        let balance = |address: Address| Balance { address, balance: amount, bond: Amount::ZERO };
-        let mut balances: Vec<Balance> = (0..PAYERS).map(|at| wallet(at).address()).map(balance).collect();
+        let bond = |at: usize| if at < BUILDERS { amount } else { Amount::ZERO };
+        let balance = |at: usize| Balance { address: wallet(at).address(), balance: amount, bond: bond(at) };
+        let mut balances: Vec<Balance> = (0..PAYERS).map(balance).collect();
         balances.sort_by_key(|b| b.address);
         let slot_ms = params.slot_ms;
         let genesis =
@@ -250,6 +254,28 @@ impl Net {
             max_fee: Amount::new(2 * base + order.tip).unwrap(),
             after: order.after.clone(),
         }
+    }
+
+    /// A bid of class 2 for a slot: `None` is garbage.
+    pub(crate) fn bid(&self, builder: usize, slot: u64, seq: u8, units: Option<u128>) -> Bid {
+        let header = BidHeader {
+            version: 1,
+            network: self.id,
+            epoch: self.params().schedule().epoch_of(Slot(slot).prev()),
+            slot: Slot(slot),
+            bidder: wallet(builder).address(),
+            seq,
+            cap_class: 2,
+        };
+        let text = units.map(|units| BidText {
+            amount: Amount::new(units).unwrap(),
+            tail_recipient: Address::ZERO,
+            salt: Hash([seq; 32]),
+        });
+        let plain = text.map_or(vec![0xff; 40], |text| codec::encode(&text));
+        let entropy = hash::sha256(&[&codec::encode(&header), &plain]).0;
+        let key = self.keys.encryption_key();
+        crypto::bid::seal_bytes(key, Zeroizing::new(entropy), &wallet(builder), header, &plain).unwrap()
     }
 
     pub(crate) fn envelope(&self, order: &Order) -> (Hash, Envelope) {

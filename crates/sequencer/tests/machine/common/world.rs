@@ -17,7 +17,7 @@ use std::{
 };
 use tlog::checkpoint;
 use types::{
-    Entry, Envelope, FinalityProof, Hash, Kind, MemberId, Slot, SlotResult, Timestamp, codec, limits,
+    Bid, Entry, Envelope, FinalityProof, Hash, Kind, MemberId, Slot, SlotResult, Timestamp, codec, limits,
     reason::{Finding, Outcome, Reason},
     wire::{Event as Told, Refusal},
 };
@@ -68,6 +68,11 @@ pub(crate) enum Event {
         member: usize,
         ticket: Ticket,
         envelope: Arc<Envelope>,
+    },
+    Bid {
+        member: usize,
+        ticket: Ticket,
+        bid: Box<Bid>,
     },
     Restart {
         member: usize,
@@ -243,6 +248,14 @@ impl World {
         ticket
     }
 
+    /// A builder bids at one member.
+    pub(crate) fn bid(&mut self, member: usize, bid: &Bid) -> Ticket {
+        let ticket = self.ticket();
+        self.submitted.insert(ticket, (member, crypto::ids::bid_hash(bid)));
+        self.after(1, Event::Bid { member, ticket, bid: Box::new(bid.clone()) });
+        ticket
+    }
+
     /// A message of a member that does not follow the rules, to one member.
     pub(crate) fn inject(&mut self, from: usize, to: usize, channel: Channel, bytes: Vec<u8>) {
         self.after(1, Event::Deliver { to, from: id(from), channel, bytes });
@@ -367,6 +380,7 @@ impl World {
             Event::Submit { member, ticket, envelope } => {
                 self.step(member, Input::Submit { ticket, envelope: Box::new(envelope.as_ref().clone()) });
             }
+            Event::Bid { member, ticket, bid } => self.step(member, Input::SubmitBid { ticket, bid }),
             Event::Restart { member } => self.start(member),
             Event::Over { member } => self.over(member),
             Event::ViewStart { view } => self.view_start(view),
@@ -427,8 +441,8 @@ impl World {
                 assert_eq!((handed.states, &handed.last), (from_disk.states, &from_disk.last));
                 assert_eq!(handed.left_heads, from_disk.left_heads);
                 assert!(from_disk.unopened.is_none() && handed.unopened.is_none());
-                let Resume { share_message, own_list, cosigned_at, items, operations, .. } = from_disk;
-                Resume { share_message, own_list, cosigned_at, items, operations, ..handed }
+                let Resume { share_message, own_list, cosigned_at, items, bids, operations, .. } = from_disk;
+                Resume { share_message, own_list, cosigned_at, items, bids, operations, ..handed }
             }
             None => from_disk,
         };
@@ -543,7 +557,7 @@ impl World {
         let (net, seed) = (self.net, self.seed);
         let member = &mut self.members[at];
         match &record {
-            Record::Items(items) => {
+            Record::Items(items) | Record::Bids(items) => {
                 for (hash, _) in items {
                     member.stored.entry(*hash).or_insert(member.effects);
                 }
@@ -574,7 +588,7 @@ impl World {
                 let first = member.shares.entry(commit.slot).or_insert_with(|| commit.share_message.clone());
                 assert_eq!(*first, commit.share_message, "SEQ-1: m{at} signs a second share message");
                 if let Some(when) = member.voted.get(&digest) {
-                    for hash in units(&commit.entries).chain(operations(&commit.entries)) {
+                    for hash in units(&commit.entries).chain(bids(&commit.entries)).chain(operations(&commit.entries)) {
                         assert!(member.stored[&hash] < *when, "voted for what was not stored");
                     }
                 }
@@ -586,6 +600,7 @@ impl World {
             // the WAL forgets what is live no more
             let machine = member.machine.as_ref().unwrap();
             member.disk.items.retain(|(hash, _)| machine.is_live(hash));
+            member.disk.bids.retain(|(hash, _)| machine.is_live(hash));
             member.disk.operations.retain(|(hash, _)| machine.is_live(hash));
         }
         let entries = &member.disk.entries;
@@ -644,8 +659,9 @@ impl World {
             let key = self.net.network.genesis.members[at].receipt;
             let receipt = tlog::receipt::verify(note.as_bytes(), &key, &name).unwrap();
             assert_eq!(receipt.item, hash);
-            let durable = &self.members[at].disk.items;
-            let stored = durable.iter().any(|(stored, record)| *stored == hash && record.receipt == *note);
+            let disk = &self.members[at].disk;
+            let stored =
+                disk.items.iter().chain(&disk.bids).any(|(stored, record)| *stored == hash && record.receipt == *note);
             assert!(stored, "SEQ-1: a receipt that is not durable");
             let first = self.receipts.entry((hash, at)).or_insert_with(|| note.clone());
             assert_eq!(first, note, "the same item gets the same receipt");
@@ -728,6 +744,16 @@ pub(crate) fn faults(net: &Net, entries: &[Vec<u8>]) -> Vec<(Finding, usize, usi
         _ => None,
     };
     entries.iter().enumerate().filter_map(fault).collect()
+}
+
+fn bids(entries: &[Vec<u8>]) -> impl Iterator<Item = Hash> {
+    entries.iter().filter_map(|entry| match kind(entry) {
+        Kind::Bid { bytes, .. } => {
+            let bid: Bid = codec::decode(&bytes, limits::BID_BYTES_MAX).unwrap();
+            Some(crypto::ids::bid_hash(&bid))
+        }
+        _ => None,
+    })
 }
 
 fn units(entries: &[Vec<u8>]) -> impl Iterator<Item = Hash> {

@@ -1,0 +1,347 @@
+//! Bids: admitted like envelopes, listed by whoever holds them in the one block that sells their slot, opened with it.
+//!
+//! ```text
+//!  slot h-1 opened -> bids for slot h+1 are judged on this ledger -> lists of h -> block h final -> opened with S_h
+//! ```
+//! A bid is judged where block h will judge it: on the ledger as of the opening of h-1. What comes sooner waits. Two bids
+//! of one seq are both held, listed and told to the others: together they convict (A-08, A-35).
+use crate::{
+    effect::{AdmitItem, Channel, Effect, ItemRecord, Record, Ticket, To},
+    message::Items,
+    state::{Flight, Sequencer},
+};
+use auction_rules::BidTerms;
+use crypto::{
+    ids,
+    tdh2::{Admitted, HeldShare},
+};
+use mempool::Sealed;
+use std::{collections::BTreeMap, sync::Arc};
+use types::{Bid, Hash, Leaf, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason};
+
+/// Bids that wait for an opening; beyond it a member says BUSY.
+const WAITING_MAX: usize = 1_024;
+/// Bids of one message that are looked at: all bidders' of a slot with the most that each may send.
+pub(crate) const OFFERED_MAX: usize = 512;
+
+/// An admitted bid for the slot after the one that is collected.
+pub(crate) struct HeldBid {
+    pub(crate) bid: Arc<Bid>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) admitted: Admitted,
+    pub(crate) share: HeldShare,
+    receipt: Option<String>,
+}
+
+impl core::fmt::Debug for HeldBid {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("HeldBid").field("bid", &self.bid.header).finish_non_exhaustive()
+    }
+}
+
+/// Whose bid waits.
+#[derive(Debug)]
+enum Waiting {
+    Client(Ticket, Box<Bid>),
+    Member(MemberId, Box<Bid>),
+}
+
+/// Those that are held.
+#[derive(Debug, Default)]
+pub(crate) struct Bids {
+    held: BTreeMap<Hash, HeldBid>,
+    /// Sent before the ledger that judges them is here.
+    waiting: Vec<Waiting>,
+    /// Of the newest final blocks, for members that lag: the slot that each wants.
+    past: BTreeMap<Hash, Arc<Bid>>,
+}
+
+/// Where a bid stands in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Now,
+    Later,
+    Never,
+}
+
+impl Bids {
+    pub(crate) fn new(past: BTreeMap<Hash, Arc<Bid>>) -> Self {
+        Self { past, ..Self::default() }
+    }
+    /// An admitted bid of the slot under way.
+    pub(crate) fn get(&self, hash: &Hash) -> Option<&HeldBid> {
+        self.held.get(hash)
+    }
+    /// Any bid that a block may need, or has needed lately.
+    pub(crate) fn any(&self, hash: &Hash) -> Option<&Arc<Bid>> {
+        self.held.get(hash).map(|held| &held.bid).or_else(|| self.past.get(hash))
+    }
+    /// Takes a bid that counts in a final block.
+    pub(crate) fn take(&mut self, hash: &Hash) -> Option<HeldBid> {
+        let held = self.held.remove(hash)?;
+        self.past.insert(*hash, Arc::clone(&held.bid));
+        Some(held)
+    }
+    /// A block is final: the bids of its slot are over.
+    pub(crate) fn end_slot(&mut self, oldest: Slot) {
+        let over = core::mem::take(&mut self.held).into_iter().map(|(hash, held)| (hash, held.bid));
+        self.past.extend(over);
+        self.past.retain(|_, bid| bid.header.slot > oldest);
+    }
+    pub(crate) fn into_past(self) -> BTreeMap<Hash, Arc<Bid>> {
+        self.past
+    }
+    /// What a restart must not forget.
+    pub(crate) fn is_live(&self, hash: &Hash) -> bool {
+        self.held.contains_key(hash)
+    }
+    /// Leaves of a list, ascending.
+    pub(crate) fn listed(&self, sold: Slot) -> Vec<Leaf> {
+        let held = self.held.iter().filter(|(_, held)| held.bid.header.slot == sold);
+        let mut leaves: Vec<Leaf> = held
+            .map(|(hash, held)| Leaf::Bid { bidder: held.bid.header.bidder, seq: held.bid.header.seq, hash: *hash })
+            .collect();
+        leaves.sort_unstable();
+        leaves
+    }
+    fn of(&self, bid: &Bid) -> usize {
+        self.held.values().filter(|held| held.bid.header.bidder == bid.header.bidder).count()
+    }
+}
+
+impl Sequencer {
+    /// A builder submits a bid.
+    pub(crate) fn submit_bid(&mut self, now: Timestamp, ticket: Ticket, bid: Box<Bid>) {
+        if self.over {
+            self.refuse(ticket, Reason::ShuttingDown, "the committee changes: try again");
+            return;
+        }
+        if !self.may_list(self.current()) {
+            self.refuse(ticket, Reason::Busy, "this member has lost its disk and promises nothing yet: ask another");
+            return;
+        }
+        let hash = ids::bid_hash(&bid);
+        if let Some(flight) = self.flights.get_mut(&hash) {
+            flight.tickets.push(ticket);
+            return;
+        }
+        if let Some(held) = self.bids.get(&hash) {
+            if let Some(note) = held.receipt.clone() {
+                self.out.push(Effect::Reply { ticket, answer: Ok(note) });
+                return;
+            }
+        } else if let Err(reason) = self.judge_bid(&bid) {
+            self.refuse(ticket, reason, "");
+            return;
+        }
+        match self.bid_is_due(&bid) {
+            When::Later if self.bids.waiting.len() < WAITING_MAX => {
+                self.bids.waiting.push(Waiting::Client(ticket, bid));
+            }
+            When::Later => self.refuse(ticket, Reason::Busy, ""),
+            When::Now if !self.listed() => {
+                if let Some(bytes) = self.bids.get(&hash).map(|held| held.bytes.clone()) {
+                    self.acknowledge_bid(now, ticket, hash, bytes);
+                } else {
+                    let flight = Flight { account: bid.header.bidder, tickets: vec![ticket], ..Flight::default() };
+                    self.enqueue_bid(hash, Arc::from(bid), flight);
+                }
+            }
+            When::Now => self.refuse(ticket, Reason::BadRoundNumber, "the slot is closed here"),
+            When::Never => self.refuse(ticket, Reason::BadRoundNumber, ""),
+        }
+    }
+
+    /// Bids that another member took from its builders.
+    pub(crate) fn offered_bid(&mut self, from: MemberId, bytes: &[u8], forced: bool) {
+        let Ok(bid) = codec::decode::<Bid>(bytes, limits::BID_BYTES_MAX) else {
+            self.out.push(Effect::Reject { from: Some(from), reason: Reason::MalformedData, what: "bid" });
+            return;
+        };
+        let hash = ids::bid_hash(&bid);
+        let needed = self.wanted.contains_key(&hash);
+        if forced && !needed {
+            return;
+        }
+        if let Some(flight) = self.flights.get_mut(&hash) {
+            flight.forced |= needed;
+            return;
+        }
+        if self.bids.get(&hash).is_some() {
+            return;
+        }
+        if !needed {
+            if self.judge_bid(&bid).is_err() {
+                return;
+            }
+            match self.bid_is_due(&bid) {
+                When::Now => {}
+                When::Later => {
+                    let from_it = |w: &&Waiting| matches!(w, Waiting::Member(member, _) if *member == from);
+                    let share = WAITING_MAX.checked_div(self.setup.members.len().saturating_mul(2)).unwrap_or(0);
+                    if self.bids.waiting.iter().filter(from_it).count() < share {
+                        self.bids.waiting.push(Waiting::Member(from, Box::new(bid)));
+                    }
+                    return;
+                }
+                When::Never => return,
+            }
+        }
+        let account = bid.header.bidder;
+        let flight = Flight { account, from: Some(from), forced: needed, ..Flight::default() };
+        self.enqueue_bid(hash, Arc::new(bid), flight);
+    }
+
+    fn enqueue_bid(&mut self, hash: Hash, bid: Arc<Bid>, flight: Flight) {
+        self.flights.insert(hash, flight);
+        self.queue.push_back(AdmitItem { hash, sealed: Sealed::Bid(bid), after: Some(Vec::new()) });
+    }
+
+    fn bid_is_due(&self, bid: &Bid) -> When {
+        let sold = self.current().next();
+        if bid.header.slot == sold {
+            if self.opened == self.fin.slot() { When::Now } else { When::Later }
+        } else if bid.header.slot == sold.next() {
+            When::Later
+        } else {
+            When::Never
+        }
+    }
+
+    /// Everything that is cheaper than a signature; of one that waits only what no ledger decides.
+    fn judge_bid(&self, bid: &Bid) -> Result<(), Reason> {
+        if bid.header.network != self.setup.network {
+            return Err(Reason::WrongNetwork);
+        }
+        if !crypto::bid::is_well_formed(bid, &self.setup.network) {
+            return Err(Reason::MalformedData);
+        }
+        if self.queue.len() >= crate::admission::QUEUE_MAX {
+            return Err(Reason::Busy);
+        }
+        if self.bid_is_due(bid) != When::Now {
+            return Ok(());
+        }
+        // two of each seq convict; more say nothing new
+        let most = usize::from(self.setup.params.bid_seq_max).saturating_add(1).saturating_mul(2);
+        if self.bids.of(bid) >= most {
+            return Err(Reason::PerRoundBidLimitReached);
+        }
+        let terms = BidTerms::of(Hash::ZERO, &bid.header);
+        self.ledger.admit_bid(&self.setup.params, &terms).map(|_cap| ())
+    }
+
+    /// A bid whose signature and proof hold.
+    pub(crate) fn accept_bid(
+        &mut self,
+        now: Timestamp,
+        (hash, bid): (Hash, &Arc<Bid>),
+        (admitted, share): (Admitted, HeldShare),
+        flight: Flight,
+    ) {
+        let needed = flight.forced || self.wanted.contains_key(&hash);
+        self.wanted.remove(&hash);
+        let promised = flight.receipt.is_some();
+        let mut verdict = self.judge_bid(bid);
+        if verdict.is_ok() && self.bid_is_due(bid) != When::Now {
+            verdict = Err(Reason::BadRoundNumber);
+        }
+        let client = !flight.tickets.is_empty();
+        if client && verdict.is_ok() && self.listed() {
+            verdict = Err(Reason::BadRoundNumber);
+        }
+        if let Err(reason) = verdict {
+            for ticket in &flight.tickets {
+                self.refuse(*ticket, reason, "");
+            }
+            // f + 1 lists name it, or a receipt of a life before this one
+            if !needed && !(promised && bid.header.slot == self.current().next()) {
+                return;
+            }
+        }
+        let receipt = flight.receipt.clone().or_else(|| {
+            let wanted = client && verdict.is_ok();
+            if wanted { self.bid_receipt(now, &hash, bid) } else { None }
+        });
+        let bytes = codec::encode(&**bid);
+        let held = HeldBid { bid: Arc::clone(bid), bytes: bytes.clone(), admitted, share, receipt: receipt.clone() };
+        self.bids.held.insert(hash, held);
+        if !flight.stored || receipt != flight.receipt {
+            let record = ItemRecord { envelope: bytes.clone(), receipt: receipt.clone().unwrap_or_default() };
+            self.out.push(Effect::Persist(Record::Bids(vec![(hash, record)])));
+        }
+        if let (Some(note), Ok(())) = (receipt, verdict) {
+            self.tell_bids(vec![bytes]);
+            for ticket in flight.tickets {
+                self.out.push(Effect::Reply { ticket, answer: Ok(note.clone()) });
+            }
+        }
+    }
+
+    /// A builder sends to this member what it holds from another one.
+    fn acknowledge_bid(&mut self, now: Timestamp, ticket: Ticket, hash: Hash, bytes: Vec<u8>) {
+        let Some(bid) = self.bids.get(&hash).map(|held| Arc::clone(&held.bid)) else { return };
+        let Some(note) = self.bid_receipt(now, &hash, &bid) else { return };
+        if let Some(held) = self.bids.held.get_mut(&hash) {
+            held.receipt = Some(note.clone());
+        }
+        let record = ItemRecord { envelope: bytes, receipt: note.clone() };
+        self.out.push(Effect::Persist(Record::Bids(vec![(hash, record)])));
+        self.out.push(Effect::Reply { ticket, answer: Ok(note) });
+    }
+
+    fn bid_receipt(&mut self, now: Timestamp, hash: &Hash, bid: &Bid) -> Option<String> {
+        let list_from = self.current();
+        let receipt = Receipt {
+            kind: ReceiptKind::Bid,
+            // the one block that may list it
+            expires: bid.header.slot.prev(),
+            ..self.blank_receipt(now, hash, list_from)
+        };
+        crate::sign::receipt(&self.signer, &receipt)
+    }
+
+    /// A slot is opened: bids that waited for its ledger are judged.
+    pub(crate) fn wake_bids(&mut self, now: Timestamp) {
+        for waiting in core::mem::take(&mut self.bids.waiting) {
+            match waiting {
+                Waiting::Client(ticket, bid) => self.submit_bid(now, ticket, bid),
+                Waiting::Member(from, bid) => self.offered_bid(from, &codec::encode(&*bid), false),
+            }
+        }
+    }
+
+    /// After a final block, and when this machine ends: nobody waits in vain.
+    fn tell_bids(&mut self, bids: Vec<Vec<u8>>) {
+        let bytes = codec::encode(&Items { bids, ..Items::default() });
+        self.out.push(Effect::Send { channel: Channel::Items, to: To::All, bytes });
+    }
+
+    /// Own receipted bids go out again with the own list until the block is final: sends are lossy.
+    pub(crate) fn tell_bids_again(&mut self) {
+        let own = self.bids.held.values().filter(|held| held.receipt.is_some());
+        let own: Vec<Vec<u8>> = own.map(|held| held.bytes.clone()).take(OFFERED_MAX).collect();
+        if !own.is_empty() {
+            self.tell_bids(own);
+        }
+    }
+
+    /// Bids of the WAL are admitted again.
+    pub(crate) fn resume_bids(&mut self, records: Vec<ItemRecord>) {
+        for record in records {
+            let Ok(bid) = codec::decode::<Bid>(&record.envelope, limits::BID_BYTES_MAX) else { continue };
+            let hash = ids::bid_hash(&bid);
+            let receipt = Some(record.receipt).filter(|r| !r.is_empty());
+            if let Some(flight) = self.flights.get_mut(&hash) {
+                flight.receipt = flight.receipt.take().or(receipt);
+                continue;
+            }
+            if bid.header.slot != self.current().next() {
+                continue;
+            }
+            let account = bid.header.bidder;
+            let flight = Flight { account, receipt, stored: true, ..Flight::default() };
+            self.enqueue_bid(hash, Arc::new(bid), flight);
+        }
+    }
+}

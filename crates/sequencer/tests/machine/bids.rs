@@ -1,0 +1,263 @@
+// Goal: the auction of in the network: sealed until the block is final, opened together, resolved by rule; and
+// A-06 against members and proposers that would rather not. Method: builders at several members; what AUCTION, the ledger
+// and the refusals say; messages lost, members restarted between close and opening.
+use crate::common::{Fate, Net, World, net::wallet, world::kind};
+use sequencer::Channel;
+use types::{Address, Amount, Bid, Hash, Kind, Slot, codec, limits, reason::Reason};
+
+/// The slot that the next block sells, once everybody has opened the same slot.
+fn sold(world: &mut World) -> u64 {
+    let last = world.members.iter().filter_map(|m| m.machine.as_ref()).map(|m| m.last_final().0).max().unwrap();
+    world.open(last.max(1));
+    // nobody has closed the next slot yet: closes are 200 ms after openings
+    world.machine(0).last_final().0 + 2
+}
+
+/// What AUCTION of the slot before `sold` says: bids, winner's place, price.
+fn auction(world: &World, sold: u64) -> (Vec<Bid>, Option<usize>, u128) {
+    let of_slot = |slot: Slot| slot.0 + 1 == sold;
+    let mut bids: Vec<Bid> = Vec::new();
+    for entry in &world.log {
+        match kind(entry) {
+            Kind::Bid { slot, bytes } if of_slot(slot) => {
+                bids.push(codec::decode(&bytes, limits::BID_BYTES_MAX).unwrap());
+            }
+            Kind::Auction { slot, opened, winner, price, .. } if of_slot(slot) => {
+                assert_eq!(opened.len(), bids.len());
+                return (bids, winner.map(usize::from), price.units());
+            }
+            _ => {}
+        }
+    }
+    panic!("no auction of slot {sold}: {}", world.story())
+}
+
+fn bond(world: &World, builder: usize) -> u128 {
+    world.machine(0).account(&wallet(builder).address()).account.unwrap().bond.units()
+}
+
+fn who(bids: &[Bid]) -> Vec<Address> {
+    bids.iter().map(|bid| bid.header.bidder).collect()
+}
+
+/// Floor of the reserve.
+const RESERVE: u128 = 10_000_000_000_000;
+/// Base fee of size class 0 at floor prices.
+const FEE: u128 = 16 * 512 + 1;
+/// The bond of every builder.
+const BOND: u128 = 1_000_000_000_000_000_000;
+
+#[test]
+fn bids_open_together_and_the_winner_pays_the_second() {
+    let net = Net::four();
+    let mut world = World::new(net, 71);
+    let sold = sold(&mut world);
+    let offers = [(0, 5 * RESERVE), (1, 9 * RESERVE), (2, 7 * RESERVE), (3, RESERVE - 1)];
+    let tickets: Vec<_> = offers
+        .iter()
+        .map(|(builder, units)| world.bid(*builder % 4, &net.bid(*builder, sold, 0, Some(*units))))
+        .collect();
+    let garbage = world.bid(0, &net.bid(4, sold, 0, None));
+    world.open(sold);
+    for ticket in tickets.iter().chain([&garbage]) {
+        assert!(world.replies[ticket].is_ok(), "{:?}", world.replies[ticket]);
+    }
+    let (bids, winner, price) = auction(&world, sold);
+    let mut wanted: Vec<Address> = (0..5).map(|builder| wallet(builder).address()).collect();
+    wanted.sort_unstable();
+    assert_eq!(who(&bids), wanted);
+    assert_eq!(winner.map(|at| bids[at].header.bidder), Some(wallet(1).address()));
+    assert_eq!(price, 7 * RESERVE);
+    // fees of all, the price of one, the fine of garbage
+    assert_eq!(bond(&world, 0), BOND - FEE);
+    assert_eq!(bond(&world, 1), BOND - FEE - 7 * RESERVE);
+    assert_eq!(bond(&world, 3), BOND - FEE, "below the reserve: void, no fine");
+    assert_eq!(bond(&world, 4), BOND - FEE - RESERVE, "garbage: the fine is the reserve, which is above ten fees");
+    assert_eq!(bond(&world, 5), BOND);
+    world.audit(2);
+}
+
+#[test]
+fn no_bid_and_one_bid() {
+    let net = Net::four();
+    let mut world = World::new(net, 72);
+    let first = sold(&mut world);
+    world.open(first - 1);
+    assert_eq!(auction(&world, first), (vec![], None, 0));
+    let second = sold(&mut world);
+    world.bid(1, &net.bid(2, second, 0, Some(3 * RESERVE)));
+    world.open(second);
+    let (bids, winner, price) = auction(&world, second);
+    assert_eq!((who(&bids), winner, price), (vec![wallet(2).address()], Some(0), RESERVE), "alone: the reserve");
+    world.audit(0);
+}
+
+#[test]
+fn a_bid_is_replaced_until_the_close_and_two_of_one_seq_are_none() {
+    let net = Net::four();
+    let mut world = World::new(net, 73);
+    let sold = sold(&mut world);
+    // 0 lowers its bid, 1 says two things at once at two members, 2 is alone with what it says
+    let low = net.bid(0, sold, 1, Some(2 * RESERVE));
+    for (member, bid) in [
+        (0, net.bid(0, sold, 0, Some(9 * RESERVE))),
+        (1, low.clone()),
+        (2, net.bid(1, sold, 0, Some(8 * RESERVE))),
+        (3, net.bid(1, sold, 0, Some(6 * RESERVE))),
+        (3, net.bid(2, sold, 0, Some(3 * RESERVE))),
+    ] {
+        world.bid(member, &bid);
+    }
+    world.open(sold);
+    let (bids, winner, price) = auction(&world, sold);
+    assert!(bids.contains(&low));
+    assert_eq!(bids.len(), 2);
+    assert_eq!(winner.map(|at| bids[at].header.bidder), Some(wallet(2).address()));
+    assert_eq!(price, 2 * RESERVE, "what was replaced and what was said twice set no price");
+    // the two that do not count stay sealed, and pay nothing
+    assert_eq!(bond(&world, 1), BOND);
+    world.audit(1);
+}
+
+#[test]
+fn every_bad_bid_gets_its_refusal() {
+    let net = Net::four();
+    let mut world = World::new(net, 74);
+    let sold = sold(&mut world);
+    let good = net.bid(0, sold, 0, Some(5 * RESERVE));
+    let signed = |change: &dyn Fn(&mut types::BidHeader), builder: usize| {
+        let mut bid = good.clone();
+        change(&mut bid.header);
+        let digest = crypto::eip712::bid_digest(&bid.header, &crypto::ids::ciphertext_hash(&bid.ciphertext));
+        bid.signature = wallet(builder).sign(&digest);
+        bid
+    };
+    let mut foreign = good.clone();
+    foreign.header.bidder = wallet(1).address();
+    let mut short = good.clone();
+    short.ciphertext.pop();
+    // the rival's own signature over the ciphertext of another, under its own head
+    let copied = signed(&|h| h.bidder = wallet(1).address(), 1);
+    let cases = [
+        (signed(&|h| h.network = Hash([3; 32]), 0), Reason::WrongNetwork),
+        (short, Reason::MalformedData),
+        (signed(&|h| h.version = 2, 0), Reason::MalformedData),
+        (signed(&|h| h.slot = Slot(sold - 1), 0), Reason::BadRoundNumber),
+        (signed(&|h| h.slot = Slot(sold + 9), 0), Reason::BadRoundNumber),
+        (signed(&|h| h.epoch = types::Epoch(1), 0), Reason::WrongEpoch),
+        (signed(&|h| h.seq = net.params().bid_seq_max + 1, 0), Reason::PerRoundBidLimitReached),
+        (signed(&|h| h.cap_class = 7, 0), Reason::MalformedData),
+        (signed(&|h| h.cap_class = 6, 0), Reason::InsufficientBalance),
+        (signed(&|h| h.bidder = wallet(19).address(), 19), Reason::NotActive),
+        (foreign, Reason::WrongSignature),
+        (copied, Reason::BadCiphertext),
+    ];
+    let tickets: Vec<_> = cases.iter().map(|(bid, reason)| (world.bid(0, bid), *reason)).collect();
+    let held = world.bid(0, &good);
+    world.pass(120);
+    for (at, (ticket, reason)) in tickets.iter().enumerate() {
+        let answer = world.replies.get(ticket).unwrap_or_else(|| panic!("case {at} waits"));
+        assert_eq!(answer.as_ref().map_err(|refusal| refusal.known().unwrap()), Err(*reason), "case {at}");
+    }
+    assert!(world.replies[&held].is_ok());
+    // the same again gets the same receipt; after the close there is none
+    let again = world.bid(0, &good);
+    world.pass(20);
+    assert_eq!(world.replies[&again], world.replies[&held]);
+    world.until(2_000, "member 0 closes", |w| w.members[0].lists.contains_key(&Slot(sold - 1)));
+    let late = world.bid(0, &net.bid(1, sold, 0, Some(9 * RESERVE)));
+    world.pass(20);
+    assert_eq!(world.replies[&late].as_ref().map_err(|r| r.known().unwrap()), Err(Reason::BadRoundNumber));
+    world.open(sold);
+    let (bids, _, price) = auction(&world, sold);
+    assert_eq!((who(&bids), price), (vec![wallet(0).address()], RESERVE));
+    world.audit(3);
+}
+
+#[test]
+fn a_bid_that_comes_before_its_ledger_waits() {
+    let net = Net::four();
+    let mut world = World::new(net, 75);
+    let sold = sold(&mut world);
+    let early = world.bid(0, &net.bid(0, sold + 1, 0, Some(5 * RESERVE)));
+    world.open(sold + 1);
+    assert!(world.replies[&early].is_ok());
+    assert_eq!(auction(&world, sold), (vec![], None, 0));
+    assert_eq!(who(&auction(&world, sold + 1).0), vec![wallet(0).address()]);
+    world.audit(0);
+}
+
+#[test]
+fn a_member_without_a_bid_fetches_it_for_the_block() {
+    let net = Net::four();
+    let mut world = World::new(net, 76);
+    world.filter = Box::new(|passing| match passing.channel {
+        Channel::Items if passing.to == 3 => Fate::Lost,
+        _ => Fate::Arrives,
+    });
+    let sold = sold(&mut world);
+    world.bid(0, &net.bid(0, sold, 0, Some(5 * RESERVE)));
+    world.open(sold);
+    assert_eq!(auction(&world, sold).0.len(), 1, "listed by three of four");
+    assert!(world.machine(3).opened().0 >= sold);
+    world.audit(3);
+}
+
+#[test]
+fn a_bid_at_one_member_that_tells_nobody_counts_for_nobody() {
+    let net = Net::four();
+    let mut world = World::new(net, 77);
+    world.filter = Box::new(|passing| match passing.channel {
+        Channel::Items if passing.from == 0 => Fate::Lost,
+        _ => Fate::Arrives,
+    });
+    let sold = sold(&mut world);
+    world.bid(0, &net.bid(0, sold, 0, Some(5 * RESERVE)));
+    world.bid(1, &net.bid(1, sold, 0, Some(3 * RESERVE)));
+    world.open(sold);
+    let (bids, _, price) = auction(&world, sold);
+    assert_eq!((who(&bids), price), (vec![wallet(1).address()], RESERVE), "one list is not f + 1");
+    world.audit(0);
+}
+
+#[test]
+fn bids_survive_restarts_before_and_after_the_block_is_final() {
+    let net = Net::four();
+    for (seed, after) in [(78, 60), (79, 180), (80, 230), (81, 260)] {
+        let mut world = World::new(net, seed);
+        let sold = sold(&mut world);
+        for builder in 0..3u8 {
+            let units = (3 + u128::from(builder)) * RESERVE;
+            world.bid(usize::from(builder), &net.bid(builder.into(), sold, 0, Some(units)));
+        }
+        world.pass(after);
+        for member in net.members() {
+            world.crash(member);
+        }
+        for member in net.members() {
+            world.start(member);
+        }
+        world.open(sold + 1);
+        let (bids, winner, price) = auction(&world, sold);
+        assert_eq!(bids.len(), 3, "seed {seed}");
+        assert_eq!(winner.map(|at| bids[at].header.bidder), Some(wallet(2).address()));
+        assert_eq!(price, 4 * RESERVE);
+        world.audit(2);
+    }
+}
+
+#[test]
+fn the_price_is_split_where_the_right_stands() {
+    let net = Net::four();
+    let mut world = World::new(net, 82);
+    let sold = sold(&mut world);
+    world.bid(0, &net.bid(0, sold, 0, Some(5 * RESERVE)));
+    world.open(sold + 2);
+    let sums = world.log.iter().find_map(|entry| match kind(entry) {
+        Kind::Exec { slot, sums, .. } if slot == Slot(sold) => Some(sums.map(Amount::units)),
+        _ => None,
+    });
+    let (committee, rollups) = (RESERVE * 500 / 10_000, RESERVE * 4_500 / 10_000);
+    assert_eq!(sums.map(|s| (s[0], s[2], s[3])), Some((RESERVE, rollups, committee)));
+    world.audit(0);
+}

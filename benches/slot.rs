@@ -259,6 +259,7 @@ impl Bench {
             own_list: None,
             cosigned_at: 0,
             items: Vec::new(),
+            bids: Vec::new(),
             operations: Vec::new(),
             faults: state.faults,
         };

@@ -110,6 +110,7 @@ impl Net {
             opened: Slot(0),
             byte_price: self.params().byte_price_min,
             gas_price: self.params().gas_price_min,
+            reserve: self.params().reserve_floor,
             time_ms: Timestamp(GENESIS_TIME * 1_000),
             ms_to_close: 0,
         };

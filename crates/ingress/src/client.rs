@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 use types::{
-    Address, Envelope, Hash, Slot, codec,
+    Address, Bid, Envelope, Hash, Slot, codec,
     wire::{AccountState, Event, Params, Refusal, RequestKind, Status, Subscribe, answer},
 };
 
@@ -128,6 +128,15 @@ impl Client {
     /// As [`Self::submit`].
     pub async fn submit_bytes(&self, envelope: &[u8]) -> Result<String, ClientError> {
         let note = self.call(RequestKind::SubmitEnvelope, envelope, answer::RECEIPT).await?;
+        String::from_utf8(note).map_err(|_utf8| ClientError::Answer { kind: answer::RECEIPT })
+    }
+
+    /// Submits a bid; the receipt's note, unchecked.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub async fn bid(&self, bid: &Bid) -> Result<String, ClientError> {
+        let note = self.call(RequestKind::SubmitBid, &codec::encode(bid), answer::RECEIPT).await?;
         String::from_utf8(note).map_err(|_utf8| ClientError::Answer { kind: answer::RECEIPT })
     }
 

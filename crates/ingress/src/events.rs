@@ -65,7 +65,10 @@ impl Hub {
         let payload = codec::encode(event);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = match event {
-            Event::Final { slot, .. } | Event::Opened { slot, .. } | Event::Executed { slot, .. } => *slot,
+            Event::Final { slot, .. }
+            | Event::Opened { slot, .. }
+            | Event::Auction { slot, .. }
+            | Event::Executed { slot, .. } => *slot,
             Event::Gap { .. } => kept.last,
         };
         kept.last = kept.last.max(slot);

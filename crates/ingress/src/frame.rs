@@ -1,6 +1,6 @@
 //! Frames: `u32 LE length of the payload | u8 kind | payload`. Pure.
 use types::{
-    Address, Envelope, Hash, codec, limits,
+    Address, Bid, Envelope, Hash, codec, limits,
     reason::Reason,
     wire::{AccountState, Params, Refusal, RequestKind, Status, Subscribe, answer},
 };
@@ -18,6 +18,8 @@ pub enum Request {
         /// As received; canonical, hence codec of `envelope`.
         bytes: Vec<u8>,
     },
+    /// Admit a bid and give a receipt.
+    Bid(Box<Bid>),
     /// Where this item is.
     Status(Hash),
     /// What a wallet needs to seal.
@@ -38,7 +40,7 @@ pub enum Asked {
 /// What the driver answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Request::Submit`]: the receipt's note.
+    /// To [`Request::Submit`] and [`Request::Bid`]: the receipt's note.
     Receipt(String),
     /// To [`Request::Status`].
     Status(Status),
@@ -53,7 +55,7 @@ impl Answer {
     pub(crate) const fn answers(&self, kind: RequestKind) -> bool {
         matches!(
             (self, kind),
-            (Self::Receipt(_), RequestKind::SubmitEnvelope)
+            (Self::Receipt(_), RequestKind::SubmitEnvelope | RequestKind::SubmitBid)
                 | (Self::Status(_), RequestKind::GetStatus)
                 | (Self::Params(_), RequestKind::GetParams)
                 | (Self::Account(_), RequestKind::GetAccount)
@@ -128,6 +130,9 @@ pub fn decode_request(kind: RequestKind, bytes: Vec<u8>) -> Result<Asked, Refusa
             let envelope = Box::new(codec::decode::<Envelope>(&bytes, max).map_err(refuse)?);
             Asked::Request(Request::Submit { envelope, bytes })
         }
+        RequestKind::SubmitBid => {
+            Asked::Request(Request::Bid(Box::new(codec::decode::<Bid>(&bytes, max).map_err(refuse)?)))
+        }
         RequestKind::GetStatus => Asked::Request(Request::Status(codec::decode(&bytes, max).map_err(refuse)?)),
         RequestKind::GetParams => {
             codec::decode::<()>(&bytes, max).map_err(refuse)?;
@@ -180,6 +185,8 @@ mod tests {
     fn ing_1_lengths_are_held_against_the_kind() {
         let code = |kind, bytes: Vec<u8>| decode_request(kind, bytes).unwrap_err().known().unwrap();
         assert_eq!(code(RequestKind::SubmitEnvelope, vec![0; 65_521]), Reason::OversizedData);
+        assert_eq!(code(RequestKind::SubmitBid, vec![0; 1_025]), Reason::OversizedData);
+        assert_eq!(code(RequestKind::SubmitBid, vec![0; 90]), Reason::MalformedData);
         assert_eq!(code(RequestKind::GetStatus, vec![0; 65]), Reason::OversizedData);
         assert_eq!(code(RequestKind::GetStatus, vec![0; 33]), Reason::MalformedData);
         assert_eq!(code(RequestKind::GetStatus, vec![0; 31]), Reason::MalformedData);

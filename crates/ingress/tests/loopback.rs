@@ -29,7 +29,8 @@ use std::{
 };
 use tokio::sync::{broadcast, mpsc};
 use types::{
-    Address, Amount, Envelope, EnvelopeHeader, Epoch, EthSignature, Hash, Nonce, SignedHeader, Slot, Timestamp, codec,
+    Address, Amount, Bid, BidHeader, Envelope, EnvelopeHeader, Epoch, EthSignature, Hash, Nonce, SignedHeader, Slot,
+    Timestamp, codec,
     reason::Reason,
     wire::{AccountState, Event, Params, Refusal, Status, answer},
 };
@@ -124,6 +125,7 @@ fn params() -> Params {
         opened: Slot(8),
         byte_price: Amount::new(16).unwrap(),
         gas_price: Amount::new(1).unwrap(),
+        reserve: Amount::ZERO,
         time_ms: Timestamp(5),
         ms_to_close: 400,
     }
@@ -203,6 +205,19 @@ async fn raw(connection: &quinn::Connection, bytes: &[u8], finish: bool) -> Refu
     codec::decode(&frame[5..], 512).unwrap()
 }
 
+fn bid(seq: u8) -> Bid {
+    let header = BidHeader {
+        version: 1,
+        network: Hash([1; 32]),
+        epoch: Epoch(0),
+        slot: Slot(9),
+        bidder: Address([2; 20]),
+        seq,
+        cap_class: 0,
+    };
+    Bid { header, signature: EthSignature([4; 65]), ciphertext: vec![9; Bid::CIPHERTEXT_BYTES] }
+}
+
 #[tokio::test]
 async fn ing_2_every_request_gets_its_answer() {
     let status = Status::Executed { slot: Slot(7), index: 3, outcome: 0, leg: 0 };
@@ -213,6 +228,7 @@ async fn ing_2_every_request_gets_its_answer() {
                 assert_eq!(&codec::encode(&**envelope), bytes);
                 Answer::Receipt(format!("receipt {}", envelope.signed.header.nonce))
             }
+            Request::Bid(bid) => Answer::Receipt(format!("bid {}", bid.header.seq)),
             Request::Status(hash) if *hash == Hash([6; 32]) => Answer::Status(status),
             Request::Status(_) => Answer::Status(Status::Unknown),
             Request::Params => Answer::Params(params()),
@@ -223,6 +239,7 @@ async fn ing_2_every_request_gets_its_answer() {
     .await;
     let client = door.client().await;
     assert_eq!(client.submit(&envelope(3)).await.unwrap(), "receipt 3");
+    assert_eq!(client.bid(&bid(2)).await.unwrap(), "bid 2");
     assert_eq!(client.status(&Hash([6; 32])).await.unwrap(), status);
     assert_eq!(client.status(&Hash([7; 32])).await.unwrap(), Status::Unknown);
     assert_eq!(client.params().await.unwrap(), params());

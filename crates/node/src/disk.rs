@@ -81,6 +81,7 @@ pub(crate) struct Saved {
     pub(crate) own_list: Option<(Slot, Vec<u8>)>,
     pub(crate) cosigned_at: u64,
     pub(crate) items: Vec<ItemRecord>,
+    pub(crate) bids: Vec<ItemRecord>,
     /// Operations of the WAL, and evidence that is kept.
     pub(crate) operations: Vec<Vec<u8>>,
 }
@@ -92,6 +93,43 @@ enum Walled {
     Item(Hash, ItemRecord),
     /// codec(Operation).
     Operation(Hash, Vec<u8>),
+    /// A bid admitted here.
+    Bid(Hash, ItemRecord),
+}
+
+/// What one turn adds to the WAL.
+#[derive(Debug, Default)]
+pub(crate) struct Walling(Vec<Walled>);
+
+impl Walling {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    pub(crate) fn items(&mut self, records: Vec<(Hash, ItemRecord)>) {
+        self.0.extend(records.into_iter().map(|(hash, record)| Walled::Item(hash, record)));
+    }
+    pub(crate) fn bids(&mut self, records: Vec<(Hash, ItemRecord)>) {
+        self.0.extend(records.into_iter().map(|(hash, record)| Walled::Bid(hash, record)));
+    }
+    pub(crate) fn operations(&mut self, records: Vec<(Hash, Vec<u8>)>) {
+        self.0.extend(records.into_iter().map(|(hash, bytes)| Walled::Operation(hash, bytes)));
+    }
+}
+
+impl Walled {
+    fn hash(&self) -> Hash {
+        match self {
+            Self::Item(hash, _) | Self::Operation(hash, _) | Self::Bid(hash, _) => *hash,
+        }
+    }
+}
+
+/// What the WAL held at the start.
+#[derive(Debug, Default)]
+struct Replayed {
+    items: Vec<ItemRecord>,
+    bids: Vec<ItemRecord>,
+    operations: Vec<Vec<u8>>,
 }
 
 /// The open folder of a member.
@@ -102,9 +140,9 @@ pub(crate) struct Disk {
     log: LogDir,
     state: State,
     wal: Wal,
-    /// WAL sequence of the last record of each live envelope and operation.
+    /// WAL sequence of the last record of each live envelope, bid and operation.
     live: BTreeMap<Hash, u64>,
-    replayed: (Vec<ItemRecord>, Vec<Vec<u8>>),
+    replayed: Replayed,
     opened: Slot,
     /// The oldest record of the WAL that is still needed.
     owed: u64,
@@ -167,20 +205,16 @@ impl Disk {
         let owed = locked.as_ref().map_or((1, 1), |lock| lock.owed);
         wal.check_owed(&replay, owed)?;
         let mut live = BTreeMap::new();
-        let mut replayed = (Vec::new(), Vec::new());
+        let mut replayed = Replayed::default();
         for entry in replay.records {
-            let hash = match codec::decode::<Walled>(&entry.payload, ITEM_BYTES_MAX) {
-                Ok(Walled::Item(hash, record)) => {
-                    replayed.0.push(record);
-                    hash
-                }
-                Ok(Walled::Operation(hash, bytes)) => {
-                    replayed.1.push(bytes);
-                    hash
-                }
-                Err(_other_format) => return Err(DiskError::Record(entry.seq)),
-            };
-            live.insert(hash, entry.seq);
+            let walled = codec::decode::<Walled>(&entry.payload, ITEM_BYTES_MAX);
+            let walled = walled.map_err(|_other_format| DiskError::Record(entry.seq))?;
+            live.insert(walled.hash(), entry.seq);
+            match walled {
+                Walled::Item(_, record) => replayed.items.push(record),
+                Walled::Bid(_, record) => replayed.bids.push(record),
+                Walled::Operation(_, bytes) => replayed.operations.push(bytes),
+            }
         }
         durable::create_dir(&finality_folder(folder))?;
         let opened = locked.map_or(Slot(0), |l| l.opened);
@@ -313,7 +347,7 @@ impl Disk {
             Some(slot) => self.state.list(slot)?.map(|bytes| (slot, bytes)),
             None => None,
         };
-        let (items, mut operations) = core::mem::take(&mut self.replayed);
+        let Replayed { items, bids, mut operations } = core::mem::take(&mut self.replayed);
         operations.extend(crate::evidence::operations(&self.folder));
         Ok(Saved {
             // one that was stored before its commit point was never sent
@@ -321,20 +355,15 @@ impl Disk {
             own_list,
             cosigned_at: lock.time,
             items,
+            bids,
             operations,
         })
     }
 
-    /// Envelopes and operations, with one fsync.
-    pub(crate) fn items(
-        &mut self,
-        items: Vec<(Hash, ItemRecord)>,
-        operations: Vec<(Hash, Vec<u8>)>,
-    ) -> Result<(), DiskError> {
-        let items = items.into_iter().map(|(hash, record)| (hash, Walled::Item(hash, record)));
-        let operations = operations.into_iter().map(|(hash, bytes)| (hash, Walled::Operation(hash, bytes)));
+    /// Envelopes, bids and operations, with one fsync.
+    pub(crate) fn items(&mut self, walling: Walling) -> Result<(), DiskError> {
         let (hashes, payloads): (Vec<Hash>, Vec<Vec<u8>>) =
-            items.chain(operations).map(|(hash, record)| (hash, codec::encode(&record))).unzip();
+            walling.0.iter().map(|walled| (walled.hash(), codec::encode(walled))).unzip();
         let first = self.wal.append(&payloads)?;
         self.live.extend(hashes.into_iter().zip(first..));
         Ok(())

@@ -4,7 +4,7 @@
 //! follows it, and ends the member on any error of disk or machine, before anything else is signed.
 use crate::{
     clock,
-    disk::{Disk, DiskError},
+    disk::{Disk, DiskError, Walling},
     engine,
     execute::Executions,
     handover::{HandoverError, Handovers},
@@ -359,6 +359,15 @@ impl Driver {
                 self.waiting.submits.insert(ticket, reply);
                 return Turn::Input(Input::Submit { ticket, envelope });
             }
+            Request::Bid(_) if self.health.is_disk_low() => {
+                self.metrics.refused(Reason::Busy);
+                Err(Refusal::new(Reason::Busy, "disk nearly full"))
+            }
+            Request::Bid(bid) => {
+                let ticket = self.handle.ticket();
+                self.waiting.submits.insert(ticket, reply);
+                return Turn::Input(Input::SubmitBid { ticket, bid });
+            }
             Request::Status(hash) => Ok(Answer::Status(self.machine.status(&hash))),
             Request::Params => Ok(Answer::Params(self.machine.params(now))),
             Request::Account(address) => Ok(Answer::Account(self.machine.account(&address))),
@@ -370,20 +379,22 @@ impl Driver {
 
     /// In order; the WAL records of the whole turn go first, with one fsync: earlier than asked is never wrong.
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), DriverError> {
-        let (mut items, mut operations) = (Vec::new(), Vec::new());
+        let (mut walling, mut admitted) = (Walling::default(), 0usize);
         let mut rest = Vec::with_capacity(effects.len());
         for effect in effects {
-            if let Effect::Persist(Record::Items(records)) = effect {
-                items.extend(records);
-            } else if let Effect::Persist(Record::Operations(records)) = effect {
-                operations.extend(records);
-            } else {
-                rest.push(effect);
+            match effect {
+                Effect::Persist(Record::Items(records)) => {
+                    admitted = admitted.saturating_add(records.len());
+                    walling.items(records);
+                }
+                Effect::Persist(Record::Bids(records)) => walling.bids(records),
+                Effect::Persist(Record::Operations(records)) => walling.operations(records),
+                other => rest.push(other),
             }
         }
-        if !(items.is_empty() && operations.is_empty()) {
-            self.metrics.admitted(u64::try_from(items.len()).unwrap_or(u64::MAX));
-            self.timed("items", |disk| disk.items(items, operations))?;
+        if !walling.is_empty() {
+            self.metrics.admitted(u64::try_from(admitted).unwrap_or(u64::MAX));
+            self.timed("items", |disk| disk.items(walling))?;
         }
         rest.into_iter().try_for_each(|effect| self.effect(effect))?;
         // how the epoch ended must be there after the start that follows
@@ -491,9 +502,20 @@ impl Driver {
     }
 
     fn persist(&mut self, record: Record) -> Result<(), DriverError> {
+        let mut walling = Walling::default();
         match record {
-            Record::Items(items) => self.timed("items", |disk| disk.items(items, Vec::new())),
-            Record::Operations(operations) => self.timed("items", |disk| disk.items(Vec::new(), operations)),
+            Record::Items(records) => walling.items(records),
+            Record::Bids(records) => walling.bids(records),
+            Record::Operations(records) => walling.operations(records),
+            other => return self.persist_slot(other),
+        }
+        self.timed("items", |disk| disk.items(walling))
+    }
+
+    fn persist_slot(&mut self, record: Record) -> Result<(), DriverError> {
+        match record {
+            // these go into the WAL
+            Record::Items(_) | Record::Bids(_) | Record::Operations(_) => Ok(()),
             Record::List { slot, bytes } => self.timed("list", |disk| disk.list(slot, bytes)),
             Record::Opened { slot, entries } => self.timed("opened", |disk| disk.opened(slot, &entries)),
             Record::Commit(commit) => {
@@ -526,9 +548,11 @@ impl Driver {
                 }
                 tracing::debug!(units, empty, size, left, ms = since, "slot.fix");
             }
-            Phase::Opened { opened, bottom } => {
+            Phase::Opened { opened, bottom, bids, sold } => {
                 self.metrics.phase("opened", since);
-                tracing::debug!(opened, bottom, ms = since, "slot.open");
+                self.metrics.auction(*bids, sold.is_some());
+                let price = sold.map_or(0, |(_, price)| price.units());
+                tracing::debug!(opened, bottom, bids, price, ms = since, "slot.open");
             }
             Phase::Executed { outcomes, bundles } => {
                 self.metrics.phase("executed", since);

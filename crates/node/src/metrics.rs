@@ -142,6 +142,15 @@ impl MemberMetrics {
         counter!("lockstep_units_total", self.labelled("outcome", outcome.name())).increment(1);
     }
 
+    /// Bids opened, and whether one of them bought the next slot.
+    pub fn auction(&self, bids: usize, sold: bool) {
+        let bids = u64::try_from(bids).unwrap_or(u64::MAX);
+        counter!("lockstep_bids_opened_total", self.labels()).increment(bids);
+        if sold {
+            counter!("lockstep_slots_sold_total", self.labels()).increment(1);
+        }
+    }
+
     /// Empty blocks.
     pub fn empty_block(&self) {
         counter!("lockstep_empty_blocks_total", self.labels()).increment(1);

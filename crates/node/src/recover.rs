@@ -147,8 +147,9 @@ fn resume(
     disk: &mut Disk,
 ) -> Result<(Resume, Executor), MemberError> {
     let state = replay.end();
-    let unopened = state.unopened.map(|units| Unopened {
-        units: units.into_iter().map(|(hash, envelope)| (hash, Arc::new(envelope))).collect(),
+    let unopened = state.unopened.map(|unopened| Unopened {
+        bids: unopened.bids.into_iter().map(|(hash, bid)| (hash, Arc::new(bid))).collect(),
+        units: unopened.units.into_iter().map(|(hash, envelope)| (hash, Arc::new(envelope))).collect(),
     });
     let last = state.last.unwrap_or_else(|| Block::genesis(network.id).header);
     let saved = disk.saved()?;
@@ -175,6 +176,7 @@ fn resume(
         own_list: saved.own_list,
         cosigned_at: saved.cosigned_at,
         items: saved.items,
+        bids: saved.bids,
         operations: saved.operations,
         faults: state.faults,
     };

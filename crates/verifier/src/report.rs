@@ -219,7 +219,7 @@ impl Ran {
             2 if units == 0 => return Why::NotAsked("no other head was given".to_string()),
             1..=3 => return Why::Passed,
             21 if units == 0 && self.unjudged.is_none() => return Why::NotAsked("no receipt was given".to_string()),
-            10 | 12 | 15 | 18 => return Why::NotAsked("nothing of the kind in this log".to_string()),
+            10 | 12 | 15 | 18 if units == 0 => return Why::NotAsked("nothing of the kind in this log".to_string()),
             _ => {}
         }
         if let Some(slot) = self.stopped {

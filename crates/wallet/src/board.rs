@@ -103,7 +103,7 @@ impl Board {
                     }
                 }
             }
-            Event::Final { .. } | Event::Gap { .. } => {}
+            Event::Final { .. } | Event::Auction { .. } | Event::Gap { .. } => {}
         }
         concerned
     }

@@ -407,6 +407,7 @@ impl Submitter {
             opened: middle(&told, |params| params.opened)?,
             byte_price: middle(&told, |params| params.byte_price)?,
             gas_price: middle(&told, |params| params.gas_price)?,
+            reserve: middle(&told, |params| params.reserve)?,
             time_ms: middle(&told, |params| params.time_ms)?,
             ms_to_close: middle(&told, |params| params.ms_to_close)?,
         })

@@ -116,6 +116,7 @@ impl Script {
             opened: Slot(1),
             byte_price: Amount::new(16).unwrap(),
             gas_price: Amount::new(self.gas_price).unwrap(),
+            reserve: Amount::ZERO,
             time_ms: Timestamp(0),
             ms_to_close: 0,
         }
@@ -132,6 +133,7 @@ async fn start(listen: &str, script: Script) -> Member {
         while let Some(Inbound { request, reply, .. }) = requests.recv().await {
             let answer = match &request {
                 Request::Submit { envelope, .. } => script.submit(envelope, counted.fetch_add(1, Ordering::SeqCst)),
+                Request::Bid(_) => Some(Err(Refusal::new(Reason::NotActive, ""))),
                 Request::Status(_) => Some(Ok(Answer::Status(script.status))),
                 Request::Params => Some(Ok(Answer::Params(script.params()))),
                 Request::Account(address) => {

@@ -38,9 +38,9 @@ impl Adversary for EarlyShares {
         if merkle::set_ref(&set) != header.set {
             return Vec::new();
         }
-        let units: Vec<_> = set.iter().filter_map(|hash| Some((*hash, crate::world::sealed(net, hash)?))).collect();
-        let requests: Vec<_> =
-            units.iter().map(|(hash, envelope)| mempool::AdmitRequest { hash: *hash, envelope, after: None }).collect();
+        let sealed = |hash| Some(mempool::Sealed::Envelope(crate::world::sealed(net, hash)?.into()));
+        let units: Vec<_> = set.iter().filter_map(sealed).collect();
+        let requests: Vec<_> = units.iter().map(|sealed| mempool::AdmitRequest { sealed, after: None }).collect();
         let admitted = mempool::admit_batch(net.keys.encryption_key(), &net.id, &requests, [1; 32]);
         let secrets = &net.secrets[self.me];
         let held = set.iter().zip(admitted).map(|(hash, item)| secrets.decrypt.share(*hash, &item.unwrap())).collect();

@@ -306,6 +306,7 @@ fn bad_envelopes_in_a_relay_spoil_nothing_for_the_good_ones() {
             codec::encode(&envelope),
         ],
         operations: Vec::new(),
+        bids: vec![vec![4, 5]],
     };
     for member in [0, 1] {
         world.inject(3, member, Channel::Items, codec::encode(&relay));
@@ -313,7 +314,7 @@ fn bad_envelopes_in_a_relay_spoil_nothing_for_the_good_ones() {
     world.pass(150);
     assert_eq!(world.machine(0).pending().0, 1);
     let reasons: Vec<Reason> = world.members[0].rejects.iter().map(|(_, reason, _)| *reason).collect();
-    assert_eq!(reasons, [Reason::MalformedData, Reason::WrongSignature]);
+    assert_eq!(reasons, [Reason::MalformedData, Reason::MalformedData, Reason::WrongSignature]);
     world.executed(&[good]);
     for hash in [forged, stranger, gap] {
         assert!(!world.included().contains(&hash));

@@ -29,6 +29,7 @@ fn world(wallets: &[DemoWallet]) -> World {
         opened: Slot(1),
         byte_price: Amount::new(16).unwrap(),
         gas_price: Amount::new(1).unwrap(),
+        reserve: Amount::ZERO,
         time_ms: Timestamp(0),
         ms_to_close: 0,
     };

@@ -12,6 +12,7 @@ use types::{
 pub(crate) struct Items {
     pub(crate) envelopes: Vec<Vec<u8>>,
     pub(crate) operations: Vec<Vec<u8>>,
+    pub(crate) bids: Vec<Vec<u8>>,
 }
 
 /// Channel `Fetch`.
@@ -24,6 +25,7 @@ pub(crate) enum Fetch {
     GetList(Slot),
     Heads(Vec<(SignedHeader, Hash)>),
     Operations(Vec<Vec<u8>>),
+    Bids(Vec<Vec<u8>>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

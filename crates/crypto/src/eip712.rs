@@ -16,9 +16,8 @@ pub const ENVELOPE_TYPE: &str = concat!(
 /// Type of a payer's consent that another account's envelope names its unit in `after`.
 pub const CONSENT_TYPE: &str = "AfterConsent(bytes32 unit,address feeAccount,uint64 nonce)";
 /// Type of a bid's head.
-pub const BID_TYPE: &str = concat!(
-    "Bid(uint8 version,uint64 epoch,uint64 slot,address bidder,uint8 seq,uint8 capClass,bytes32 ciphertextHash)"
-);
+pub const BID_TYPE: &str =
+    "Bid(uint8 version,uint64 epoch,uint64 slot,address bidder,uint8 seq,uint8 capClass,bytes32 ciphertextHash)";
 
 /// A field of a struct, as EIP-712 encodes it: 32 bytes, numbers big-endian.
 pub type Word = [u8; 32];

@@ -382,14 +382,20 @@ impl Driver {
         let (mut walling, mut admitted) = (Walling::default(), 0usize);
         let mut rest = Vec::with_capacity(effects.len());
         for effect in effects {
-            match effect {
-                Effect::Persist(Record::Items(records)) => {
+            let Effect::Persist(record) = effect else {
+                rest.push(effect);
+                continue;
+            };
+            match record {
+                Record::Items(records) => {
                     admitted = admitted.saturating_add(records.len());
                     walling.items(records);
                 }
-                Effect::Persist(Record::Bids(records)) => walling.bids(records),
-                Effect::Persist(Record::Operations(records)) => walling.operations(records),
-                other => rest.push(other),
+                Record::Bids(records) => walling.bids(records),
+                Record::Operations(records) => walling.operations(records),
+                record @ (Record::List { .. } | Record::Opened { .. } | Record::Commit(_)) => {
+                    rest.push(Effect::Persist(record));
+                }
             }
         }
         if !walling.is_empty() {
@@ -507,26 +513,18 @@ impl Driver {
             Record::Items(records) => walling.items(records),
             Record::Bids(records) => walling.bids(records),
             Record::Operations(records) => walling.operations(records),
-            other => return self.persist_slot(other),
-        }
-        self.timed("items", |disk| disk.items(walling))
-    }
-
-    fn persist_slot(&mut self, record: Record) -> Result<(), DriverError> {
-        match record {
-            // these go into the WAL
-            Record::Items(_) | Record::Bids(_) | Record::Operations(_) => Ok(()),
-            Record::List { slot, bytes } => self.timed("list", |disk| disk.list(slot, bytes)),
-            Record::Opened { slot, entries } => self.timed("opened", |disk| disk.opened(slot, &entries)),
+            Record::List { slot, bytes } => return self.timed("list", |disk| disk.list(slot, bytes)),
+            Record::Opened { slot, entries } => return self.timed("opened", |disk| disk.opened(slot, &entries)),
             Record::Commit(commit) => {
                 self.timed("commit", |disk| disk.commit(&commit))?;
                 self.page.show(&self.machine);
                 self.final_slots = true;
                 let machine = &self.machine;
                 self.disk.forget(|hash| machine.is_live(hash))?;
-                Ok(())
+                return Ok(());
             }
         }
+        self.timed("items", |disk| disk.items(walling))
     }
 
     /// One place for a slot's story: metrics, one span of events, the watcher.

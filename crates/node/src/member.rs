@@ -394,7 +394,7 @@ impl Parts {
         };
         let recovered = tokio::task::spawn_blocking(move || recovery.resume(found));
         let Recovered { disk, resume, executor, floor } = recovered.await.map_err(|_panic| DriverError::Panicked)??;
-        self.serve((id, term), shares, (disk, resume, Arc::new(Mutex::new(executor))), floor).await
+        Box::pin(self.serve((id, term), shares, (disk, resume, Arc::new(Mutex::new(executor))), floor)).await
     }
 
     fn shares(&self, id: MemberId, committee: &Committee, said: &Succession) -> Result<MemberSecrets, MemberError> {

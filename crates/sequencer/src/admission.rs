@@ -191,11 +191,7 @@ impl Sequencer {
             return;
         }
         if !needed {
-            // a member's clients cannot take the places of everybody else's
-            let relayed = self.flights.values().filter(|f| f.from == Some(from)).count();
-            let share = QUEUE_MAX.checked_div(self.setup.members.len().saturating_mul(2)).unwrap_or(0);
-            if relayed >= share {
-                self.out.push(Effect::Reject { from: Some(from), reason: Reason::Quota, what: "items" });
+            if !self.may_relay(from) {
                 return;
             }
             if let Err(reason) = self.precheck(&hash, &envelope) {
@@ -207,6 +203,16 @@ impl Sequencer {
             }
         }
         self.enqueue(hash, Arc::new(envelope), Flight { from: Some(from), forced: needed, ..Flight::default() });
+    }
+
+    /// A member's clients cannot take the places of everybody else's.
+    pub(crate) fn may_relay(&mut self, from: MemberId) -> bool {
+        let relayed = self.flights.values().filter(|f| f.from == Some(from)).count();
+        let share = QUEUE_MAX.checked_div(self.setup.members.len().saturating_mul(2)).unwrap_or(0);
+        if relayed >= share {
+            self.out.push(Effect::Reject { from: Some(from), reason: Reason::Quota, what: "items" });
+        }
+        relayed < share
     }
 
     /// Starts the next admission job when none runs.

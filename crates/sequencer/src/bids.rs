@@ -171,7 +171,7 @@ impl Sequencer {
             return;
         }
         if !needed {
-            if self.judge_bid(&bid).is_err() {
+            if self.judge_bid(&bid).is_err() || !self.may_relay(from) {
                 return;
             }
             match self.bid_is_due(&bid) {
@@ -255,7 +255,7 @@ impl Sequencer {
                 self.refuse(*ticket, reason, "");
             }
             // f + 1 lists name it, or a receipt of a life before this one
-            if !needed && !(promised && bid.header.slot == self.current().next()) {
+            if !(needed || promised && bid.header.slot == self.current().next()) {
                 return;
             }
         }
@@ -311,7 +311,6 @@ impl Sequencer {
         }
     }
 
-    /// After a final block, and when this machine ends: nobody waits in vain.
     fn tell_bids(&mut self, bids: Vec<Vec<u8>>) {
         let bytes = codec::encode(&Items { bids, ..Items::default() });
         self.out.push(Effect::Send { channel: Channel::Items, to: To::All, bytes });

@@ -447,6 +447,9 @@ impl World {
     }
 
     /// A bid in the auction of the next slot, held by every member: `None` is garbage.
+    ///
+    /// # Panics
+    /// When there is no such payer.
     pub fn bid(&mut self, payer: usize, seq: u8, units: Option<u128>) -> Hash {
         let key = self.payers.get(payer).expect("a payer");
         let sold = self.state.last.height.next().next();

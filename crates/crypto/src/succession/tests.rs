@@ -6,7 +6,7 @@ use crate::{
     dealer::deal,
 };
 use std::vec;
-use types::{Epoch, G2Bytes, HandoverStep, Signature};
+use types::{Amount, Epoch, G2Bytes, HandoverStep, Signature};
 
 const LEAF: Hash = Hash([9; 32]);
 const FACTS: EpochFacts = EpochFacts { ledger: Hash([1; 32]), states: Hash([2; 32]), reserve: Amount::ZERO };

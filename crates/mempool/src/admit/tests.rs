@@ -131,7 +131,7 @@ fn pool_5_a_bid_is_admitted_in_one_batch_with_envelopes() {
         seq: 0,
         cap_class: 0,
     };
-    let text = types::BidText { amount: Amount::ZERO, tail_recipient: types::Address::ZERO, salt: Hash([1; 32]) };
+    let text = types::BidText { amount: Amount::ZERO, tail_recipient: Address::ZERO, salt: Hash([1; 32]) };
     let entropy = zeroize::Zeroizing::new([2; 32]);
     let good = bid::seal(key(), entropy.clone(), &payer(1), head, &text).unwrap();
     let foreign = bid::seal(key(), entropy.clone(), &payer(2), head, &text).unwrap();

@@ -85,6 +85,7 @@ impl Asked {
         for effect in effects {
             match effect {
                 Effect::Persist(Record::Items(items)) => self.items.extend(items),
+                Effect::Persist(Record::Bids(bids)) => assert!(bids.is_empty(), "nobody bids"),
                 Effect::Persist(Record::Operations(operations)) => assert!(operations.is_empty(), "nobody is guilty"),
                 Effect::Persist(Record::List { slot, bytes }) => self.list = Some((slot, bytes)),
                 Effect::Persist(Record::Commit(commit)) => self.commit = Some(commit),

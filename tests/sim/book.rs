@@ -171,7 +171,7 @@ impl Book {
 
     fn persist(&mut self, at: usize, record: &Record, disk: &Disk) {
         match record {
-            Record::Items(_) | Record::Operations(_) => {}
+            Record::Items(_) | Record::Bids(_) | Record::Operations(_) => {}
             Record::List { slot, bytes } => {
                 let first = self.members[at].lists.entry(*slot).or_insert_with(|| bytes.clone());
                 assert_eq!(first, bytes, "SEQ-1: m{at} signs a second list for slot {slot}");

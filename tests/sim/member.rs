@@ -273,9 +273,9 @@ impl Life {
 
     /// In order; the WAL records of the whole turn go first, as in `node::driver`.
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Gone> {
-        let (items, rest): (Vec<_>, Vec<_>) = effects
-            .into_iter()
-            .partition(|effect| matches!(effect, Effect::Persist(Record::Items(_) | Record::Operations(_))));
+        let (items, rest): (Vec<_>, Vec<_>) = effects.into_iter().partition(|effect| {
+            matches!(effect, Effect::Persist(Record::Items(_) | Record::Bids(_) | Record::Operations(_)))
+        });
         for effect in items.into_iter().chain(rest) {
             if let Some(left) = self.crash_in.as_mut() {
                 if *left == 0 {

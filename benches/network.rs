@@ -82,7 +82,8 @@ fn devnet(members: u16, slots: u64) {
         .expect("the program");
     let mut child = Ended(child);
     let out = child.0.stdout.take().expect("piped");
-    let (mut commits, mut intervals, mut opened, mut most) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let (mut ordered, mut commits) = (Vec::new(), Vec::new());
+    let (mut intervals, mut opened, mut most) = (Vec::new(), Vec::new(), 0);
     let mut units = 0;
     for line in BufReader::new(out).lines().map_while(Result::ok) {
         let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
@@ -90,6 +91,7 @@ fn devnet(members: u16, slots: u64) {
         let number = |key: &str| value.and_then(|v| v.get(key)).and_then(Value::as_u64).unwrap_or(0);
         most = resident_mb(child.0.id()).max(most);
         if kind == Some("slot") && number("slot") > 5 {
+            ordered.push(number("built_to_ordered_ms"));
             commits.push(number("built_to_final_ms"));
             intervals.push(number("interval_ms"));
             opened.push(number("final_to_opened_ms"));
@@ -99,6 +101,7 @@ fn devnet(members: u16, slots: u64) {
     assert!(child.0.wait().expect("it ends").success(), "the devnet found a fault");
     let slots = u64::try_from(commits.len()).unwrap_or(u64::MAX).max(1);
     println!("devnet, n = {members}, {SLOT_MS} ms slots, {slots} slots, {} envelopes a slot", units / slots);
+    println!("  built to ordered  {} ms (99 %: {})", quantile(&mut ordered, 50), quantile(&mut ordered, 99));
     println!("  built to final    {} ms (99 %: {})", quantile(&mut commits, 50), quantile(&mut commits, 99));
     println!("  block interval    {} ms (99 %: {})", quantile(&mut intervals, 50), quantile(&mut intervals, 99));
     println!("  final to opened   {} ms (99 %: {})", quantile(&mut opened, 50), quantile(&mut opened, 99));

@@ -152,7 +152,7 @@ impl Book {
                         }
                     }
                     Phase::Opened { .. } => drop(seen.opened.insert(*slot, now)),
-                    Phase::Built | Phase::Executed { .. } => {}
+                    Phase::Built | Phase::Ordered | Phase::Executed { .. } => {}
                 }
             }
             Effect::Reject { from: Some(of), reason, what } => {

@@ -531,7 +531,9 @@ impl Driver {
     fn observe(&mut self, slot: Slot, phase: Phase) {
         let now = clock::now();
         let reached = &mut self.waiting.reached;
-        let before = if phase == Phase::Built { reached.get(&slot).copied() } else { reached.insert(slot, now) };
+        // beside the way of a slot from close to executed
+        let aside = matches!(phase, Phase::Built | Phase::Ordered);
+        let before = if aside { reached.get(&slot).copied() } else { reached.insert(slot, now) };
         let since = before.map_or(0, |before| now.0.saturating_sub(before.0));
         let member = self.machine.me();
         let span = tracing::info_span!("slot", %member, %slot);
@@ -539,6 +541,10 @@ impl Driver {
         match &phase {
             Phase::Closed { listed } => tracing::debug!(listed, "slot.close"),
             Phase::Built => tracing::debug!(ms = since, "slot.build"),
+            Phase::Ordered => {
+                self.metrics.phase("ordered", since);
+                tracing::debug!(ms = since, "slot.order");
+            }
             Phase::Final { units, empty, size, left } => {
                 self.metrics.phase("final", since);
                 if *empty {

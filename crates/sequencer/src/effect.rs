@@ -542,6 +542,8 @@ pub enum Phase {
     },
     /// This member built the block that it proposes; another one may become final.
     Built,
+    /// Consensus delivered the block as final; its section is not written yet.
+    Ordered,
     /// The block is final and its section durable.
     Final {
         /// Units of the set.

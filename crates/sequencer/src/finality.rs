@@ -26,6 +26,7 @@ impl Sequencer {
         let last = self.finals.back().map_or(self.fin.slot(), |(block, _)| block.header.height);
         if height > last {
             self.finals.push_back((opened.block, proof));
+            self.out.push(Effect::Phase { slot: height, phase: Phase::Ordered });
         } else if height <= self.fin.slot() {
             if height == self.fin.slot() && opened.digest != self.fin.digest {
                 return Err(Halt::Fork);

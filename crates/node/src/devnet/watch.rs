@@ -11,6 +11,7 @@ struct Story {
     closed: BTreeMap<MemberId, Timestamp>,
     /// By whoever proposed last.
     built: Option<Timestamp>,
+    ordered: BTreeMap<MemberId, Timestamp>,
     fixed: BTreeMap<MemberId, Timestamp>,
     opened: BTreeMap<MemberId, Timestamp>,
     executed: BTreeMap<MemberId, Timestamp>,
@@ -36,7 +37,9 @@ pub(crate) struct Line {
     pub(crate) empty: bool,
     /// From the first close to final.
     pub(crate) close_to_final_ms: u64,
-    /// From the leader's building of the block to final: what consensus takes. 0 for a block that was built before.
+    /// From the leader's building of the block to its delivery by consensus. 0 for a block that was built before.
+    pub(crate) built_to_ordered_ms: u64,
+    /// From the building to final: the section is on disk. 0 for a block that was built before.
     pub(crate) built_to_final_ms: u64,
     /// From the final block before to this one.
     pub(crate) interval_ms: u64,
@@ -87,6 +90,9 @@ impl Watch {
                 story.closed.insert(member, time);
             }
             Phase::Built => story.built = Some(time),
+            Phase::Ordered => {
+                story.ordered.insert(member, time);
+            }
             Phase::Final { units, empty, size, left } => {
                 story.fixed.insert(member, time);
                 let line = &mut story.line;
@@ -107,9 +113,11 @@ impl Watch {
         }
         let story = self.stories.remove(&slot)?;
         let fixed_at = median(story.fixed.values().map(|at| at.0).collect());
+        let ordered_at = median(story.ordered.values().map(|at| at.0).collect());
         let before = core::mem::replace(&mut self.fixed_at, fixed_at);
         let line = Line {
             slot: slot.0,
+            built_to_ordered_ms: story.built.map_or(0, |built| ordered_at.saturating_sub(built.0)),
             built_to_final_ms: story.built.map_or(0, |built| fixed_at.saturating_sub(built.0)),
             interval_ms: if before == 0 { 0 } else { fixed_at.saturating_sub(before) },
             close_to_final_ms: between(&story.closed, &story.fixed),

@@ -94,11 +94,17 @@ pub fn holds_params(params: &Params) -> bool {
 }
 
 fn check_params(params: &Params) -> Result<(), GenesisError> {
+    let items = params.count_limit.saturating_add(params.max_builders.into());
+    // two of each seq that a builder may send
+    let bids = usize::from(params.bid_seq_max).saturating_add(1).saturating_mul(2);
+    let bids = bids.saturating_mul(params.max_builders.into());
     let ranges = [
         ("forced_bps", params.forced_bps > 0 && params.forced_bps <= 10_000),
         ("epoch_slots", params.epoch_slots >= EPOCH_SLOTS_MIN),
         ("slot_ms", params.slot_ms > 0),
-        ("count_limit", params.count_limit > 0 && params.count_limit <= limits::SET_COUNT_MAX),
+        // a share message holds shares of a set and of every builder's bid
+        ("count_limit", params.count_limit > 0 && items <= limits::SET_COUNT_MAX),
+        ("max_builders", bids <= limits::LIST_BIDS_MAX),
         // Below 2^32, so that the product of A-34 stays below 2^128.
         ("bytes_limit", params.bytes_limit > 0 && params.bytes_limit <= u64::from(u32::MAX)),
         ("gas_limit", params.gas_limit <= u64::from(u32::MAX) && gas_class_max(params).is_some()),

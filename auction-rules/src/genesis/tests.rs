@@ -64,7 +64,8 @@ fn parameters_out_of_range() {
     let faults: [(&str, Change); 7] = [
         ("epoch_slots", |p| p.epoch_slots = 15),
         ("slot_ms", |p| p.slot_ms = 0),
-        ("count_limit", |p| p.count_limit = 16_385),
+        ("count_limit", |p| p.count_limit = 16_384),
+        ("max_builders", |p| p.max_builders = 65),
         ("bytes_limit", |p| p.bytes_limit = 1 << 32),
         ("gas_limit", |p| p.gas_limit = 1 << 32),
         ("forced_bps", |p| p.forced_bps = 10_001),

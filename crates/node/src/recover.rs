@@ -135,6 +135,7 @@ pub(crate) fn with_saved(mut resume: Resume, disk: &mut Disk) -> Result<Resume, 
     resume.own_list = saved.own_list;
     resume.cosigned_at = saved.cosigned_at;
     resume.items = saved.items;
+    resume.bids = saved.bids;
     resume.operations = saved.operations;
     Ok(resume)
 }

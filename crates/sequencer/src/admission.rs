@@ -18,7 +18,7 @@ use types::{
 };
 
 /// Envelopes that wait for their admission job; beyond it a member says BUSY.
-pub(crate) const QUEUE_MAX: usize = 4_096;
+const QUEUE_MAX: usize = 4_096;
 /// Envelopes that wait for another one which is being admitted: a lower nonce, or a unit of `after`.
 const PARKED_MAX: usize = 1_024;
 /// Own receipted envelopes that are relayed again after a final block: sends are lossy.
@@ -117,7 +117,12 @@ impl Sequencer {
     fn may_park(&self, reason: Reason, envelope: &Envelope) -> bool {
         let header = &envelope.signed.header;
         let of_account = || {
-            let mut accounts = self.flights.values().map(|f| f.account).chain(self.parked.iter().map(|p| p.account));
+            let mut accounts = self
+                .flights
+                .values()
+                .filter(|f| !f.bid)
+                .map(|f| f.account)
+                .chain(self.parked.iter().map(|p| p.account));
             accounts.any(|account| account == header.fee_account)
         };
         let coming = |unit: &Hash| self.flights.contains_key(unit) || self.parked.iter().any(|p| p.hash == *unit);
@@ -191,7 +196,11 @@ impl Sequencer {
             return;
         }
         if !needed {
-            if !self.may_relay(from) {
+            // a member's clients cannot take the places of everybody else's
+            let relayed = self.flights.values().filter(|f| f.from == Some(from) && !f.bid).count();
+            let share = QUEUE_MAX.checked_div(self.setup.members.len().saturating_mul(2)).unwrap_or(0);
+            if relayed >= share {
+                self.out.push(Effect::Reject { from: Some(from), reason: Reason::Quota, what: "items" });
                 return;
             }
             if let Err(reason) = self.precheck(&hash, &envelope) {
@@ -205,25 +214,20 @@ impl Sequencer {
         self.enqueue(hash, Arc::new(envelope), Flight { from: Some(from), forced: needed, ..Flight::default() });
     }
 
-    /// A member's clients cannot take the places of everybody else's.
-    pub(crate) fn may_relay(&mut self, from: MemberId) -> bool {
-        let relayed = self.flights.values().filter(|f| f.from == Some(from)).count();
-        let share = QUEUE_MAX.checked_div(self.setup.members.len().saturating_mul(2)).unwrap_or(0);
-        if relayed >= share {
-            self.out.push(Effect::Reject { from: Some(from), reason: Reason::Quota, what: "items" });
-        }
-        relayed < share
-    }
-
     /// Starts the next admission job when none runs.
     pub(crate) fn dispatch_admission(&mut self) {
         if self.admitting || self.queue.is_empty() {
             return;
         }
         let (mut items, mut later) = (Vec::new(), VecDeque::new());
-        // what a block waits for goes before what clients send
+        // what a block waits for goes first, then bids, which have little time
         let mut queue: Vec<AdmitItem> = core::mem::take(&mut self.queue).into();
-        queue.sort_by_key(|item| !(item.after.is_none() || self.needed(&item.hash)));
+        let lane = |item: &AdmitItem| match &item.sealed {
+            _ if item.after.is_none() || self.needed(&item.hash) => 0u8,
+            Sealed::Bid(_) => 1,
+            Sealed::Envelope(_) => 2,
+        };
+        queue.sort_by_key(lane);
         for mut item in queue {
             // a named unit that is itself on its way goes first, unless a block waits
             let waits = item.after.is_some()
@@ -248,7 +252,7 @@ impl Sequencer {
     /// The job's verdicts: what passed goes into the WAL in one record, then the receipts go out.
     pub(crate) fn admitted(&mut self, now: Timestamp, verdicts: Vec<(AdmitItem, Verdict)>) {
         self.admitting = false;
-        let (mut records, mut replies) = (Vec::new(), Vec::new());
+        let (mut records, mut replies, mut bids) = (Vec::new(), Vec::new(), Vec::new());
         for (item, verdict) in verdicts {
             let flight = self.flights.remove(&item.hash).unwrap_or_default();
             match verdict {
@@ -258,7 +262,7 @@ impl Sequencer {
                         let envelope = (item.hash, envelope);
                         self.accept(now, envelope, *parts, flight, &mut records, &mut replies);
                     }
-                    Sealed::Bid(bid) => self.accept_bid(now, (item.hash, bid), *parts, flight),
+                    Sealed::Bid(bid) => self.accept_bid(now, (item.hash, bid), *parts, flight, &mut bids),
                 },
                 Err((reason, detail)) => {
                     self.out.push(Effect::Reject { from: flight.from, reason, what: what_of(&item) });
@@ -268,6 +272,7 @@ impl Sequencer {
                 }
             }
         }
+        self.tell_bids(bids);
         if !records.is_empty() {
             self.out.push(Effect::Persist(Record::Items(records)));
         }

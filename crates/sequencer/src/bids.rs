@@ -4,7 +4,10 @@
 //!  slot h-1 opened -> bids for slot h+1 are judged on this ledger -> lists of h -> block h final -> opened with S_h
 //! ```
 //! A bid is judged where block h will judge it: on the ledger as of the opening of h-1. What comes sooner waits. Two bids
-//! of one seq are both held, listed and told to the others: together they convict (A-08, A-35).
+//! of one seq are both held, listed and told to the others: neither counts (A-08).
+//!
+//! Bids have little time, so they go before envelopes, and only what an active builder has signed gets a place: nobody can
+//! use up the places of another.
 use crate::{
     effect::{AdmitItem, Channel, Effect, ItemRecord, Record, Ticket, To},
     message::Items,
@@ -17,10 +20,10 @@ use crypto::{
 };
 use mempool::Sealed;
 use std::{collections::BTreeMap, sync::Arc};
-use types::{Bid, Hash, Leaf, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason};
+use types::{
+    Bid, Hash, Leaf, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason, wire::Refusal,
+};
 
-/// Bids that wait for an opening; beyond it a member says BUSY.
-const WAITING_MAX: usize = 1_024;
 /// Bids of one message that are looked at: all bidders' of a slot with the most that each may send.
 pub(crate) const OFFERED_MAX: usize = 512;
 
@@ -44,6 +47,14 @@ impl core::fmt::Debug for HeldBid {
 enum Waiting {
     Client(Ticket, Box<Bid>),
     Member(MemberId, Box<Bid>),
+}
+
+impl Waiting {
+    fn bid(&self) -> &Bid {
+        match self {
+            Self::Client(_, bid) | Self::Member(_, bid) => bid,
+        }
+    }
 }
 
 /// Those that are held.
@@ -104,8 +115,14 @@ impl Bids {
         leaves.sort_unstable();
         leaves
     }
+    /// Of the same bidder for the same slot, held or waiting.
     fn of(&self, bid: &Bid) -> usize {
-        self.held.values().filter(|held| held.bid.header.bidder == bid.header.bidder).count()
+        let same = |other: &Bid| (other.header.bidder, other.header.slot) == (bid.header.bidder, bid.header.slot);
+        let held = self.held.values().filter(|held| same(&held.bid)).count();
+        held.saturating_add(self.waiting.iter().filter(|waiting| same(waiting.bid())).count())
+    }
+    fn waits(&self, bid: &Bid) -> bool {
+        self.waiting.iter().any(|waiting| waiting.bid() == bid)
     }
 }
 
@@ -135,16 +152,12 @@ impl Sequencer {
             return;
         }
         match self.bid_is_due(&bid) {
-            When::Later if self.bids.waiting.len() < WAITING_MAX => {
-                self.bids.waiting.push(Waiting::Client(ticket, bid));
-            }
-            When::Later => self.refuse(ticket, Reason::Busy, ""),
+            When::Later => self.bids.waiting.push(Waiting::Client(ticket, bid)),
             When::Now if !self.listed() => {
                 if let Some(bytes) = self.bids.get(&hash).map(|held| held.bytes.clone()) {
                     self.acknowledge_bid(now, ticket, hash, bytes);
                 } else {
-                    let flight = Flight { account: bid.header.bidder, tickets: vec![ticket], ..Flight::default() };
-                    self.enqueue_bid(hash, Arc::from(bid), flight);
+                    self.enqueue_bid(hash, Arc::from(bid), Flight { tickets: vec![ticket], ..Flight::default() });
                 }
             }
             When::Now => self.refuse(ticket, Reason::BadRoundNumber, "the slot is closed here"),
@@ -171,28 +184,26 @@ impl Sequencer {
             return;
         }
         if !needed {
-            if self.judge_bid(&bid).is_err() || !self.may_relay(from) {
+            if self.bids.waits(&bid) {
                 return;
             }
-            match self.bid_is_due(&bid) {
-                When::Now => {}
-                When::Later => {
-                    let from_it = |w: &&Waiting| matches!(w, Waiting::Member(member, _) if *member == from);
-                    let share = WAITING_MAX.checked_div(self.setup.members.len().saturating_mul(2)).unwrap_or(0);
-                    if self.bids.waiting.iter().filter(from_it).count() < share {
-                        self.bids.waiting.push(Waiting::Member(from, Box::new(bid)));
-                    }
-                    return;
+            if let Err(reason) = self.judge_bid(&bid) {
+                if reason == Reason::WrongSignature {
+                    self.out.push(Effect::Reject { from: Some(from), reason, what: "bid" });
                 }
-                When::Never => return,
+                return;
+            }
+            if self.bid_is_due(&bid) == When::Later {
+                self.bids.waiting.push(Waiting::Member(from, Box::new(bid)));
+                return;
             }
         }
-        let account = bid.header.bidder;
-        let flight = Flight { account, from: Some(from), forced: needed, ..Flight::default() };
+        let flight = Flight { from: Some(from), forced: needed, ..Flight::default() };
         self.enqueue_bid(hash, Arc::new(bid), flight);
     }
 
     fn enqueue_bid(&mut self, hash: Hash, bid: Arc<Bid>, flight: Flight) {
+        let flight = Flight { account: bid.header.bidder, bid: true, ..flight };
         self.flights.insert(hash, flight);
         self.queue.push_back(AdmitItem { hash, sealed: Sealed::Bid(bid), after: Some(Vec::new()) });
     }
@@ -208,7 +219,7 @@ impl Sequencer {
         }
     }
 
-    /// Everything that is cheaper than a signature; of one that waits only what no ledger decides.
+    /// Everything but the proof; of one that waits what its own ledger does not decide.
     fn judge_bid(&self, bid: &Bid) -> Result<(), Reason> {
         if bid.header.network != self.setup.network {
             return Err(Reason::WrongNetwork);
@@ -216,19 +227,44 @@ impl Sequencer {
         if !crypto::bid::is_well_formed(bid, &self.setup.network) {
             return Err(Reason::MalformedData);
         }
-        if self.queue.len() >= crate::admission::QUEUE_MAX {
-            return Err(Reason::Busy);
+        let due = self.bid_is_due(bid);
+        match due {
+            When::Now => {
+                let terms = BidTerms::of(Hash::ZERO, &bid.header);
+                self.ledger.admit_bid(&self.setup.params, &terms)?;
+            }
+            When::Later => self.judge_early(bid)?,
+            When::Never => return Err(Reason::BadRoundNumber),
         }
-        if self.bid_is_due(bid) != When::Now {
-            return Ok(());
-        }
-        // two of each seq convict; more say nothing new
+        // two of each seq leave none of them; more say nothing new
         let most = usize::from(self.setup.params.bid_seq_max).saturating_add(1).saturating_mul(2);
-        if self.bids.of(bid) >= most {
+        let now = due == When::Now;
+        let on_its_way = |flight: &&Flight| now && flight.bid && flight.account == bid.header.bidder;
+        let under_way = self.flights.values().filter(on_its_way).count();
+        if self.bids.of(bid).saturating_add(under_way) >= most {
             return Err(Reason::PerRoundBidLimitReached);
         }
-        let terms = BidTerms::of(Hash::ZERO, &bid.header);
-        self.ledger.admit_bid(&self.setup.params, &terms).map(|_cap| ())
+        // only what is signed counts against its bidder, so nobody spends another's places
+        if crypto::bid::is_signed(bid) { Ok(()) } else { Err(Reason::WrongSignature) }
+    }
+
+    fn judge_early(&self, bid: &Bid) -> Result<(), Reason> {
+        let (params, header) = (&self.setup.params, &bid.header);
+        let epoch = self.epoch_of(header.slot.prev());
+        if auction_rules::cap_of_class(params, header.cap_class).is_none() {
+            return Err(Reason::MalformedData);
+        }
+        if header.epoch != epoch {
+            return Err(Reason::WrongEpoch);
+        }
+        if header.seq > params.bid_seq_max {
+            return Err(Reason::PerRoundBidLimitReached);
+        }
+        if self.ledger.is_active(&header.bidder, self.epoch_of(self.current())) {
+            Ok(())
+        } else {
+            Err(Reason::NotActive)
+        }
     }
 
     /// A bid whose signature and proof hold.
@@ -238,10 +274,10 @@ impl Sequencer {
         (hash, bid): (Hash, &Arc<Bid>),
         (admitted, share): (Admitted, HeldShare),
         flight: Flight,
+        told: &mut Vec<Vec<u8>>,
     ) {
         let needed = flight.forced || self.wanted.contains_key(&hash);
         self.wanted.remove(&hash);
-        let promised = flight.receipt.is_some();
         let mut verdict = self.judge_bid(bid);
         if verdict.is_ok() && self.bid_is_due(bid) != When::Now {
             verdict = Err(Reason::BadRoundNumber);
@@ -250,14 +286,13 @@ impl Sequencer {
         if client && verdict.is_ok() && self.listed() {
             verdict = Err(Reason::BadRoundNumber);
         }
-        if let Err(reason) = verdict {
-            for ticket in &flight.tickets {
-                self.refuse(*ticket, reason, "");
+        // f + 1 lists name it, or it was here in a life before this one: the own list may name it
+        let kept = needed || flight.stored && bid.header.slot == self.current().next();
+        if let (Err(reason), false) = (verdict, kept) {
+            for ticket in flight.tickets {
+                self.refuse(ticket, reason, "");
             }
-            // f + 1 lists name it, or a receipt of a life before this one
-            if !(needed || promised && bid.header.slot == self.current().next()) {
-                return;
-            }
+            return;
         }
         let receipt = flight.receipt.clone().or_else(|| {
             let wanted = client && verdict.is_ok();
@@ -270,11 +305,13 @@ impl Sequencer {
             let record = ItemRecord { envelope: bytes.clone(), receipt: receipt.clone().unwrap_or_default() };
             self.out.push(Effect::Persist(Record::Bids(vec![(hash, record)])));
         }
-        if let (Some(note), Ok(())) = (receipt, verdict) {
-            self.tell_bids(vec![bytes]);
-            for ticket in flight.tickets {
-                self.out.push(Effect::Reply { ticket, answer: Ok(note.clone()) });
-            }
+        if receipt.is_some() && verdict.is_ok() {
+            told.push(bytes);
+        }
+        for ticket in flight.tickets {
+            let refused = verdict.err().unwrap_or(Reason::Busy);
+            let answer = receipt.clone().ok_or_else(|| Refusal::new(refused, ""));
+            self.out.push(Effect::Reply { ticket, answer });
         }
     }
 
@@ -311,7 +348,10 @@ impl Sequencer {
         }
     }
 
-    fn tell_bids(&mut self, bids: Vec<Vec<u8>>) {
+    pub(crate) fn tell_bids(&mut self, bids: Vec<Vec<u8>>) {
+        if bids.is_empty() {
+            return;
+        }
         let bytes = codec::encode(&Items { bids, ..Items::default() });
         self.out.push(Effect::Send { channel: Channel::Items, to: To::All, bytes });
     }
@@ -320,9 +360,7 @@ impl Sequencer {
     pub(crate) fn tell_bids_again(&mut self) {
         let own = self.bids.held.values().filter(|held| held.receipt.is_some());
         let own: Vec<Vec<u8>> = own.map(|held| held.bytes.clone()).take(OFFERED_MAX).collect();
-        if !own.is_empty() {
-            self.tell_bids(own);
-        }
+        self.tell_bids(own);
     }
 
     /// Bids of the WAL are admitted again.
@@ -338,9 +376,7 @@ impl Sequencer {
             if bid.header.slot != self.current().next() {
                 continue;
             }
-            let account = bid.header.bidder;
-            let flight = Flight { account, receipt, stored: true, ..Flight::default() };
-            self.enqueue_bid(hash, Arc::new(bid), flight);
+            self.enqueue_bid(hash, Arc::new(bid), Flight { receipt, stored: true, ..Flight::default() });
         }
     }
 }

@@ -319,10 +319,12 @@ pub(crate) struct Unexecuted {
     pub(crate) result: Option<SlotResult>,
 }
 
-/// An envelope on its way through admission.
+/// An envelope or a bid on its way through admission.
 #[derive(Debug)]
 pub(crate) struct Flight {
+    /// Who pays, or bids.
     pub(crate) account: Address,
+    pub(crate) bid: bool,
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) from: Option<MemberId>,
     /// Needed for a block, whatever the pool thinks of it.
@@ -335,7 +337,7 @@ pub(crate) struct Flight {
 impl Default for Flight {
     fn default() -> Self {
         let account = Address::ZERO;
-        Self { account, tickets: Vec::new(), from: None, forced: false, receipt: None, stored: false }
+        Self { account, bid: false, tickets: Vec::new(), from: None, forced: false, receipt: None, stored: false }
     }
 }
 

@@ -36,6 +36,8 @@ pub const LIST_LEAVES_MAX: usize = 40_000;
 pub const MEMBERS_MAX: usize = 128;
 /// Leaves that no other list has before a proposer leaves a list out.
 pub const LIST_EXTRAS_MAX: usize = 512;
+/// Bids that one list may have to name: no more than leaves that nobody else has, or bids could keep a list out.
+pub const LIST_BIDS_MAX: usize = LIST_EXTRAS_MAX;
 /// Shares of one chunk of a share message.
 pub const CHUNK_SHARES_MAX: usize = 512;
 /// A share message on the wire, bytes.

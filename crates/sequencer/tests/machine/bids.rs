@@ -2,7 +2,8 @@
 // A-06 against members and proposers that would rather not. Method: builders at several members; what AUCTION, the ledger
 // and the refusals say; messages lost, members restarted between close and opening.
 use crate::common::{Fate, Net, World, net::wallet, world::kind};
-use sequencer::Channel;
+use sequencer::{Channel, Ticket};
+use std::{cell::Cell, rc::Rc};
 use types::{Address, Amount, Bid, Hash, Kind, Slot, codec, limits, reason::Reason};
 
 /// The slot that the next block sells, once everybody has opened the same slot.
@@ -244,6 +245,66 @@ fn bids_survive_restarts_before_and_after_the_block_is_final() {
         assert_eq!(price, 4 * RESERVE);
         world.audit(2);
     }
+}
+
+#[test]
+fn what_a_signed_list_names_is_served_after_a_restart() {
+    let net = Net::four();
+    let mut world = World::new(net, 83);
+    let quiet = Rc::new(Cell::new(true));
+    let hush = Rc::clone(&quiet);
+    // the bid is with 0, which has it from the builder, and with 1, which gave no receipt; nobody else can get it
+    world.filter = Box::new(move |passing| {
+        let lost = match passing.channel {
+            Channel::Items => passing.to > 1,
+            Channel::Fetch => hush.get(),
+            Channel::Lists | Channel::Shares => false,
+        };
+        if lost { Fate::Lost } else { Fate::Arrives }
+    });
+    let sold = sold(&mut world);
+    world.bid(0, &net.bid(0, sold, 0, Some(5 * RESERVE)));
+    world.until(2_000, "all close", |w| w.members.iter().all(|m| m.lists.contains_key(&Slot(sold - 1))));
+    world.pass(100);
+    world.crash(0);
+    world.crash(1);
+    world.start(1);
+    quiet.set(false);
+    world.open(sold);
+    assert_eq!(who(&auction(&world, sold).0), vec![wallet(0).address()]);
+}
+
+#[test]
+fn nobody_takes_the_places_of_another_bidder() {
+    let net = Net::four();
+    let mut world = World::new(net, 84);
+    let sold = sold(&mut world);
+    let refusal = |world: &World, ticket: Ticket| Some(world.replies.get(&ticket)?.as_ref().err()?.known().unwrap());
+    // early or in time, unsigned or of nobody: told at once, and no place is taken
+    for slot in [sold, sold + 1] {
+        let mut forged = net.bid(0, slot, 0, Some(RESERVE));
+        forged.signature.0[7] ^= 1;
+        let stranger = net.bid(19, slot, 0, Some(RESERVE));
+        let tickets = [world.bid(0, &forged), world.bid(0, &stranger)];
+        world.pass(5);
+        let [forged, stranger] = tickets.map(|ticket| refusal(&world, ticket).unwrap());
+        assert!([Reason::WrongSignature, Reason::NotActive].contains(&forged));
+        assert_eq!(stranger, Reason::NotActive);
+    }
+    // two of each seq are kept, in time and early
+    for slot in [sold, sold + 1] {
+        let most = u128::from(net.params().bid_seq_max + 1) * 2;
+        let many = (0..most + 2).map(|units| net.bid(0, slot, u8::try_from(units / 3).unwrap(), Some(RESERVE + units)));
+        let tickets: Vec<_> = many.map(|bid| world.bid(0, &bid)).collect();
+        world.pass(5);
+        let over = tickets.iter().filter(|t| refusal(&world, **t) == Some(Reason::PerRoundBidLimitReached));
+        assert_eq!(over.count(), 2, "slot {slot}");
+    }
+    world.bid(1, &net.bid(1, sold, 0, Some(2 * RESERVE)));
+    world.open(sold);
+    let (bids, _, price) = auction(&world, sold);
+    assert_eq!((who(&bids), price), (vec![wallet(1).address()], RESERVE));
+    world.audit(0);
 }
 
 #[test]

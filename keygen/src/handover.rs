@@ -38,7 +38,7 @@ use types::{EpochRecord, Handover, KeySetParts, MemberRecord};
 
 mod message;
 mod participant;
-mod seal;
+pub(crate) mod seal;
 mod transcript;
 
 pub use message::check;

@@ -46,6 +46,7 @@ mod ceremony;
 pub mod dealer;
 pub mod files;
 pub mod handover;
+pub mod operators;
 mod party;
 mod public;
 pub mod reshare;

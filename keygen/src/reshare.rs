@@ -37,7 +37,7 @@ use commonware_cryptography::{bls12381::primitives::group::G1, ed25519::PublicKe
 use crypto::{hash::t256, keys::KeySetError};
 use types::{Epoch, EpochRecord, G1Bytes, G2Bytes, Hash, KeySetParts, MemberId, codec, tag};
 
-mod outcome;
+pub(crate) mod outcome;
 mod roles;
 mod share_key;
 

@@ -87,6 +87,16 @@ tags! {
     DKG_ENTROPY = "lockstep/dkg/entropy/v1";
     /// Digest of a key ceremony's dealer logs.
     DKG_LOGS = "lockstep/dkg/logs/v1";
+    /// Name of a ceremony between operators: network, number, who is absent.
+    CEREMONY_PLAN = "lockstep/ceremony/plan/v1";
+    /// Signed text, and so the id, of a message of a ceremony.
+    CEREMONY_MESSAGE = "lockstep/ceremony/message/v1";
+    /// What an operator derives its dealing from.
+    CEREMONY_ENTROPY = "lockstep/ceremony/entropy/v1";
+    /// What a sealed dealing of a ceremony is bound to.
+    CEREMONY_SEAL = "lockstep/ceremony/seal/v1";
+    /// What operators agree on: messages that count, and the keys that follow.
+    CEREMONY_OUTCOME = "lockstep/ceremony/outcome/v1";
     /// Name of a resharing: committees, key set, epoch, attempt.
     RESHARE_PLAN = "lockstep/reshare/plan/v1";
     /// What a dealer of a resharing derives its randomness from.

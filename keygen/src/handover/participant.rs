@@ -1,7 +1,7 @@
 //! One member in one attempt: reads the log, says what it must say next.
 use super::{
     HandoverError, Phase, Transcript, message,
-    seal::{self, Opener, Scalars},
+    seal::{self, Opener},
 };
 use crate::{
     MemberSecrets,
@@ -19,9 +19,6 @@ use types::{
 use zeroize::Zeroizing;
 
 type Seed = Zeroizing<[u8; 32]>;
-
-/// Bytes of a scalar.
-const SCALAR: usize = 32;
 
 /// What an old member deals with. All of it secret.
 #[derive(Clone, Copy)]
@@ -308,7 +305,7 @@ impl PlayerRole {
         let PlayerState::Collecting(player) = &mut self.state else { return };
         let Some(sealed) = sealed.get(usize::from(self.me.0)) else { return };
         let opened = self.opener.open(&info(plan, dealer, self.me), commitments, sealed);
-        let Some(dealing) = opened.and_then(|scalars| join(commitments, &scalars)) else { return };
+        let Some(dealing) = opened.and_then(|scalars| seal::join(commitments, &scalars)) else { return };
         let ack = player.on_dealing(dealer, &dealing);
         if let Some([decrypt, beacon]) = ack.as_deref().and_then(message::split_ack) {
             self.acks.push(HandoverAck { dealer, decrypt, beacon });
@@ -345,35 +342,12 @@ pub(super) fn info(plan: &Plan, dealer: MemberId, player: MemberId) -> Hash {
     t256(tag::HANDOVER_SEAL, &[plan.name().as_bytes(), dealer, player])
 }
 
-/// The commitments of both secrets, which are the same for all, and the scalars of one player.
-fn split(dealing: &Dealing) -> Option<(Vec<u8>, Scalars)> {
-    let half = dealing.len().div_euclid(2);
-    let cut = half.checked_sub(SCALAR)?;
-    let (first, second) = dealing.split_at_checked(half)?;
-    let ((commitments, scalar), (more, other)) = (first.split_at_checked(cut)?, second.split_at_checked(cut)?);
-    let mut scalars: Scalars = Zeroizing::new([0; 64]);
-    let (head, tail) = scalars.split_at_mut_checked(SCALAR)?;
-    if head.len() != scalar.len() || tail.len() != other.len() {
-        return None;
-    }
-    head.copy_from_slice(scalar);
-    tail.copy_from_slice(other);
-    Some(([commitments, more].concat(), scalars))
-}
-
-/// The way back.
-fn join(commitments: &[u8], scalars: &Scalars) -> Option<Dealing> {
-    let (first, second) = commitments.split_at_checked(commitments.len().div_euclid(2))?;
-    let (scalar, other) = scalars.split_at_checked(SCALAR)?;
-    Some(Zeroizing::new([first, scalar, second, other].concat()))
-}
-
 fn seal_dealings(plan: &Plan, me: &Hash, dealings: &[Dealing], entropy: &Seed) -> Option<HandoverStep> {
     let me = member_id(plan.dealers().binary_search(me).ok()?);
     let mut public = BTreeSet::new();
     let mut scalars = Vec::with_capacity(dealings.len());
     for dealing in dealings {
-        let (commitments, pair) = split(dealing)?;
+        let (commitments, pair) = seal::split(dealing)?;
         public.insert(commitments);
         scalars.push(pair);
     }

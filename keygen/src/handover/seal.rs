@@ -16,22 +16,24 @@ use types::{Hash, SealedDealing, tag};
 use zeroize::Zeroizing;
 
 /// The two scalars of a dealing.
-pub(super) type Scalars = Zeroizing<[u8; 64]>;
+pub(crate) type Scalars = Zeroizing<[u8; 64]>;
 
 type Kem = X25519HkdfSha256;
 const ENC: usize = 32;
+/// Bytes of a scalar.
+const SCALAR: usize = 32;
 
 /// A member's secret key for opening. Wiped on drop.
-pub(super) struct Opener(<Kem as hpke::Kem>::PrivateKey);
+pub(crate) struct Opener(<Kem as hpke::Kem>::PrivateKey);
 
 impl Opener {
-    pub(super) fn from_seed(seed: &Zeroizing<[u8; 32]>) -> Option<Self> {
+    pub(crate) fn from_seed(seed: &Zeroizing<[u8; 32]>) -> Option<Self> {
         let expanded: Zeroizing<[u8; 64]> = Zeroizing::new(Sha512::digest(seed.as_slice()).into());
         let (scalar, _prefix) = expanded.split_first_chunk::<32>()?;
         <Kem as hpke::Kem>::PrivateKey::from_bytes(scalar).ok().map(Self)
     }
 
-    pub(super) fn open(&self, info: &Hash, aad: &[u8], sealed: &SealedDealing) -> Option<Scalars> {
+    pub(crate) fn open(&self, info: &Hash, aad: &[u8], sealed: &SealedDealing) -> Option<Scalars> {
         let opened = open(&self.0, info.as_bytes(), aad, sealed.as_bytes())?;
         <[u8; 64]>::try_from(opened.as_slice()).ok().map(Zeroizing::new)
     }
@@ -47,7 +49,7 @@ fn open(key: &<Kem as hpke::Kem>::PrivateKey, info: &[u8], aad: &[u8], sealed: &
 
 /// Seals to the member with this consensus key; `None` if the key has no X25519 form that gives a shared secret: a
 /// point of small order, whose owner signs nothing that an honest key would.
-pub(super) fn seal(
+pub(crate) fn seal(
     to: &Hash,
     info: &Hash,
     aad: &[u8],
@@ -81,6 +83,29 @@ fn rng(info: &Hash, aad: &[u8], entropy: &Zeroizing<[u8; 32]>) -> impl CryptoRng
     let mut transcript = Transcript::new(tag::HANDOVER_ENTROPY.as_bytes(), Version::V1);
     transcript.commit(info.as_bytes().as_slice()).commit(aad).commit(entropy.as_slice());
     transcript.noise(b"seal")
+}
+
+/// The commitments of both secrets, which are the same for all, and the scalars of one player.
+pub(crate) fn split(dealing: &[u8]) -> Option<(Vec<u8>, Scalars)> {
+    let half = dealing.len().div_euclid(2);
+    let cut = half.checked_sub(SCALAR)?;
+    let (first, second) = dealing.split_at_checked(half)?;
+    let ((commitments, scalar), (more, other)) = (first.split_at_checked(cut)?, second.split_at_checked(cut)?);
+    let mut scalars: Scalars = Zeroizing::new([0; 64]);
+    let (head, tail) = scalars.split_at_mut_checked(SCALAR)?;
+    if head.len() != scalar.len() || tail.len() != other.len() {
+        return None;
+    }
+    head.copy_from_slice(scalar);
+    tail.copy_from_slice(other);
+    Some(([commitments, more].concat(), scalars))
+}
+
+/// The way back.
+pub(crate) fn join(commitments: &[u8], scalars: &Scalars) -> Option<Zeroizing<Vec<u8>>> {
+    let (first, second) = commitments.split_at_checked(commitments.len().div_euclid(2))?;
+    let (scalar, other) = scalars.split_at_checked(SCALAR)?;
+    Some(Zeroizing::new([first, scalar, second, other].concat()))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 use super::{LogError, Plan, ReshareError, ShareKey};
 use crate::{
     ceremony::{CeremonyError, member_id},
-    party::{Board, Opened, PublicOutput, Verdict},
+    party::{Board, Opened, PublicOutput, Round, Verdict},
     public,
 };
 use commonware_cryptography::bls12381::primitives::group::G1;
@@ -22,7 +22,7 @@ struct LogHalves {
     beacon: Vec<u8>,
 }
 
-pub(super) fn join(decrypt: Vec<u8>, beacon: Vec<u8>) -> Vec<u8> {
+pub(crate) fn join(decrypt: Vec<u8>, beacon: Vec<u8>) -> Vec<u8> {
     codec::encode(&LogHalves { decrypt, beacon })
 }
 
@@ -39,10 +39,27 @@ struct Log {
     beacon: Opened,
 }
 
-fn open(plan: &Plan, bytes: &[u8]) -> Result<Log, LogError> {
+/// What logs are judged by: the two rounds of one plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Rounds<'a> {
+    /// Of the plan.
+    pub(crate) name: &'a Hash,
+    pub(crate) decrypt: &'a Round,
+    pub(crate) beacon: &'a Round,
+    /// How many dealers there are, and how many it takes.
+    pub(crate) dealers: (usize, usize),
+}
+
+impl Plan {
+    pub(super) fn rounds(&self) -> Rounds<'_> {
+        Rounds { name: &self.name, decrypt: &self.decrypt.round, beacon: &self.beacon.round, dealers: self.old }
+    }
+}
+
+fn open(rounds: Rounds<'_>, bytes: &[u8]) -> Result<Log, LogError> {
     let halves: LogHalves = codec::decode(bytes, LOG_BYTES_MAX)?;
-    let decrypt = plan.decrypt.round.open(&halves.decrypt)?;
-    let beacon = plan.beacon.round.open(&halves.beacon)?;
+    let decrypt = rounds.decrypt.open(&halves.decrypt)?;
+    let beacon = rounds.beacon.open(&halves.beacon)?;
     if decrypt.member != beacon.member {
         return Err(LogError::Halves);
     }
@@ -55,28 +72,36 @@ fn open(plan: &Plan, bytes: &[u8]) -> Result<Log, LogError> {
 /// # Errors
 /// [`LogError`].
 pub fn check_log(plan: &Plan, bytes: &[u8]) -> Result<MemberId, LogError> {
-    open(plan, bytes).map(|log| log.decrypt.member)
+    author(plan.rounds(), bytes)
 }
 
-fn digest(plan: &Plan, logs: &[&[u8]]) -> Hash {
-    t256(tag::RESHARE_LOGS, &[plan.name.as_bytes(), &codec::encode(&logs)])
+/// As [`check_log`], of any two rounds.
+pub(crate) fn author(rounds: Rounds<'_>, bytes: &[u8]) -> Result<MemberId, LogError> {
+    open(rounds, bytes).map(|log| log.decrypt.member)
+}
+
+fn digest(name: &Hash, logs: &[&[u8]]) -> Hash {
+    t256(tag::RESHARE_LOGS, &[name.as_bytes(), &codec::encode(&logs)])
 }
 
 /// The logs of a set that count.
-pub(super) struct Taken {
-    pub(super) decrypt: Board,
-    pub(super) beacon: Board,
-    dealers: Vec<MemberId>,
-    faulty: Vec<MemberId>,
-    logs: Hash,
+pub(crate) struct Taken {
+    pub(crate) decrypt: Board,
+    pub(crate) beacon: Board,
+    pub(crate) dealers: Vec<MemberId>,
+    pub(crate) faulty: Vec<MemberId>,
+    pub(crate) logs: Hash,
 }
 
 impl Taken {
     /// Whatever the order of `logs` is, and how often each is in it. What is no log of this plan is not there.
-    pub(super) fn new<'a>(plan: &Plan, logs: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, ReshareError> {
+    pub(crate) fn new<'a>(
+        rounds: Rounds<'_>,
+        logs: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, ReshareError> {
         let mut by_dealer: BTreeMap<MemberId, BTreeMap<&[u8], Log>> = BTreeMap::new();
         for bytes in logs.into_iter().collect::<BTreeSet<_>>() {
-            if let Ok(log) = open(plan, bytes) {
+            if let Ok(log) = open(rounds, bytes) {
                 by_dealer.entry(log.decrypt.member).or_default().insert(bytes, log);
             }
         }
@@ -85,7 +110,7 @@ impl Taken {
             beacon: Board::default(),
             dealers: Vec::new(),
             faulty: Vec::new(),
-            logs: digest(plan, &by_dealer.values().flat_map(BTreeMap::keys).copied().collect::<Vec<_>>()),
+            logs: digest(rounds.name, &by_dealer.values().flat_map(BTreeMap::keys).copied().collect::<Vec<_>>()),
         };
         for (member, mut logs) in by_dealer {
             let first = logs.pop_first();
@@ -95,9 +120,8 @@ impl Taken {
                 continue;
             };
             // The coefficients of the check come from the log's own bytes: nobody can fit a log to them.
-            let entropy = Zeroizing::new(digest(plan, &[bytes]).0);
-            let verdicts =
-                [plan.decrypt.round.judge(&entropy, &log.decrypt), plan.beacon.round.judge(&entropy, &log.beacon)];
+            let entropy = Zeroizing::new(digest(rounds.name, &[bytes]).0);
+            let verdicts = [rounds.decrypt.judge(&entropy, &log.decrypt), rounds.beacon.judge(&entropy, &log.beacon)];
             if verdicts.contains(&Verdict::Faulty) {
                 taken.faulty.push(member);
             } else if verdicts == [Verdict::Usable; 2] {
@@ -106,7 +130,7 @@ impl Taken {
                 taken.dealers.push(member);
             }
         }
-        let (n, required) = plan.old;
+        let (n, required) = rounds.dealers;
         let found = taken.dealers.len();
         if found < required {
             let named = |member: &MemberId| taken.dealers.contains(member) || taken.faulty.contains(member);
@@ -119,7 +143,7 @@ impl Taken {
     }
 
     /// Public randomness of the checks, which all these logs fix.
-    pub(super) fn entropy(&self) -> Zeroizing<[u8; 32]> {
+    pub(crate) fn entropy(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.logs.0)
     }
 
@@ -215,5 +239,5 @@ impl Outcome {
 /// # Errors
 /// [`ReshareError::TooFewLogs`].
 pub fn observe<'a>(plan: &Plan, logs: impl IntoIterator<Item = &'a [u8]>) -> Result<Outcome, ReshareError> {
-    Ok(Taken::new(plan, logs)?.outcome(plan)?.0)
+    Ok(Taken::new(plan.rounds(), logs)?.outcome(plan)?.0)
 }

@@ -157,7 +157,7 @@ impl Player {
         plan: &Plan,
         logs: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(Outcome, MemberSecrets), ReshareError> {
-        let taken = Taken::new(plan, logs)?;
+        let taken = Taken::new(plan.rounds(), logs)?;
         let (outcome, outputs) = taken.outcome(plan)?;
         let me = self.me;
         let entropy = taken.entropy();

@@ -1,0 +1,81 @@
+// Goal: KEY-9. Method: a whole transcript, and everything that can be changed in it.
+use super::*;
+
+fn done() -> (World, Transcript, KeySetParts) {
+    let mut world = World::new(4, &[1]);
+    world.run_all();
+    let keys = world.assert_sound().key_set.clone();
+    let transcript = world.machines[0].running.transcript().unwrap();
+    (world, transcript, keys)
+}
+
+fn code(world: &World, transcript: &Transcript, keys: &KeySetParts) -> &'static str {
+    verify(transcript, &NETWORK, &members(&world.seeds), keys).map_or_else(|error| error.code(), |_| "")
+}
+
+#[test]
+fn key_9_says_who_was_used_absent_and_revealed() {
+    let (world, transcript, keys) = done();
+    assert_eq!(Transcript::read(&transcript.bytes()).unwrap(), transcript);
+    let report = verify(&transcript, &NETWORK, &members(&world.seeds), &keys).unwrap();
+    assert_eq!((report.number, report.absent.as_slice()), (0, [MemberId(1)].as_slice()));
+    assert_eq!(report.finished.outcome.revealed, [MemberId(1)]);
+    assert_eq!(report.finished.outcome.dealers, [0, 2, 3].map(MemberId));
+    assert!(report.contradicted.is_empty());
+    // everybody's transcript says the same
+    assert_eq!(world.machines[2].running.transcript().unwrap(), transcript);
+}
+
+#[test]
+fn key_9_every_cut_and_seeded_flips_are_refused() {
+    let (world, transcript, keys) = done();
+    let bytes = transcript.bytes();
+    for len in (0..bytes.len()).step_by(7) {
+        assert!(Transcript::read(&bytes[..len]).is_err(), "cut at {len}");
+    }
+    for case in 0..300usize {
+        let at = case * 7_919 % bytes.len();
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (case % 8);
+        let refused = Transcript::read(&flipped).map_or(true, |read| !code(&world, &read, &keys).is_empty());
+        assert!(refused, "flipped at {at}");
+    }
+}
+
+#[test]
+fn key_9_what_is_taken_away_added_or_moved_is_found() {
+    let (world, transcript, keys) = done();
+    let with = |change: &dyn Fn(&mut Transcript)| {
+        let mut changed = transcript.clone();
+        change(&mut changed);
+        code(&world, &changed, &keys)
+    };
+    assert_eq!(with(&|_| ()), "");
+    for at in 0..transcript.messages.len() {
+        assert_eq!(with(&|t| drop(t.messages.remove(at))), "MISSING", "without {at}");
+        assert_eq!(with(&|t| t.messages.insert(at, t.messages[at].clone())), "ORDER", "{at} twice");
+    }
+    assert_eq!(with(&|t| t.messages.swap(0, 1)), "ORDER");
+    assert_eq!(with(&|t| t.proofs.push(t.messages[0].clone())), "ORDER");
+    assert_eq!(with(&|t| t.network = Hash([1; 32])), "NETWORK");
+    assert_eq!(with(&|t| t.number = 1), "MESSAGE");
+    assert_eq!(with(&|t| t.absent = vec![MemberId(2)]), "MESSAGE");
+    assert_eq!(with(&|t| t.absent = vec![MemberId(1), MemberId(2)]), "PLAN");
+    assert_eq!(with(&|t| t.messages[2].sig.0[9] ^= 1), "MESSAGE");
+    let mut other = keys.clone();
+    other.beacon.swap(0, 1);
+    assert_eq!(code(&world, &transcript, &other), "KEYS");
+}
+
+#[test]
+fn key_9_an_outcome_that_was_not_computed_is_no_agreement() {
+    let (world, mut transcript, keys) = done();
+    for message in &mut transcript.messages {
+        if let Step::Agree { point, .. } = message.step {
+            let key = SigningKey::from_seed(world.seeds[usize::from(message.from.0)].clone());
+            *message = Message::sign(&world.plan, message.from, &key, Step::Agree { outcome: Hash([1; 32]), point });
+        }
+    }
+    // all of them lie together, and it is found
+    assert_eq!(code(&world, &transcript, &keys), "NO_AGREEMENT");
+}

@@ -143,8 +143,9 @@ impl Net {
     fn join(&mut self, name: &str, place: u16) -> types::Joining {
         let at = |offset: u16| format!("127.0.0.1:{}", self.port + 3 * place + offset);
         let (dir, file) = (self.folder.join(name), self.file());
-        let args = ["change", "join", "--network", text(&file), "--dir", text(&dir), "--name", name, "--p2p", &at(0)];
-        let (status, _, err) = run(&[&args[..], &["--quic", &at(1), "--http", &at(2)]].concat());
+        let args = ["change", "join", "--insecure-plaintext", "--network", text(&file), "--dir", text(&dir)];
+        let (status, _, err) =
+            run(&[&args[..], &["--name", name, "--p2p", &at(0), "--quic", &at(1), "--http", &at(2)]].concat());
         assert!(status.success(), "{err}");
         self.add(name, place, dir.join("network.toml"));
         serde_json::from_slice(&fs::read(self.joining(name)).unwrap()).unwrap()

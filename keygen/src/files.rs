@@ -153,13 +153,13 @@ pub enum FileError {
     #[error("wrong passphrase")]
     Passphrase,
     /// The file is sealed.
-    #[error("share file is sealed: a passphrase is needed")]
+    #[error("the key file is sealed: a passphrase is needed")]
     Sealed,
     /// The file is not sealed, and the caller did not accept that.
-    #[error("share file is not sealed")]
+    #[error("the key file is not sealed")]
     NotSealed,
     /// A lock that this program does not know, or a cost out of range.
-    #[error("unknown lock of the share file")]
+    #[error("unknown lock of the key file")]
     Lock,
 }
 
@@ -291,16 +291,33 @@ pub(crate) fn share_bytes(
     let text = ShareText { network: share.network, epoch: share.epoch, index: share.index, keyset: share.keyset_hash };
     let text = codec::encode(&text);
     let plain = Zeroizing::new([share.decrypt.as_slice(), share.beacon.as_slice(), &text].concat());
+    locked(SHARE_MAGIC, &plain, protection, log_n)
+}
+
+/// Secret bytes of any kind as the bytes of a key file: layout and lock are those of a share file. `magic` says the kind.
+///
+/// # Errors
+/// [`FileError::Passphrase`] for an empty one.
+pub fn lock(magic: [u8; 4], plain: &[u8], protection: &Protection) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    locked(magic, plain, protection, SCRYPT_LOG_N)
+}
+
+pub(crate) fn locked(
+    magic: [u8; 4],
+    plain: &[u8],
+    protection: &Protection,
+    log_n: u8,
+) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let lock = match protection {
         Protection::InsecurePlaintext => Lock { kind: 0, log_n: 0, salt: [0; 32], nonce: [0; 24] },
         Protection::Passphrase { salt, nonce, .. } => Lock { kind: 1, log_n, salt: *salt, nonce: *nonce },
     };
-    let covered = [prefix(SHARE_MAGIC), codec::encode(&lock)].concat();
+    let covered = [prefix(magic), codec::encode(&lock)].concat();
     let payload = match protection {
-        Protection::InsecurePlaintext => plain,
+        Protection::InsecurePlaintext => Zeroizing::new(plain.to_vec()),
         Protection::Passphrase { passphrase, .. } => {
             let cipher = cipher(passphrase, &lock)?;
-            let payload = Payload { msg: &plain, aad: &covered };
+            let payload = Payload { msg: plain, aad: &covered };
             let sealed = cipher.encrypt(&XNonce::from(lock.nonce), payload).map_err(|_opaque| FileError::Length)?;
             Zeroizing::new(sealed)
         }
@@ -323,22 +340,41 @@ fn cipher(passphrase: &[u8], lock: &Lock) -> Result<XChaCha20Poly1305, FileError
     XChaCha20Poly1305::new_from_slice(key.as_slice()).map_err(|_length| FileError::Lock)
 }
 
-pub(crate) fn parse_share(bytes: &[u8], network: &Hash, unlock: Unlock<'_>) -> Result<ShareFile, FileError> {
-    let body = body(bytes, SHARE_MAGIC)?;
-    let (lock, payload) = body.split_at_checked(LOCK).ok_or(FileError::Length)?;
+/// Whether the bytes of a key file are sealed: nothing else of them is looked at.
+///
+/// # Errors
+/// [`FileError`]: no key file of this kind.
+pub fn is_sealed(magic: [u8; 4], bytes: &[u8]) -> Result<bool, FileError> {
+    match body(bytes, magic)?.first() {
+        Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        _ => Err(FileError::Lock),
+    }
+}
+
+/// The way back of [`lock`].
+///
+/// # Errors
+/// Any [`FileError`] but [`FileError::Counts`] and [`FileError::Network`].
+pub fn unlock(magic: [u8; 4], bytes: &[u8], unlock: Unlock<'_>) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let (lock, payload) = body(bytes, magic)?.split_at_checked(LOCK).ok_or(FileError::Length)?;
     let covered = bytes.get(..PREFIX.saturating_add(LOCK)).ok_or(FileError::Length)?;
     let lock: Lock = codec::decode(lock, LOCK)?;
-    let plain = match (lock.kind, unlock) {
-        (0, Unlock::InsecurePlaintext) => Zeroizing::new(payload.to_vec()),
-        (0, Unlock::Passphrase(_)) => return Err(FileError::NotSealed),
-        (1, Unlock::InsecurePlaintext) => return Err(FileError::Sealed),
+    match (lock.kind, unlock) {
+        (0, Unlock::InsecurePlaintext) => Ok(Zeroizing::new(payload.to_vec())),
+        (0, Unlock::Passphrase(_)) => Err(FileError::NotSealed),
+        (1, Unlock::InsecurePlaintext) => Err(FileError::Sealed),
         (1, Unlock::Passphrase(passphrase)) => {
             let payload = Payload { msg: payload, aad: covered };
             let opened = cipher(passphrase, &lock)?.decrypt(&XNonce::from(lock.nonce), payload);
-            Zeroizing::new(opened.map_err(|_opaque| FileError::Passphrase)?)
+            Ok(Zeroizing::new(opened.map_err(|_opaque| FileError::Passphrase)?))
         }
-        _ => return Err(FileError::Lock),
-    };
+        _ => Err(FileError::Lock),
+    }
+}
+
+pub(crate) fn parse_share(bytes: &[u8], network: &Hash, unlock: Unlock<'_>) -> Result<ShareFile, FileError> {
+    let plain = self::unlock(SHARE_MAGIC, bytes, unlock)?;
     let (decrypt, rest) = plain.split_first_chunk::<32>().ok_or(FileError::Length)?;
     let (beacon, text) = rest.split_first_chunk::<32>().ok_or(FileError::Length)?;
     let text: ShareText = codec::decode(text, FILE_MAX)?;

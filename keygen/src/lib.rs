@@ -16,7 +16,8 @@
 //! BLS12-381, `MinPk`, `N3f1`, `NonZeroCounter`, `Reveal::V1`); this crate decides who says what to whom, agrees on the
 //! set of logs, and turns the result into the encodings of `threshold_crypto` that the rest of Lockstep reads.
 //!
-//! When the committee changes, [`reshare`] hands both secrets to the next one under the same public keys; [`handover`] is
+//! Between operators in processes of their own, [`operators`] is the whole ceremony, and leaves a transcript that anybody
+//! verifies. When the committee changes, [`reshare`] hands both secrets to the next one under the same public keys; [`handover`] is
 //! that as operations in the log, read and sent by members of both committees.
 //!
 //! Types to know: [`CeremonyResult`], [`MemberSecrets`], [`files::KeySetFile`], [`files::ShareFile`].
@@ -34,6 +35,9 @@
 //! * `KEY-6` a resharing keeps both public keys, and everybody computes the same outcome from the same logs in any order.
 //! * `KEY-7` a handover is a function of the log: everybody who reads it has the same outcome and key set, a next member
 //!   its shares, and a member that restarts says the same bytes again or nothing.
+//! * `KEY-8` of a ceremony between operators, all who finish have the same keys; who contradicts itself is named with a
+//!   proof; a restart says the same bytes.
+//! * `KEY-9` a transcript proves its keys, or is refused: altered, cut, of another network, with a message less or more.
 //!
 //! Trust: a key set's file is public, and is trusted only as far as genesis or EPOCH repeats it. Whoever can *read* a
 //! share file and its passphrase holds one share of q; whoever can write it can at most make the member refuse to start.

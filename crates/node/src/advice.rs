@@ -139,7 +139,7 @@ fn files(error: &FilesError) -> (u8, String) {
         ),
         FilesError::Io { .. } => (INPUT, "check the path and who may read it".into()),
         FilesError::KeyFile { .. } | FilesError::Tls(_) => (DATA, RESTORE.into()),
-        FilesError::Share(error) => share(error),
+        FilesError::Share(error) | FilesError::Locked { source: error, .. } => share(error),
         FilesError::Durable(error) => device(error),
         FilesError::TooLarge { .. }
         | FilesError::Toml { .. }
@@ -162,9 +162,17 @@ fn share(error: &FileError) -> (u8, String) {
             CONFIG,
             "put the share.lks of this member and this network there, or start the network that it is of".into(),
         ),
-        FileError::Passphrase => (CONFIG, "correct share_passphrase_file in node.toml".into()),
-        FileError::Sealed => (CONFIG, "name the file with its passphrase: share_passphrase_file in node.toml".into()),
-        FileError::NotSealed => (CONFIG, "leave share_passphrase_file empty, or seal the share".into()),
+        FileError::Passphrase => {
+            (CONFIG, "correct passphrase_file in node.toml, or what the command line names instead".into())
+        }
+        FileError::Sealed => (
+            CONFIG,
+            "name the file with its passphrase: passphrase_file in node.toml, or --passphrase-file, -fd or -credential"
+                .into(),
+        ),
+        FileError::NotSealed => {
+            (CONFIG, "seal it (lockstep keygen seal), or name no passphrase: both key files are sealed, or none".into())
+        }
         _ => (DATA, RESTORE.into()),
     }
 }

@@ -1,12 +1,14 @@
 //! The command line.
 use crate::{
-    auction, audit, change,
+    auction, audit, ceremony, change,
     config::{ConfigError, NodeConfig},
     devnet,
     entropy::NoEntropy,
     evidence,
     files::{FilesError, NetworkFiles},
-    init, init_command, member, runner, status, submit,
+    init, init_command, member,
+    passphrase::PassphraseArgs,
+    runner, status, submit,
 };
 use clap::{Parser, Subcommand};
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
@@ -37,6 +39,8 @@ enum Command {
     Auction(auction::AuctionArgs),
     /// Send a bundle to a running network and wait for its outcome.
     Submit(submit::SubmitArgs),
+    /// Make a network's keys with its operators, each in a process of its own; check key files and transcripts.
+    Keygen(ceremony::KeygenArgs),
     /// Replace, add and remove members and change parameters of a running network.
     Change(change::ChangeArgs),
 }
@@ -52,6 +56,8 @@ struct NodeArgs {
     /// Print a node.toml with every key and its default, and end.
     #[arg(long)]
     print_default_config: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
 }
 
 /// Why a command failed, and the exit status (sysexits).
@@ -142,6 +148,7 @@ pub fn main() -> ExitCode {
             Command::VerifyEvidence(args) => evidence::run(&args),
             Command::Auction(args) => auction::run(&args),
             Command::Submit(args) => Box::pin(submit::run(args)).await,
+            Command::Keygen(args) => Box::pin(ceremony::run(args)).await,
             Command::Change(args) => Box::pin(change::run(args)).await,
         }
     });
@@ -174,7 +181,10 @@ async fn node(args: NodeArgs) -> Result<(), Failure> {
         print(format_args!("{}", NodeConfig::print_default().trim_end()));
         return Ok(());
     };
-    let config = NodeConfig::read(&config).map_err(member::MemberError::from)?;
+    let mut config = NodeConfig::read(&config).map_err(member::MemberError::from)?;
+    if let Some(lock) = args.passphrase.named()? {
+        config.lock = lock;
+    }
     start_log(&config.log);
     let network = Arc::new(NetworkFiles::read(&network).map_err(member::MemberError::from)?);
     let process = member::Process {

@@ -1,4 +1,5 @@
 //! Configuration of one member: one TOML file, unknown keys refused by name.
+use crate::passphrase::Lock;
 use serde::{Deserialize, Serialize};
 use std::{
     net::SocketAddr,
@@ -22,8 +23,9 @@ pub struct NodeConfig {
     pub quic_listen: String,
     /// Where log, read API, metrics and health are served (HTTP, TCP). Empty: the address in network.toml.
     pub http_listen: String,
-    /// File with the passphrase of `share.lks`; empty: the file is plain.
-    pub share_passphrase_file: PathBuf,
+    /// File with the passphrase of `identity.key` and `share.lks`; empty: they are plain.
+    #[serde(alias = "share_passphrase_file")]
+    pub passphrase_file: PathBuf,
     /// Worker threads of the consensus engine.
     pub engine_threads: usize,
     /// Bytes of a segment of the receipt WAL.
@@ -34,6 +36,9 @@ pub struct NodeConfig {
     pub clock_skew_max_ms: u64,
     /// Filter of the log on stderr, as in `RUST_LOG`.
     pub log: String,
+    /// What opens the key files: of `passphrase_file`, or of the command line.
+    #[serde(skip)]
+    pub lock: Lock,
 }
 
 impl Default for NodeConfig {
@@ -45,12 +50,13 @@ impl Default for NodeConfig {
             p2p_listen: String::new(),
             quic_listen: String::new(),
             http_listen: String::new(),
-            share_passphrase_file: PathBuf::new(),
+            passphrase_file: PathBuf::new(),
             engine_threads: 2,
             wal_segment_bytes: 4 << 20,
             min_free_bytes: 1 << 30,
             clock_skew_max_ms: 5_000,
             log: "info".into(),
+            lock: Lock::Plain,
         }
     }
 }
@@ -98,8 +104,9 @@ impl NodeConfig {
         let folder = path.parent().unwrap_or(Path::new("."));
         // without the "." of the default, which people would read in every message
         config.data = folder.join(&config.data).components().collect();
-        if !config.share_passphrase_file.as_os_str().is_empty() {
-            config.share_passphrase_file = folder.join(&config.share_passphrase_file);
+        if !config.passphrase_file.as_os_str().is_empty() {
+            let path = folder.join(&config.passphrase_file);
+            config.lock = Lock::file(&path).map_err(|source| ConfigError::Read { path, source })?;
         }
         Ok(config)
     }

@@ -82,6 +82,13 @@ pub(crate) fn make(wanted: &Wanted, source: Source, dir: &Path) -> Result<Networ
         source,
     };
     let network = init::init(&plan, dir)?;
+    write_account(seed, dir)?;
+    Ok(network)
+}
+
+/// Writes accounts.json with the demo account of this seed.
+pub(crate) fn write_account(seed: &[u8; 32], dir: &Path) -> Result<(), Failure> {
+    let (fee, sender) = demo_keys(seed);
     let accounts = Accounts {
         warning: "demo keys: everybody may know them".into(),
         accounts: vec![Account {
@@ -93,8 +100,13 @@ pub(crate) fn make(wanted: &Wanted, source: Source, dir: &Path) -> Result<Networ
         }],
     };
     let text = serde_json::to_vec_pretty(&accounts).map_err(|e| Failure::software(e.to_string()))?;
-    files::write(&dir.join(ACCOUNTS_FILE), &text)?;
-    Ok(network)
+    Ok(files::write(&dir.join(ACCOUNTS_FILE), &text)?)
+}
+
+/// Addresses of the demo account: who pays on the ledger, and who sends on the rollups.
+pub(crate) fn account(seed: &[u8; 32]) -> (Address, Address) {
+    let (fee, sender) = demo_keys(seed);
+    (fee.address(), sender.address())
 }
 
 /// The key for a person to play with.

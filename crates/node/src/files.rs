@@ -1,9 +1,11 @@
 //! The files of a network and of a member: `network.toml`, rollup genesis files, keys.
+use crate::passphrase::Lock;
 use crypto::{ed25519::SigningKey, ids};
 use execution::genesis::{self, RollupGenesis};
+use keygen::files::{FileError, Protection, Unlock};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use types::{ChainId, Hash, MemberRecord, Network, RollupSpec, codec, limits};
+use types::{ChainId, Genesis, Hash, MemberRecord, Network, RollupSpec, codec, limits};
 use zeroize::Zeroizing;
 
 /// Why files cannot be used.
@@ -80,7 +82,15 @@ pub enum FilesError {
     Durable(#[from] store::durable::DiskError),
     /// Key files.
     #[error(transparent)]
-    Share(#[from] keygen::files::FileError),
+    Share(#[from] FileError),
+    /// A key file that does not open.
+    #[error("{path}: {source}")]
+    Locked {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: FileError,
+    },
     /// The TLS key is damaged.
     #[error("tls key: {0}")]
     Tls(#[from] ingress::IdentityError),
@@ -155,16 +165,7 @@ impl NetworkFiles {
         network: Network,
         genesis_file: impl Fn(ChainId) -> Result<(PathBuf, Vec<u8>), FilesError>,
     ) -> Result<Self, FilesError> {
-        auction_rules::Ledger::genesis(&network.genesis)?;
-        let mut rollups = Vec::with_capacity(network.genesis.rollups.len());
-        for spec in network.genesis.rollups.iter().filter(|s| s.exec) {
-            let (path, bytes) = genesis_file(spec.chain_id)?;
-            let genesis = genesis::parse(&bytes).map_err(|source| FilesError::Rollup { path: path.clone(), source })?;
-            if genesis.hash() != spec.genesis {
-                return Err(FilesError::RollupHash { path, found: genesis.hash(), wanted: spec.genesis });
-            }
-            rollups.push((spec.clone(), genesis));
-        }
+        let rollups = rollups(&network.genesis, genesis_file)?;
         let files = Self { id: ids::network_id(&network.genesis), network, rollups };
         files.key_set()?;
         Ok(files)
@@ -189,6 +190,27 @@ impl NetworkFiles {
             .iter()
             .try_for_each(|(spec, genesis)| write(&folder.join(genesis_name(spec.chain_id)), &genesis.to_json()))
     }
+}
+
+/// Checks a genesis; its executed rollups with their files.
+///
+/// # Errors
+/// [`FilesError`].
+pub(crate) fn rollups(
+    genesis: &Genesis,
+    genesis_file: impl Fn(ChainId) -> Result<(PathBuf, Vec<u8>), FilesError>,
+) -> Result<Vec<(RollupSpec, RollupGenesis)>, FilesError> {
+    auction_rules::Ledger::genesis(genesis)?;
+    let mut rollups = Vec::with_capacity(genesis.rollups.len());
+    for spec in genesis.rollups.iter().filter(|s| s.exec) {
+        let (path, bytes) = genesis_file(spec.chain_id)?;
+        let genesis = genesis::parse(&bytes).map_err(|source| FilesError::Rollup { path: path.clone(), source })?;
+        if genesis.hash() != spec.genesis {
+            return Err(FilesError::RollupHash { path, found: genesis.hash(), wanted: spec.genesis });
+        }
+        rollups.push((spec.clone(), genesis));
+    }
+    Ok(rollups)
 }
 
 /// Name of the genesis file of a network.
@@ -224,7 +246,10 @@ impl Drop for IdentityFile {
     }
 }
 
-const IDENTITY_MAGIC: [u8; 4] = *b"LKID";
+/// First bytes of a plain key file.
+pub(crate) const IDENTITY_MAGIC: [u8; 4] = *b"LKID";
+/// The same, sealed: a key file of `keygen::files` around it.
+pub(crate) const SEALED_MAGIC: [u8; 4] = *b"LKIS";
 const IDENTITY_NAME: &str = "identity.key";
 const SHARE_NAME: &str = "share.lks";
 
@@ -266,8 +291,8 @@ impl Identity {
     /// Writes the key file, readable by its owner alone.
     ///
     /// # Errors
-    /// [`FilesError::Durable`].
-    pub fn write(&self, folder: &Path) -> Result<(), FilesError> {
+    /// [`FilesError::Durable`], [`FilesError::Share`].
+    pub fn write(&self, folder: &Path, protection: &Protection) -> Result<(), FilesError> {
         let file = IdentityFile {
             magic: IDENTITY_MAGIC,
             consensus: *self.consensus,
@@ -276,19 +301,29 @@ impl Identity {
             receipt: *self.receipt,
             tls: self.tls.to_bytes().to_vec(),
         };
-        let bytes = Zeroizing::new(codec::encode(&file));
-        Ok(store::durable::write_private(&folder.join(IDENTITY_NAME), &bytes)?)
+        let plain = Zeroizing::new(codec::encode(&file));
+        let bytes = match protection {
+            Protection::InsecurePlaintext => plain,
+            Protection::Passphrase { .. } => keygen::files::lock(SEALED_MAGIC, &plain, protection)?,
+        };
+        Ok(store::durable::write_private(&identity_path(folder), &bytes)?)
     }
 
     /// Reads the key file.
     ///
     /// # Errors
     /// [`FilesError`].
-    pub fn read(folder: &Path) -> Result<Self, FilesError> {
-        let path = folder.join(IDENTITY_NAME);
+    pub fn read(folder: &Path, lock: &Lock) -> Result<Self, FilesError> {
+        let path = identity_path(folder);
         let bytes = Zeroizing::new(read(&path, 4_096)?);
+        let share = |source| FilesError::Locked { path: path.clone(), source };
+        let plain = match (bytes.starts_with(&IDENTITY_MAGIC), lock.unlock()) {
+            (true, Unlock::InsecurePlaintext) => bytes,
+            (true, Unlock::Passphrase(_)) => return Err(share(FileError::NotSealed)),
+            (false, unlock) => keygen::files::unlock(SEALED_MAGIC, &bytes, unlock).map_err(share)?,
+        };
         let file: IdentityFile =
-            codec::decode(&bytes, 4_096).map_err(|_codec| FilesError::KeyFile { path: path.clone() })?;
+            codec::decode(&plain, 4_096).map_err(|_codec| FilesError::KeyFile { path: path.clone() })?;
         if file.magic != IDENTITY_MAGIC {
             return Err(FilesError::KeyFile { path });
         }
@@ -300,6 +335,12 @@ impl Identity {
             tls: ingress::TlsIdentity::from_bytes(&file.tls)?,
         })
     }
+}
+
+/// Path of the file with a member's other keys.
+#[must_use]
+pub fn identity_path(folder: &Path) -> PathBuf {
+    folder.join(IDENTITY_NAME)
 }
 
 /// Path of a member's share file.

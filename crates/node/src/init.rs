@@ -5,13 +5,13 @@ use crate::{
     entropy::{NoEntropy, Source},
     files::{self, FilesError, Identity, NetworkFiles},
 };
-use execution::genesis;
+use execution::genesis::{self, RollupGenesis};
 use keygen::files::{Origin, Protection, ShareFile};
 use std::path::{Path, PathBuf};
 use types::{
-    Address, Amount, Balance, ChainId, Epoch, Fork, Genesis, KeySetParts, MemberAddress, MemberId, Network, Params,
+    Address, Amount, Balance, ChainId, Epoch, Fork, Genesis, KeySetParts, MemberAddress, MemberId, MemberRecord,
+    Network, Params, RollupSpec,
 };
-use zeroize::Zeroizing;
 
 /// What to make.
 #[derive(Clone, Debug)]
@@ -81,6 +81,40 @@ pub fn init(plan: &Plan, folder: &Path) -> Result<NetworkFiles, InitError> {
     }
     // a member's index is the rank of its consensus key
     identities.sort_by_key(|identity| identity.record("").consensus);
+    let members = (0u16..).zip(&identities).map(|(i, id)| id.record(&format!("member-{i}"))).collect();
+    let (genesis, rollups) = genesis(plan, members);
+    let id = crypto::ids::network_id(&genesis);
+    let seeds: Vec<_> = identities.iter().map(|identity| identity.consensus.clone()).collect();
+    let ceremony = keygen::run_in_process(&id, &seeds, *plan.source.draw("ceremony", 0)?)?;
+    let network = Network { genesis, keys: ceremony.parts, addresses };
+    let network = NetworkFiles::with_genesis(network, |chain| {
+        let found = rollups.iter().find(|(spec, _)| spec.chain_id == chain);
+        Ok((PathBuf::from(files::genesis_name(chain)), found.map(|(_, g)| g.to_json()).unwrap_or_default()))
+    })?;
+    network.write(folder)?;
+    let keyset = keyset_file(&network);
+    for ((index, identity), secrets) in (0u16..).zip(&identities).zip(ceremony.secrets) {
+        let data = folder.join(format!("member-{index}"));
+        let config = NodeConfig { member: index, ..NodeConfig::default() };
+        member_folder(&data, &network, &config)?;
+        identity.write(&data, &Protection::InsecurePlaintext)?;
+        let share = ShareFile {
+            network: id,
+            epoch: Epoch(0),
+            index: MemberId(index),
+            decrypt: secrets.decrypt,
+            beacon: secrets.beacon,
+            keyset_hash: keygen::files::keyset_hash(&keyset),
+        };
+        keygen::files::write_share(&files::share_path(&data), &share, &Protection::InsecurePlaintext)
+            .map_err(FilesError::Share)?;
+    }
+    Ok(network)
+}
+
+/// The genesis of a plan with these members, and the genesis of each rollup.
+pub(crate) fn genesis(plan: &Plan, mut members: Vec<MemberRecord>) -> (Genesis, Vec<(RollupSpec, RollupGenesis)>) {
+    members.sort_by_key(|member| member.consensus);
     let mut rollups: Vec<_> = plan
         .rollups
         .iter()
@@ -100,37 +134,12 @@ pub fn init(plan: &Plan, folder: &Path) -> Result<NetworkFiles, InitError> {
     balances.sort_by_key(|b| b.address);
     let genesis = Genesis {
         origin: plan.origin.clone(),
-        members: (0u16..).zip(&identities).map(|(i, id)| id.record(&format!("member-{i}"))).collect(),
+        members,
         params: Params { epoch_slots: plan.epoch_slots, ..Params::default_for(plan.slot_ms) },
         rollups: rollups.iter().map(|(spec, _)| spec.clone()).collect(),
         balances,
     };
-    let id = crypto::ids::network_id(&genesis);
-    let seeds: Vec<_> = identities.iter().map(|identity| identity.consensus.clone()).collect();
-    let ceremony = keygen::run_in_process(&id, &seeds, *plan.source.draw("ceremony", 0)?)?;
-    let network = Network { genesis, keys: ceremony.parts, addresses };
-    let network = NetworkFiles::with_genesis(network, |chain| {
-        let found = rollups.iter().find(|(spec, _)| spec.chain_id == chain);
-        Ok((PathBuf::from(files::genesis_name(chain)), found.map(|(_, g)| g.to_json()).unwrap_or_default()))
-    })?;
-    network.write(folder)?;
-    let keyset = keyset_file(&network);
-    for ((index, identity), secrets) in (0u16..).zip(&identities).zip(ceremony.secrets) {
-        let data = folder.join(format!("member-{index}"));
-        let config = NodeConfig { member: index, ..NodeConfig::default() };
-        member_folder(&data, &network, identity, &config)?;
-        let share = ShareFile {
-            network: id,
-            epoch: Epoch(0),
-            index: MemberId(index),
-            decrypt: secrets.decrypt,
-            beacon: secrets.beacon,
-            keyset_hash: keygen::files::keyset_hash(&keyset),
-        };
-        keygen::files::write_share(&files::share_path(&data), &share, &Protection::InsecurePlaintext)
-            .map_err(FilesError::Share)?;
-    }
-    Ok(network)
+    (genesis, rollups)
 }
 
 /// Draws the keys of one member besides its shares; `index` tells members apart when a seed is used.
@@ -148,19 +157,13 @@ pub(crate) fn identity(source: Source, index: u64) -> Result<Identity, InitError
     })
 }
 
-/// Makes the folder of a member that has not run yet: all but its share.
+/// Makes the folder of a member that has not run yet: all but its keys.
 ///
 /// # Errors
 /// [`InitError`].
-pub(crate) fn member_folder(
-    data: &Path,
-    network: &NetworkFiles,
-    identity: &Identity,
-    config: &NodeConfig,
-) -> Result<(), InitError> {
+pub(crate) fn member_folder(data: &Path, network: &NetworkFiles, config: &NodeConfig) -> Result<(), InitError> {
     files::make_dir(data)?;
     network.write(data)?;
-    identity.write(data)?;
     files::write(&data.join(NEW_MEMBER), b"This member has not run yet. Its first start removes this file.\n")?;
     files::write(&data.join("node.toml"), toml::to_string(config)?.as_bytes())?;
     Ok(())
@@ -194,19 +197,4 @@ fn addresses(plan: &Plan) -> Result<Vec<MemberAddress>, InitError> {
         http: local(plan.base_port + 3 * i + 2),
     };
     Ok((0..plan.members).map(address).collect())
-}
-
-/// A passphrase of a share file, from a file whose last newline does not count.
-///
-/// # Errors
-/// [`FilesError`].
-pub fn passphrase(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FilesError> {
-    if path.as_os_str().is_empty() {
-        return Ok(None);
-    }
-    let mut bytes = Zeroizing::new(files::read(path, 4_096)?);
-    if bytes.last() == Some(&b'\n') {
-        bytes.pop();
-    }
-    Ok(Some(bytes))
 }

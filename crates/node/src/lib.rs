@@ -19,6 +19,7 @@
 mod advice;
 mod auction;
 mod audit;
+mod ceremony;
 mod change;
 mod cli;
 pub mod clock;
@@ -43,6 +44,7 @@ mod mailbox;
 pub mod member;
 pub mod metrics;
 mod page;
+pub mod passphrase;
 pub mod pool;
 mod receipts;
 mod recover;

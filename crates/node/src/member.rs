@@ -13,6 +13,7 @@ use crate::{
     http, init,
     metrics::{MemberMetrics, Metrics},
     page::Page,
+    passphrase::Lock,
     pool::Pool,
     recover::{Found, Recovered, Recovery, with_saved},
     start,
@@ -27,15 +28,12 @@ use crypto::{
 };
 use execution::{Executor, Registry};
 use ingress::{Inbound, IngressError, Server, ServerConfig};
-use keygen::{
-    MemberSecrets,
-    files::{ShareFile, Unlock},
-};
+use keygen::{MemberSecrets, files::ShareFile};
 use sequencer::{Former, Resume, Secrets, Sequencer, Setup, SignKeys, Timings};
 use std::{
     io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -225,7 +223,7 @@ impl Member {
     /// [`MemberError`] says what is wrong and where.
     pub async fn start(network: Arc<NetworkFiles>, node: NodeConfig, process: Process) -> Result<Started, MemberError> {
         start::belongs(&network, &node.data)?;
-        let identity = Identity::read(&node.data)?;
+        let identity = Identity::read(&node.data, &node.lock)?;
         let key = identity.record("").consensus;
         let roster = Roster::read(&network, &node.data)?;
         let at_genesis = roster == Roster::genesis(&network);
@@ -244,7 +242,7 @@ impl Member {
         let listen = Listen::of(&node, me.and_then(|me| roster.address(me)).or(left))?;
         // said before a log of hours is read
         let dealt = match me.filter(|_| at_genesis) {
-            Some(me) => Some(dealt(&network, &node, me)?),
+            Some(me) => Some(dealt(&network, &node.data, &node.lock, me)?),
             None => None,
         };
 
@@ -399,7 +397,7 @@ impl Parts {
 
     fn shares(&self, id: MemberId, committee: &Committee, said: &Succession) -> Result<MemberSecrets, MemberError> {
         if committee.keys_since == Epoch(0) {
-            return dealt_to(&self.network, &self.node, id);
+            return dealt_to(&self.network, &self.node.data, &self.node.lock, id);
         }
         Ok(term::shares(committee, said, &self.identity.consensus)?)
     }
@@ -411,7 +409,7 @@ impl Parts {
         process: Process,
         carried: Carried,
     ) -> Result<Option<Member>, MemberError> {
-        let identity = Identity::read(&node.data)?;
+        let identity = Identity::read(&node.data, &node.lock)?;
         let key = identity.record("").consensus;
         let (term, carried) = match carried {
             Carried::Machine { epoch, resume, executor, term } => {
@@ -566,23 +564,26 @@ fn has_keys(identity: &Identity, roster: &Roster, me: Option<MemberId>, node: &N
 }
 
 /// The shares of the key ceremony, from the share file.
-fn dealt(network: &NetworkFiles, node: &NodeConfig, id: MemberId) -> Result<MemberSecrets, MemberError> {
-    let shares = dealt_to(network, node, id)?;
+pub(crate) fn dealt(
+    network: &NetworkFiles,
+    data: &Path,
+    lock: &Lock,
+    id: MemberId,
+) -> Result<MemberSecrets, MemberError> {
+    let shares = dealt_to(network, data, lock, id)?;
     let keys = network.key_set()?;
     let decrypt = DecryptionShareKey::from_le_bytes(shares.decrypt.clone())?;
-    BeaconShareKey::from_le_bytes(shares.beacon.clone())?;
-    if keys.share_key(id) != Some(decrypt.public_g1()) {
-        return Err(MemberError::WrongShare { path: files::share_path(&node.data) });
+    let beacon = BeaconShareKey::from_le_bytes(shares.beacon.clone())?;
+    if keys.share_key(id) != Some(decrypt.public_g1()) || keys.beacon_share_key(id) != Some(beacon.public_g1()) {
+        return Err(MemberError::WrongShare { path: files::share_path(data) });
     }
     Ok(shares)
 }
 
 /// What the share file holds, if it is of this network's ceremony: a member that stays may have another index by now.
-fn dealt_to(network: &NetworkFiles, node: &NodeConfig, id: MemberId) -> Result<MemberSecrets, MemberError> {
-    let passphrase = init::passphrase(&node.share_passphrase_file)?;
-    let unlock = passphrase.as_ref().map_or(Unlock::InsecurePlaintext, |p| Unlock::Passphrase(p));
-    let path = files::share_path(&node.data);
-    let share: ShareFile = keygen::files::read_share(&path, &network.id, unlock)
+fn dealt_to(network: &NetworkFiles, data: &Path, lock: &Lock, id: MemberId) -> Result<MemberSecrets, MemberError> {
+    let path = files::share_path(data);
+    let share: ShareFile = keygen::files::read_share(&path, &network.id, lock.unlock())
         .map_err(|source| MemberError::Share { path: path.clone(), source })?;
     if share.index != id || share.keyset_hash != keygen::files::keyset_hash(&init::keyset_file(network)) {
         return Err(MemberError::WrongShare { path });

@@ -175,6 +175,20 @@ pub(crate) async fn fetch(url: String, max: usize) -> Result<Option<Vec<u8>>, So
     ask(&client(), url, max).await
 }
 
+/// Asks one address again and again over the connections that it keeps.
+#[derive(Debug)]
+pub(crate) struct Asker(HttpClient);
+
+impl Asker {
+    pub(crate) fn new() -> Self {
+        Self(client())
+    }
+    /// An answer of at most `max` bytes.
+    pub(crate) async fn get(&self, url: String, max: usize) -> Result<Option<Vec<u8>>, SourceError> {
+        ask(&self.0, url, max).await
+    }
+}
+
 /// Sends bytes to an address; the status and at most `max` bytes of the answer.
 pub(crate) async fn post(url: String, bytes: Vec<u8>, max: usize) -> Result<(u16, Vec<u8>), SourceError> {
     let failed = |reason: String| SourceError::Http { url: url.clone(), reason };

@@ -90,8 +90,15 @@ struct Player {
 enum End {
     Open,
     /// `split`: all have signed an outcome, not all this one. Who signed two may be heard again.
-    Settled { settled: Box<Settled>, secrets: MemberSecrets, split: Option<Failure> },
-    Finished { secrets: MemberSecrets, finished: Box<Finished> },
+    Settled {
+        settled: Box<Settled>,
+        secrets: MemberSecrets,
+        split: Option<Failure>,
+    },
+    Finished {
+        secrets: MemberSecrets,
+        finished: Box<Finished>,
+    },
     Failed(Failure),
 }
 
@@ -109,8 +116,7 @@ impl Operator {
             decrypt: PlayerSide::new(rounds.decrypt, &signer)?,
             beacon: PlayerSide::new(rounds.beacon, &signer)?,
         };
-        let entropy =
-            Zeroizing::new(t256(tag::CEREMONY_ENTROPY, &[plan.name().as_bytes(), seed.as_slice()]).0);
+        let entropy = Zeroizing::new(t256(tag::CEREMONY_ENTROPY, &[plan.name().as_bytes(), seed.as_slice()]).0);
         let Dealt { dealer: decrypt, dealings: first } = DealerSide::start(rounds.decrypt, &signer, &entropy, None)?;
         let Dealt { dealer: beacon, dealings: second } = DealerSide::start(rounds.beacon, &signer, &entropy, None)?;
         let dealings: Vec<_> =

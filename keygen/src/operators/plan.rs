@@ -130,11 +130,6 @@ impl Plan {
     }
 
     pub(super) fn rounds(&self) -> Rounds<'_> {
-        Rounds {
-            name: &self.name,
-            decrypt: &self.decrypt,
-            beacon: &self.beacon,
-            dealers: (self.members.len(), self.q),
-        }
+        Rounds { name: &self.name, decrypt: &self.decrypt, beacon: &self.beacon, dealers: (self.members.len(), self.q) }
     }
 }

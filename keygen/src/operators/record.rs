@@ -216,7 +216,8 @@ impl Record {
             let revealed = round.revealed(&output);
             Ok::<_, CeremonyError>((output, commitments, revealed))
         };
-        let both = || Ok::<_, CeremonyError>([one(rounds.decrypt, &taken.decrypt)?, one(rounds.beacon, &taken.beacon)?]);
+        let both =
+            || Ok::<_, CeremonyError>([one(rounds.decrypt, &taken.decrypt)?, one(rounds.beacon, &taken.beacon)?]);
         let bytes = |points: &[G1]| points.iter().map(public::g1_bytes).collect::<Result<Vec<_>, _>>();
         let [decrypt, beacon] = both().map_err(Failure::Share)?;
         let revealed: BTreeSet<MemberId> = decrypt.2.iter().chain(&beacon.2).copied().collect();

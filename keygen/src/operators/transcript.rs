@@ -124,7 +124,8 @@ impl Transcript {
         let (mut messages, mut proofs) = (Vec::new(), Vec::new());
         for phase in Phase::ALL {
             for member in plan.expected() {
-                let agrees = |message: &Message| matches!(&message.step, Step::Agree { outcome: o, .. } if o == outcome);
+                let agrees =
+                    |message: &Message| matches!(&message.step, Step::Agree { outcome: o, .. } if o == outcome);
                 let held = record.of(phase, member).iter().map(|(_, message)| message);
                 // Of echoes the first counted, of agreements the right one.
                 let used = match phase {
@@ -167,8 +168,7 @@ impl Transcript {
     /// [`TranscriptError::Magic`], [`TranscriptError::Malformed`].
     pub fn read(bytes: &[u8]) -> Result<Self, TranscriptError> {
         let mut rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or(TranscriptError::Magic)?;
-        let Header { network, number, absent, messages, proofs } =
-            codec::decode(frame(&mut rest)?, MESSAGE_BYTES_MAX)?;
+        let Header { network, number, absent, messages, proofs } = codec::decode(frame(&mut rest)?, MESSAGE_BYTES_MAX)?;
         let mut read = |count: u32| {
             let mut list = Vec::new();
             for _ in 0..count {
@@ -177,7 +177,11 @@ impl Transcript {
             Ok::<_, TranscriptError>(list)
         };
         let (messages, proofs) = (read(messages)?, read(proofs)?);
-        if rest.is_empty() { Ok(Self { network, number, absent, messages, proofs }) } else { Err(DecodeError::Leftover.into()) }
+        if rest.is_empty() {
+            Ok(Self { network, number, absent, messages, proofs })
+        } else {
+            Err(DecodeError::Leftover.into())
+        }
     }
 }
 

@@ -95,10 +95,7 @@ pub(crate) struct Taken {
 
 impl Taken {
     /// Whatever the order of `logs` is, and how often each is in it. What is no log of this plan is not there.
-    pub(crate) fn new<'a>(
-        rounds: Rounds<'_>,
-        logs: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Self, ReshareError> {
+    pub(crate) fn new<'a>(rounds: Rounds<'_>, logs: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, ReshareError> {
         let mut by_dealer: BTreeMap<MemberId, BTreeMap<&[u8], Log>> = BTreeMap::new();
         for bytes in logs.into_iter().collect::<BTreeSet<_>>() {
             if let Ok(log) = open(rounds, bytes) {

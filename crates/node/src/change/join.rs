@@ -4,10 +4,14 @@ use crate::{
     cli::{Failure, print},
     config::NodeConfig,
     entropy::Source,
-    files::{FilesError, NetworkFiles},
+    files::{FilesError, Identity, NetworkFiles},
     init,
+    passphrase::{Lock, PassphraseArgs},
 };
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 use types::{Hash, Joining, limits};
 
 /// Name of the file that whoever proposes the member needs.
@@ -32,15 +36,57 @@ pub(super) struct JoinArgs {
     /// Name of the member: up to 64 characters without spaces.
     #[arg(long)]
     name: String,
+    #[command(flatten)]
+    at: Addresses,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// Where a member is reached.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Addresses {
     /// Where the committee reaches it: ip:port, TCP.
     #[arg(long, value_name = "ADDR")]
-    p2p: SocketAddr,
+    pub(crate) p2p: SocketAddr,
     /// Where clients reach it: host:port, UDP.
     #[arg(long, value_name = "ADDR")]
-    quic: String,
+    pub(crate) quic: String,
     /// Where its log is served: host:port, TCP.
     #[arg(long, value_name = "ADDR")]
-    http: String,
+    pub(crate) http: String,
+}
+
+/// Name and addresses of a member, if they can be those of one.
+pub(crate) fn joining(identity: &Identity, name: &str, at: &Addresses) -> Result<Joining, Failure> {
+    let p2p = at.p2p.to_string();
+    if name.is_empty() || name.len() > 64 || !name.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(Failure::usage("--name takes 1 to 64 printable characters without spaces".into()));
+    }
+    for (key, address) in [("--p2p", &p2p), ("--quic", &at.quic), ("--http", &at.http)] {
+        if !is_address(address) {
+            return Err(Failure::usage(format!("{key} wants host:port of at most 64 characters, not {address:.80}")));
+        }
+    }
+    Ok(Joining { record: identity.record(name), p2p, quic: at.quic.clone(), http: at.http.clone() })
+}
+
+/// Where it listens.
+pub(crate) fn listening(at: &Addresses) -> NodeConfig {
+    NodeConfig {
+        p2p_listen: at.p2p.to_string(),
+        quic_listen: listen(&at.quic),
+        http_listen: listen(&at.http),
+        ..NodeConfig::default()
+    }
+}
+
+/// Writes what the member gives away.
+pub(crate) fn write(dir: &Path, joining: &Joining) -> Result<PathBuf, Failure> {
+    let mut text = serde_json::to_vec_pretty(joining).map_err(|error| Failure::software(error.to_string()))?;
+    text.push(b'\n');
+    let file = dir.join(JOINING_FILE);
+    store::durable::write(&file, &text).map_err(FilesError::Durable)?;
+    Ok(file)
 }
 
 /// Runs the command.
@@ -48,38 +94,20 @@ pub(super) struct JoinArgs {
 /// # Errors
 /// [`Failure`]: 64 when an argument does not fit or something stands in the folder already.
 pub(super) fn run(args: &JoinArgs) -> Result<(), Failure> {
-    let dir = &args.dir;
-    let (name, p2p) = (&args.name, args.p2p.to_string());
-    if name.is_empty() || name.len() > 64 || !name.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(Failure::usage("--name takes 1 to 64 printable characters without spaces".into()));
-    }
-    for (key, address) in [("--p2p", &p2p), ("--quic", &args.quic), ("--http", &args.http)] {
-        if !is_address(address) {
-            return Err(Failure::usage(format!("{key} wants host:port of at most 64 characters, not {address:.80}")));
-        }
-    }
+    let (dir, name) = (&args.dir, &args.name);
+    let identity = init::identity(Source::System, 0)?;
+    let joining = joining(&identity, name, &args.at)?;
     crate::demo::check_empty(
         dir,
         ": a member has a folder of its own, and its keys are never replaced; take another --dir",
     )?;
     let network = NetworkFiles::read(&args.network)?;
-    let identity = init::identity(Source::System, 0)?;
-    let record = identity.record(name);
-    let config = NodeConfig {
-        member: number(&record.consensus),
-        joins: true,
-        p2p_listen: p2p.clone(),
-        quic_listen: listen(&args.quic),
-        http_listen: listen(&args.http),
-        ..NodeConfig::default()
-    };
-    init::member_folder(dir, &network, &identity, &config)?;
-    let joining = Joining { record, p2p, quic: args.quic.clone(), http: args.http.clone() };
-    let mut text = serde_json::to_vec_pretty(&joining).map_err(|error| Failure::software(error.to_string()))?;
-    text.push(b'\n');
-    let file = dir.join(JOINING_FILE);
+    let lock = args.passphrase.new_one()?;
+    let config = NodeConfig { member: number(&joining.record.consensus), joins: true, ..listening(&args.at) };
+    init::member_folder(dir, &network, &config)?;
+    identity.write(dir, &lock.protection()?)?;
     // last: a folder with it is whole
-    store::durable::write(&file, &text).map_err(FilesError::Durable)?;
+    let file = write(dir, &joining)?;
     print(format_args!("network    {}", network.id));
     print(format_args!("member     {name}, consensus key {}", joining.record.consensus));
     print(format_args!(
@@ -89,9 +117,19 @@ pub(super) fn run(args: &JoinArgs) -> Result<(), Failure> {
         joining.quic,
         joining.http
     ));
-    print(format_args!("secret     {}: keep it, and a copy", dir.join("identity.key").display()));
+    say_secret(dir, &lock);
     print(format_args!("next       give {} to whoever proposes it: lockstep change propose --add", file.display()));
     Ok(())
+}
+
+/// Says where the secret is, and how it is kept.
+pub(crate) fn say_secret(dir: &Path, lock: &Lock) {
+    let file = crate::files::identity_path(dir);
+    let how = match lock {
+        Lock::Passphrase(_) => "sealed: keep a copy, and the passphrase elsewhere",
+        Lock::Plain => "PLAIN: whoever reads it is this member; keep a copy",
+    };
+    print(format_args!("secret     {}: {how}", file.display()));
 }
 
 /// Where to listen for an address: there, or on every interface when it is a name.

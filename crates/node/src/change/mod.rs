@@ -15,7 +15,7 @@
 use crate::cli::Failure;
 use std::path::PathBuf;
 
-mod join;
+pub(crate) mod join;
 mod page;
 mod proposal;
 mod propose;

@@ -36,7 +36,7 @@ pub(super) struct MergeArgs {
 /// The consensus key of the member whose node.toml this is.
 fn key(config: &Path) -> Result<SigningKey, Failure> {
     let config = NodeConfig::read(config)?;
-    Ok(SigningKey::from_seed(Identity::read(&config.data)?.consensus))
+    Ok(SigningKey::from_seed(Identity::read(&config.data, &config.lock)?.consensus))
 }
 
 fn refused(path: &Path, error: &dyn core::fmt::Display) -> Failure {

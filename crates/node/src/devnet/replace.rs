@@ -6,9 +6,12 @@ use crate::{
     config::NodeConfig,
     entropy::Source,
     files::{Identity, NetworkFiles},
-    init, source,
+    init,
+    passphrase::Lock,
+    source,
 };
 use crypto::{change, ed25519::SigningKey};
+use keygen::files::Protection;
 use std::{path::Path, time::Duration};
 use types::{Change, Joining, MemberId, Operation, Seat, SignedChange, VoteSig, codec, reason::Reason};
 
@@ -36,7 +39,9 @@ pub(super) fn make(network: &NetworkFiles, dir: &Path, number: u16, port: u16, s
         http_listen: local(2),
         ..NodeConfig::default()
     };
-    Ok(init::member_folder(&data, network, &init::identity(source, number.into())?, &config)?)
+    init::member_folder(&data, network, &config)?;
+    let identity = init::identity(source, number.into())?;
+    Ok(identity.write(&data, &Protection::InsecurePlaintext).map_err(init::InitError::Files)?)
 }
 
 /// The newest EPOCH of a member.
@@ -62,10 +67,12 @@ pub(super) async fn submit(network: &NetworkFiles, dir: &Path, number: u16, http
         return Ok(());
     }
     let folder = |index: u16| dir.join(format!("member-{index}"));
-    let key = |index: u16| Identity::read(&folder(index)).map(|identity| SigningKey::from_seed(identity.consensus));
+    let key = |index: u16| {
+        Identity::read(&folder(index), &Lock::Plain).map(|identity| SigningKey::from_seed(identity.consensus))
+    };
     let config = NodeConfig::read(&folder(number).join("node.toml"))?;
     let joining = Joining {
-        record: Identity::read(&folder(number))?.record(&format!("member-{number}")),
+        record: Identity::read(&folder(number), &Lock::Plain)?.record(&format!("member-{number}")),
         p2p: config.p2p_listen,
         quic: config.quic_listen,
         http: config.http_listen,

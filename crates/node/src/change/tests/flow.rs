@@ -185,7 +185,7 @@ fn code(result: Result<(), Failure>) -> (u8, String) {
     result.map_or_else(|failure| (failure.code, failure.text), |()| (0, String::new()))
 }
 
-const JOIN: &str = "join --network @network.toml --dir @eve --name eve \
+const JOIN: &str = "join --insecure-plaintext --network @network.toml --dir @eve --name eve \
     --p2p 127.0.0.1:21001 --quic 127.0.0.1:21002 --http localhost:21003";
 const PROPOSE: &str = "propose --network @network.toml --remove member-1 --add @eve/joining.json --out @change.json";
 const SUBMIT: &str = "submit --network @network.toml --change @change.json";
@@ -254,15 +254,18 @@ async fn a_new_members_folder_has_keys_of_its_own_and_no_share() {
     let files = NetworkFiles::read(&folder.join(NETWORK_FILE)).unwrap();
     assert_eq!(files.id, net.record.network);
     let joining: types::Joining = serde_json::from_slice(&std::fs::read(folder.join(JOINING_FILE)).unwrap()).unwrap();
-    let identity = crate::files::Identity::read(&folder).unwrap();
+    let identity = crate::files::Identity::read(&folder, &crate::passphrase::Lock::Plain).unwrap();
     assert_eq!(joining.record, identity.record("eve"));
     assert_eq!(joining.http, "localhost:21003");
 
     let (status, why) = code(net.run(JOIN).await);
     assert!(status == 64 && why.contains("never replaced"), "{why}");
-    assert_eq!(crate::files::Identity::read(&folder).unwrap().record("eve"), joining.record);
+    assert_eq!(
+        crate::files::Identity::read(&folder, &crate::passphrase::Lock::Plain).unwrap().record("eve"),
+        joining.record
+    );
     net.run(&JOIN.replace("@eve", "@mallory")).await.unwrap();
-    let other = crate::files::Identity::read(&net.path("mallory")).unwrap();
+    let other = crate::files::Identity::read(&net.path("mallory"), &crate::passphrase::Lock::Plain).unwrap();
     assert_ne!(other.record("eve"), joining.record, "drawn anew");
     for (good, bad) in [("--name eve", "--name \u{e9}ve"), ("localhost:21003", "localhost"), ("127.0.0.1:21001", "h:1")]
     {

@@ -1,0 +1,111 @@
+//! `ceremony.toml`: a network without its keys, and who is not waited for.
+use crate::files::{self, FilesError, genesis_name};
+use execution::genesis::RollupGenesis;
+use keygen::operators::Plan;
+use serde::{Deserialize, Serialize};
+use std::{path::Path, sync::Arc};
+use types::{Genesis, Hash, KeySetParts, MemberAddress, MemberId, Network, RollupSpec, limits};
+
+/// Name of the file.
+pub(super) const CEREMONY_FILE: &str = "ceremony.toml";
+/// Name of the transcript in a member's folder.
+pub(super) const TRANSCRIPT_FILE: &str = "transcript.lktr";
+
+/// The file. Everybody has the same; addresses may differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ceremony {
+    /// Which try this is. Whenever the operators begin again, the next one.
+    pub(super) number: u32,
+    /// Names of members that are not waited for, at most f; anybody can compute their shares.
+    pub(super) absent: Vec<String>,
+    /// As in network.toml.
+    pub(super) genesis: Genesis,
+    /// As in network.toml.
+    pub(super) addresses: Vec<MemberAddress>,
+}
+
+/// Why the file is no ceremony.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CeremonyFileError {
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    #[error("absent: no member is called {0}")]
+    Name(String),
+    #[error("no address of member {0}")]
+    Address(MemberId),
+    #[error(transparent)]
+    Plan(#[from] keygen::operators::PlanError),
+}
+
+/// A ceremony that can begin.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) file: Ceremony,
+    pub(super) id: Hash,
+    pub(super) plan: Arc<Plan>,
+    pub(super) rollups: Vec<(RollupSpec, RollupGenesis)>,
+}
+
+impl Planned {
+    /// Reads the file and the genesis files beside it.
+    pub(super) fn read(path: &Path) -> Result<Self, CeremonyFileError> {
+        let bytes = files::read(path, limits::NETWORK_FILE_BYTES_MAX)?;
+        let file: Ceremony = toml::from_slice(&bytes)
+            .map_err(|source| FilesError::Toml { path: path.to_path_buf(), source: Box::new(source) })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let rollups = files::rollups(&file.genesis, |chain| {
+            let path = folder.join(genesis_name(chain));
+            files::read(&path, limits::NETWORK_FILE_BYTES_MAX).map(|bytes| (path, bytes))
+        })?;
+        Self::new(file, rollups)
+    }
+
+    fn new(file: Ceremony, rollups: Vec<(RollupSpec, RollupGenesis)>) -> Result<Self, CeremonyFileError> {
+        let members = &file.genesis.members;
+        let index = |name: &String| {
+            let found = (0..).map(MemberId).zip(members).find(|(_, member)| member.name == *name);
+            found.map(|(member, _)| member).ok_or_else(|| CeremonyFileError::Name(name.clone()))
+        };
+        let mut absent: Vec<MemberId> = file.absent.iter().map(index).collect::<Result<_, _>>()?;
+        absent.sort_unstable();
+        for (member, _) in (0..).map(MemberId).zip(members) {
+            if !file.addresses.iter().any(|address| address.member == member) {
+                return Err(CeremonyFileError::Address(member));
+            }
+        }
+        let id = crypto::ids::network_id(&file.genesis);
+        let keys: Vec<Hash> = members.iter().map(|member| member.consensus).collect();
+        let plan = Arc::new(Plan::new(&id, file.number, &keys, &absent)?);
+        Ok(Self { file, id, plan, rollups })
+    }
+
+    /// The network with these keys.
+    pub(super) fn network(&self, keys: KeySetParts) -> Network {
+        let Ceremony { genesis, addresses, .. } = self.file.clone();
+        Network { genesis, keys, addresses }
+    }
+
+    pub(super) fn name(&self, member: MemberId) -> &str {
+        name(&self.file.genesis, member)
+    }
+
+    pub(super) fn names(&self, members: &[MemberId]) -> String {
+        names(&self.file.genesis, members)
+    }
+
+    pub(super) fn address(&self, member: MemberId) -> Option<&MemberAddress> {
+        self.file.addresses.iter().find(|address| address.member == member)
+    }
+}
+
+/// What a member is called.
+pub(super) fn name(genesis: &Genesis, member: MemberId) -> &str {
+    genesis.members.get(usize::from(member.0)).map_or("?", |record| record.name.as_str())
+}
+
+/// What they are called; `none` when there are none.
+pub(super) fn names(genesis: &Genesis, members: &[MemberId]) -> String {
+    let names: Vec<&str> = members.iter().map(|member| name(genesis, *member)).collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}

@@ -37,7 +37,7 @@ impl Phase {
 
 impl core::fmt::Display for Phase {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Deal => "deal",
             Self::Ack => "ack",
             Self::Seal => "seal",

@@ -281,7 +281,12 @@ impl Process {
         }
         let (network, config) = (dir.join(files::NETWORK_FILE), dir.join("node.toml"));
         print(format_args!("check      lockstep keygen check-backup --dir {}", dir.display()));
-        print(format_args!("start      lockstep node --network {} --config {}", network.display(), config.display()));
+        let passphrase = if matches!(lock, Lock::Plain) { "" } else { " --passphrase-file <file>" };
+        print(format_args!(
+            "start      lockstep node --network {} --config {}{passphrase}",
+            network.display(),
+            config.display()
+        ));
         print(format_args!("waiting    until the others have it, too; Ctrl-C if they say so"));
         Ok(())
     }

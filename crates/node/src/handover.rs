@@ -8,14 +8,14 @@ use crate::{
 use crypto::succession::Succession;
 use keygen::{
     MemberSecrets,
-    handover::{self, OldMember, Participant, Saved},
+    handover::{self, OldMember, Participant, Saved, SavedError},
 };
 use std::path::{Path, PathBuf};
 use store::durable;
 use types::{Epochs, Hash, Operation, Slot};
 use zeroize::Zeroizing;
 
-/// What a dealer keeps; secret, readable by its owner alone.
+/// What a dealer keeps: sealed under its consensus seed.
 const SAVED: &str = "handover.key";
 /// It holds a log of at most 60,000 bytes.
 const SAVED_BYTES_MAX: usize = 1 << 17;
@@ -33,6 +33,9 @@ pub enum HandoverError {
     /// Disk.
     #[error("handover: {0}")]
     Disk(#[from] durable::DiskError),
+    /// What is saved cannot be sealed.
+    #[error("handover: {0}")]
+    Saved(#[from] SavedError),
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
@@ -100,7 +103,7 @@ impl Handovers {
         *read = said.messages().len();
         let Some(due) = participant.due(phase) else { return Ok(None) };
         if let Some(saved) = due.save {
-            durable::write_private(&self.folder.join(SAVED), &saved.bytes())?;
+            durable::write_private(&self.folder.join(SAVED), &saved.seal(&self.seed)?)?;
         }
         Ok(Some(Operation::Handover(Box::new(due.message))))
     }
@@ -110,8 +113,8 @@ impl Handovers {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = Zeroizing::new(files::read(&path, SAVED_BYTES_MAX)?);
+        let bytes = files::read(&path, SAVED_BYTES_MAX)?;
         // what is damaged was for this plan, perhaps: then this member's dealing stands without its log
-        Ok(Saved::read(&bytes).map_err(|error| tracing::error!(%error, "handover.saved")).ok())
+        Ok(Saved::open(&bytes, &self.seed).map_err(|error| tracing::error!(%error, "handover.saved")).ok())
     }
 }

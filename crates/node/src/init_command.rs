@@ -68,6 +68,9 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
     for (i, at) in (0..args.members).zip(&network.network.addresses) {
         print(format_args!("wrote      {}   p2p {} quic {} http {}", member(i).display(), at.p2p, at.quic, at.http));
     }
+    print(format_args!(
+        "PLAIN      keys were made in this process and are not sealed: for trying things (else: lockstep keygen)"
+    ));
     print(format_args!(""));
     for i in 0..args.members {
         let config = member(i).join("node.toml");

@@ -209,11 +209,11 @@ mod tests {
     // Goal: a passphrase is what stands in the file, and is never printed.
     use super::*;
 
-    fn lock(bytes: &[u8]) -> io::Result<Lock> {
+    fn lock(bytes: &[u8]) -> Option<Lock> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p");
         std::fs::write(&path, bytes).unwrap();
-        Lock::file(&path)
+        Lock::file(&path).ok()
     }
 
     #[test]
@@ -222,8 +222,8 @@ mod tests {
             let Lock::Passphrase(read) = lock(text.as_bytes()).unwrap() else { panic!() };
             assert_eq!(read.as_slice(), b"a b ");
         }
-        assert!(lock(b"").is_err() && lock(b"\n").is_err());
-        assert!(lock(&vec![b'x'; 5_000]).is_err());
+        assert!(lock(b"").is_none() && lock(b"\n").is_none());
+        assert!(lock(&[b'x'; 5_000]).is_none());
         assert!(!format!("{:?}", lock(b"secret").unwrap()).contains("secret"));
     }
 

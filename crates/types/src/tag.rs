@@ -111,6 +111,8 @@ tags! {
     HANDOVER_SEAL = "lockstep/handover/seal/v1";
     /// What a dealer derives the randomness of sealed dealings from.
     HANDOVER_ENTROPY = "lockstep/handover/entropy/v1";
+    /// Key that a dealer's saved randomness is sealed under on disk.
+    HANDOVER_SAVED = "lockstep/handover/saved/v1";
     /// Checksum of a key file; of a key set's file, also its name in share files.
     KEY_FILE = "lockstep/key-file/v1";
     /// Identity of a rollup's specification.

@@ -8,6 +8,10 @@ use crate::{
     ceremony::{CeremonyError, member_id},
     reshare::{Committee, Dealer, Dealing, LOG_BYTES_MAX, Outcome, Plan, Player, ReshareError, ShareKey},
 };
+use chacha20poly1305::{
+    XChaCha20Poly1305, XNonce,
+    aead::{Aead, KeyInit},
+};
 use crypto::{ed25519::SigningKey, hash::t256};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
@@ -19,6 +23,9 @@ use types::{
 use zeroize::Zeroizing;
 
 type Seed = Zeroizing<[u8; 32]>;
+
+/// Bytes of a nonce.
+const NONCE: usize = 24;
 
 /// What an old member deals with. All of it secret.
 #[derive(Clone, Copy)]
@@ -59,6 +66,9 @@ pub enum SavedError {
     /// Shorter than any.
     #[error("not the length of a saved handover")]
     Length,
+    /// Sealed under another seed, or altered.
+    #[error("saved handover of another member, or altered")]
+    Seal,
     /// Not an encoding.
     #[error("malformed saved handover")]
     Malformed(#[from] DecodeError),
@@ -83,11 +93,40 @@ impl Saved {
         Ok(Self { plan, entropy, log })
     }
 
+    /// The bytes, sealed under the member's consensus seed: whoever reads the file and has no key file learns nothing.
+    /// Nonce 24 = the start of T256("lockstep/handover/saved/v1"; seed, bytes), then `XChaCha20-Poly1305` of the bytes,
+    /// with the key T256("lockstep/handover/saved/v1"; seed).
+    ///
+    /// # Errors
+    /// [`SavedError::Length`]: longer than any.
+    pub fn seal(&self, seed: &Seed) -> Result<Vec<u8>, SavedError> {
+        let bytes = self.bytes();
+        let Hash(drawn) = t256(tag::HANDOVER_SAVED, &[seed.as_slice(), &bytes]);
+        let nonce: &[u8; NONCE] = drawn.first_chunk().ok_or(SavedError::Length)?;
+        let sealed = saved_cipher(seed)?.encrypt(&XNonce::from(*nonce), bytes.as_slice());
+        Ok([nonce.as_slice(), &sealed.map_err(|_opaque| SavedError::Length)?].concat())
+    }
+
+    /// The way back of [`Self::seal`].
+    ///
+    /// # Errors
+    /// [`SavedError`].
+    pub fn open(bytes: &[u8], seed: &Seed) -> Result<Self, SavedError> {
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE>().ok_or(SavedError::Length)?;
+        let opened = saved_cipher(seed)?.decrypt(&XNonce::from(*nonce), sealed);
+        Self::read(&Zeroizing::new(opened.map_err(|_opaque| SavedError::Seal)?))
+    }
+
     /// Name of the plan that it is of: what is saved for another attempt is of no use for this one.
     #[must_use]
     pub fn plan(&self) -> Hash {
         self.plan
     }
+}
+
+fn saved_cipher(seed: &Seed) -> Result<XChaCha20Poly1305, SavedError> {
+    let key = Zeroizing::new(t256(tag::HANDOVER_SAVED, &[seed.as_slice()]).0);
+    XChaCha20Poly1305::new_from_slice(key.as_slice()).map_err(|_length| SavedError::Length)
 }
 
 /// What a member must send now.

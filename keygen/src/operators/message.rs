@@ -132,6 +132,11 @@ impl Message {
         t256(tag::CEREMONY_MESSAGE, &[plan.name().as_bytes(), &from, &codec::encode(&self.step)])
     }
 
+    /// What it agrees to: hash of the outcome, and the author's key in G2.
+    pub(super) fn agrees(&self) -> Option<(Hash, G2Bytes)> {
+        if let Step::Agree { outcome, point } = &self.step { Some((*outcome, *point)) } else { None }
+    }
+
     /// The bytes that travel and are kept.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {

@@ -106,10 +106,7 @@ impl Record {
             return Ok(false);
         }
         if held.len() > 1 {
-            let agrees = |message: &Message| match &message.step {
-                Step::Agree { outcome, .. } => Some(*outcome) == wanted,
-                _ => false,
-            };
+            let agrees = |message: &Message| message.agrees().is_some_and(|(outcome, _)| Some(outcome) == wanted);
             if !agrees(message) || held.iter().any(|(_, message)| agrees(message)) {
                 return Err(Refused::Spent { member: message.from });
             }
@@ -239,10 +236,7 @@ impl Record {
         let mut others = Vec::new();
         for member in self.plan.expected() {
             let held = self.of(Phase::Agree, member);
-            let said = |(_, message): &(Hash, Message)| match &message.step {
-                Step::Agree { outcome, .. } => Some(*outcome),
-                _ => None,
-            };
+            let said = |(_, message): &(Hash, Message)| message.agrees().map(|(outcome, _)| outcome);
             let first = held.first().and_then(said)?;
             if !held.iter().any(|entry| said(entry) == Some(*outcome)) {
                 others.push((member, first));
@@ -260,10 +254,8 @@ impl Record {
         let mut published = vec![None; self.plan.members().len()];
         let mut liars = Vec::new();
         for member in self.plan.expected() {
-            let agreed = self.of(Phase::Agree, member).iter().find_map(|(_, message)| match &message.step {
-                Step::Agree { outcome: said, point } if *said == outcome.hash => Some(point.0.to_vec()),
-                _ => None,
-            });
+            let said = self.of(Phase::Agree, member).iter().filter_map(|(_, message)| message.agrees());
+            let agreed = said.filter(|(said, _)| *said == outcome.hash).map(|(_, point)| point.0.to_vec()).next();
             let index = usize::from(member.0);
             let Some(point) = agreed else { continue };
             if public::fitting_g2(commitments, index, &point).is_none() {

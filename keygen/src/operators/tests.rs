@@ -68,17 +68,15 @@ impl Machine {
     }
 
     fn finished(&self) -> &Finished {
-        match self.running.state() {
-            State::Finished(finished) => finished,
-            state => panic!("{state:?}"),
-        }
+        let state = self.running.state();
+        let State::Finished(finished) = state else { panic!("{state:?}") };
+        finished
     }
 
     fn failure(&self) -> &Failure {
-        match self.running.state() {
-            State::Failed(failure) => failure,
-            state => panic!("{state:?}"),
-        }
+        let state = self.running.state();
+        let State::Failed(failure) = state else { panic!("{state:?}") };
+        failure
     }
 
     fn own(&self, phase: Phase) -> Message {

@@ -10,7 +10,7 @@
 //!
 //! Messages in order of step and author, for echo and agreement one each; in `proofs` what was said besides. Nothing of it
 //! is secret, but what is sealed in it is for ever (see [`super`], trust).
-use super::{Finished, MESSAGE_BYTES_MAX, Message, Phase, Plan, PlanError, Refused, Step, record::Record};
+use super::{Finished, MESSAGE_BYTES_MAX, Message, Phase, Plan, PlanError, Refused, record::Record};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use types::{Hash, KeySetParts, MemberId, codec, codec::DecodeError};
@@ -124,8 +124,7 @@ impl Transcript {
         let (mut messages, mut proofs) = (Vec::new(), Vec::new());
         for phase in Phase::ALL {
             for member in plan.expected() {
-                let agrees =
-                    |message: &Message| matches!(&message.step, Step::Agree { outcome: o, .. } if o == outcome);
+                let agrees = |message: &Message| message.agrees().is_some_and(|(said, _)| said == *outcome);
                 let held = record.of(phase, member).iter().map(|(_, message)| message);
                 // Of echoes the first counted, of agreements the right one.
                 let used = match phase {

@@ -1,5 +1,8 @@
 //! `ceremony.toml`: a network without its keys, and who is not waited for.
-use crate::files::{self, FilesError, genesis_name};
+use crate::{
+    change::join,
+    files::{self, FilesError, genesis_name},
+};
 use execution::genesis::RollupGenesis;
 use keygen::operators::Plan;
 use serde::{Deserialize, Serialize};
@@ -32,6 +35,8 @@ pub(super) enum CeremonyFileError {
     Files(#[from] FilesError),
     #[error("absent: no member is called {0}")]
     Name(String),
+    #[error("name of member {0}: 1 to 64 printable characters without spaces, and nobody else's")]
+    Names(MemberId),
     #[error("no address of member {0}")]
     Address(MemberId),
     #[error(transparent)]
@@ -63,6 +68,13 @@ impl Planned {
 
     fn new(file: Ceremony, rollups: Vec<(RollupSpec, RollupGenesis)>) -> Result<Self, CeremonyFileError> {
         let members = &file.genesis.members;
+        // they are printed, stand in names of files, and say who is absent
+        for (member, record) in (0..).map(MemberId).zip(members) {
+            let twice = members.iter().filter(|other| other.name == record.name).count() > 1;
+            if twice || !join::is_name(&record.name) {
+                return Err(CeremonyFileError::Names(member));
+            }
+        }
         let index = |name: &String| {
             let found = (0..).map(MemberId).zip(members).find(|(_, member)| member.name == *name);
             found.map(|(member, _)| member).ok_or_else(|| CeremonyFileError::Name(name.clone()))

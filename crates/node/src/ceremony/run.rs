@@ -6,6 +6,7 @@ use super::{
     journal::Journal,
 };
 use crate::{
+    change::join::listen,
     cli::{Failure, note, print, start_log},
     clock, config,
     files::{self, FilesError, Identity},
@@ -89,7 +90,7 @@ pub(super) async fn run(args: CeremonyArgs) -> Result<(), Failure> {
     if !kept.is_empty() {
         print(format_args!("resumed    with {} messages of the journal", kept.len()));
     }
-    process.go(&args, me, &lock).await
+    Box::pin(process.go(&args, me, &lock)).await
 }
 
 fn introduce(planned: &Planned, me: MemberId) {
@@ -114,7 +115,7 @@ fn introduce(planned: &Planned, me: MemberId) {
 
 impl Process {
     async fn go(mut self, args: &CeremonyArgs, me: MemberId, lock: &Lock) -> Result<(), Failure> {
-        let own = self.planned.address(me).map(|at| at.http.clone()).unwrap_or_default();
+        let own = self.planned.address(me).map(|at| listen(&at.http)).unwrap_or_default();
         let listen = config::listen("--listen", args.listen.as_deref().unwrap_or_default(), &own)
             .map_err(|error| Failure { code: 78, text: format!("{error}; name one with --listen") })?;
         let listener = crate::http::bind(listen)
@@ -137,16 +138,13 @@ impl Process {
         loop {
             tokio::task::block_in_place(|| self.speak())?;
             self.report();
-            if !matches!(result, Some(Ok(()))) {
-                if let Some(ended) = tokio::task::block_in_place(|| self.ended(args, lock)) {
-                    let first = result.is_none();
-                    if let (Err(failure), true) = (&ended, first) {
-                        note(format_args!("lockstep: {}", failure.text));
-                    }
-                    self.board.end();
-                    until = Some(clock::now().plus(args.linger.saturating_mul(1_000)));
-                    result = Some(ended);
+            if let Some(ended) = tokio::task::block_in_place(|| self.ended(args, lock, result.as_ref())) {
+                if let Err(failure) = &ended {
+                    note(format_args!("lockstep: {}", failure.text));
                 }
+                self.board.end();
+                until = Some(clock::now().plus(args.linger.saturating_mul(1_000)));
+                result = Some(ended);
             }
             if result.is_some() && self.board.have_ended(&others) {
                 // the others look at this process once more
@@ -233,15 +231,21 @@ impl Process {
         }
     }
 
-    /// What to do at the end, if it is there.
-    fn ended(&self, args: &CeremonyArgs, lock: &Lock) -> Option<Result<(), Failure>> {
-        match self.operator.state() {
-            State::Finished(finished) => {
+    /// What to do at the end, if it is there and was not done. Without agreement it may still come: from who signed two
+    /// outcomes.
+    fn ended(
+        &self,
+        args: &CeremonyArgs,
+        lock: &Lock,
+        before: Option<&Result<(), Failure>>,
+    ) -> Option<Result<(), Failure>> {
+        match (self.operator.state(), before) {
+            (State::Finished(finished), None | Some(Err(Failure { code: 1, .. }))) => {
                 let finished = finished.clone();
                 Some(self.finished(&finished, args, lock))
             }
-            State::Failed(failure) => Some(Err(self.failed(failure, args))),
-            State::Due(_) | State::Waiting { .. } => None,
+            (State::Failed(failure), None) => Some(Err(self.failed(failure, args))),
+            (State::Finished(_) | State::Failed(_), _) | (State::Due(_) | State::Waiting { .. }, _) => None,
         }
     }
 

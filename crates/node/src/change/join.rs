@@ -42,6 +42,11 @@ pub(super) struct JoinArgs {
     passphrase: PassphraseArgs,
 }
 
+/// What a member may be called.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_graphic())
+}
+
 /// Where a member is reached.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Addresses {
@@ -59,7 +64,7 @@ pub(crate) struct Addresses {
 /// Name and addresses of a member, if they can be those of one.
 pub(crate) fn joining(identity: &Identity, name: &str, at: &Addresses) -> Result<Joining, Failure> {
     let p2p = at.p2p.to_string();
-    if name.is_empty() || name.len() > 64 || !name.chars().all(|c| c.is_ascii_graphic()) {
+    if !is_name(name) {
         return Err(Failure::usage("--name takes 1 to 64 printable characters without spaces".into()));
     }
     for (key, address) in [("--p2p", &p2p), ("--quic", &at.quic), ("--http", &at.http)] {
@@ -133,7 +138,7 @@ pub(crate) fn say_secret(dir: &Path, lock: &Lock) {
 }
 
 /// Where to listen for an address: there, or on every interface when it is a name.
-fn listen(address: &str) -> String {
+pub(crate) fn listen(address: &str) -> String {
     let port = address.rsplit_once(':').map_or("0", |(_, port)| port);
     if address.parse::<SocketAddr>().is_ok() { address.to_owned() } else { format!("0.0.0.0:{port}") }
 }

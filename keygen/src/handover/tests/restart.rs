@@ -106,3 +106,23 @@ fn what_is_saved_is_read_back_or_refused() {
     assert!(matches!(Saved::read(&longer), Err(SavedError::Malformed(_))));
     assert!(matches!(Saved::read(&vec![0; 70_000]), Err(SavedError::Malformed(_))));
 }
+
+#[test]
+fn key_7_what_a_dealer_saves_opens_under_its_seed_alone() {
+    let holders = Holders::fresh(1..=4);
+    let plan = holders.plan(0, &holders.seeds);
+    let secrets = holders.secrets_of(0);
+    let me = OldMember { seed: &holders.seeds[0], secrets: &secrets, entropy: &Zeroizing::new([5; 32]) };
+    let mut dealer = Participant::new(plan).with_dealer(&me, None).unwrap();
+    let saved = dealer.due(Phase::Deal).unwrap().save.unwrap();
+    let sealed = saved.seal(&holders.seeds[0]).unwrap();
+    assert!(!sealed.windows(8).any(|window| window == [5; 8]), "the entropy is not in it");
+    assert_eq!(*Saved::open(&sealed, &holders.seeds[0]).unwrap().bytes(), *saved.bytes());
+    assert!(matches!(Saved::open(&sealed, &holders.seeds[1]), Err(SavedError::Seal)));
+    for at in 0..sealed.len() {
+        let mut altered = sealed.clone();
+        altered[at] ^= 1;
+        assert!(matches!(Saved::open(&altered, &holders.seeds[0]), Err(SavedError::Seal)), "at {at}");
+        assert!(Saved::open(&sealed[..at], &holders.seeds[0]).is_err(), "cut at {at}");
+    }
+}

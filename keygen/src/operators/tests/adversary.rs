@@ -134,7 +134,7 @@ fn key_8_two_echoes_end_it_with_a_proof_and_without_keys() {
     // The other echo names a second dealing of Eve's that is there: both are good echoes.
     let second = bad_deal(&world, &[2]);
     let Step::Echo { mut held } =
-        world.machines[0].running.due().map_or_else(|| world.machines[0].own(Phase::Echo), |m| m).step
+        world.machines[0].running.due().unwrap_or_else(|| world.machines[0].own(Phase::Echo)).step
     else {
         panic!()
     };

@@ -330,6 +330,10 @@ fn an_absent_operator_stalls_until_it_is_named_and_finds_its_share_later() {
     for operator in operators {
         assert_eq!(operator.end().0.code(), Some(75));
     }
+    for absent in ["\"eve\"", "\"dave\", \"cat\"", "\"dave\", \"dave\""] {
+        net.again(1, absent);
+        assert_eq!(net.start("ann").end().0.code(), Some(78), "{absent}");
+    }
     net.again(1, "\"dave\"");
     let operators: Vec<Operator> = NAMES[..3].iter().map(|name| net.start(name)).collect();
     for operator in operators {

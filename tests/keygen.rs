@@ -330,6 +330,12 @@ fn an_absent_operator_stalls_until_it_is_named_and_finds_its_share_later() {
     for operator in operators {
         assert_eq!(operator.end().0.code(), Some(75));
     }
+    let good = fs::read_to_string(net.plan()).unwrap();
+    for name in ["ann", "", "\\u001b[2J", "two words"] {
+        fs::write(net.plan(), good.replace("name = \"dave\"", &format!("name = \"{name}\""))).unwrap();
+        assert_eq!(net.start("ann").end().0.code(), Some(78), "{name}");
+    }
+    fs::write(net.plan(), good).unwrap();
     for absent in ["\"eve\"", "\"dave\", \"cat\"", "\"dave\", \"dave\""] {
         net.again(1, absent);
         assert_eq!(net.start("ann").end().0.code(), Some(78), "{absent}");

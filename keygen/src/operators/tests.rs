@@ -175,6 +175,14 @@ fn key_8_all_who_take_part_have_the_same_keys_and_their_shares() {
 }
 
 #[test]
+fn messages_have_the_sizes_that_the_page_says() {
+    let mut world = World::new(4, &[]);
+    world.run_all();
+    let sizes = Phase::ALL.map(|phase| world.machines[0].own(phase).bytes().len());
+    assert_eq!(sizes, [808, 583, 1_339, 475, 194]);
+}
+
+#[test]
 fn key_8_a_crash_after_any_word_changes_nothing() {
     let mut world = World::new(4, &[]);
     world.run_all();

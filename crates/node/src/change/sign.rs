@@ -7,6 +7,7 @@ use crate::{
     cli::{Failure, print},
     config::NodeConfig,
     files::Identity,
+    passphrase::PassphraseArgs,
 };
 use crypto::ed25519::SigningKey;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub(super) struct SignArgs {
     /// node.toml of the member that signs.
     #[arg(long)]
     config: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
 }
 
 /// Arguments of `lockstep change merge`.
@@ -34,9 +37,10 @@ pub(super) struct MergeArgs {
 }
 
 /// The consensus key of the member whose node.toml this is.
-fn key(config: &Path) -> Result<SigningKey, Failure> {
-    let config = NodeConfig::read(config)?;
-    Ok(SigningKey::from_seed(Identity::read(&config.data, &config.lock)?.consensus))
+fn key(args: &SignArgs) -> Result<SigningKey, Failure> {
+    let config = NodeConfig::read(&args.config)?;
+    let lock = args.passphrase.named()?.unwrap_or(config.lock);
+    Ok(SigningKey::from_seed(Identity::read(&config.data, &lock)?.consensus))
 }
 
 fn refused(path: &Path, error: &dyn core::fmt::Display) -> Failure {
@@ -49,7 +53,7 @@ fn refused(path: &Path, error: &dyn core::fmt::Display) -> Failure {
 /// [`Failure`]: 64 when the change breaks a rule or the member has no vote, 66 when a file cannot be read.
 pub(super) fn approve(args: &SignArgs) -> Result<(), Failure> {
     let mut proposal = Proposal::read(&args.change)?;
-    proposal.approve(&key(&args.config)?).map_err(|error| refused(&args.change, &error))?;
+    proposal.approve(&key(args)?).map_err(|error| refused(&args.change, &error))?;
     finish(&proposal, &args.change)
 }
 
@@ -59,7 +63,7 @@ pub(super) fn approve(args: &SignArgs) -> Result<(), Failure> {
 /// As [`approve`].
 pub(super) fn accept(args: &SignArgs) -> Result<(), Failure> {
     let mut proposal = Proposal::read(&args.change)?;
-    proposal.accept(&key(&args.config)?).map_err(|error| refused(&args.change, &error))?;
+    proposal.accept(&key(args)?).map_err(|error| refused(&args.change, &error))?;
     finish(&proposal, &args.change)
 }
 

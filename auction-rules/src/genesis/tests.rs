@@ -61,7 +61,7 @@ fn a27_the_largest_class_fits_a_quarter_of_the_forced_bytes() {
 #[test]
 fn parameters_out_of_range() {
     type Change = fn(&mut Params);
-    let faults: [(&str, Change); 7] = [
+    let faults: [(&str, Change); 8] = [
         ("epoch_slots", |p| p.epoch_slots = 15),
         ("slot_ms", |p| p.slot_ms = 0),
         ("count_limit", |p| p.count_limit = 16_384),

@@ -4,7 +4,7 @@
 //!
 //! The formulas for chords and tangents do not cover a chord through equal or opposite points. A lane that meets one is
 //! lost, and its owner computes it the plain way. In [`times_secret`] that happens with negligible probability.
-use crate::ffi::{Fp, Fr, G1, G1Affine, msm_128};
+use crate::ffi::{self, Chords, Fp, Fr, G1, G1Affine, Running, Wide, msm_128};
 use alloc::{vec, vec::Vec};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
@@ -19,16 +19,50 @@ const CAREFUL: usize = 32;
 /// Bits of a digit to the base Z.
 const Z_BITS: usize = 64;
 /// -z of the curve: r = Z^4 - Z^2 + 1, and Z^2 P = -phi(P).
-const Z: u64 = 0xd201_0000_0001_0000;
+pub(crate) const Z: u64 = 0xd201_0000_0001_0000;
 
+/// Where a running sum stands.
 #[derive(Clone, Copy)]
-enum Lane {
+pub(crate) enum Lane {
     Identity,
     Point(G1Affine),
     Lost,
 }
 
-/// Running sums, one per lane.
+/// Running sums, one per lane: eight at a time where the machine can.
+enum Sums {
+    Eights(Running),
+    Ones(Lanes),
+}
+
+impl Sums {
+    fn new(count: usize) -> Self {
+        match Wide::get() {
+            Some(wide) => Self::Eights(Running::new(wide, count)),
+            None => Self::Ones(Lanes::new(vec![Lane::Identity; count])),
+        }
+    }
+    fn add(&mut self, with: &[Option<G1Affine>]) {
+        match self {
+            Self::Eights(sums) => sums.add(with),
+            Self::Ones(sums) => sums.add(with),
+        }
+    }
+    fn double(&mut self) {
+        match self {
+            Self::Eights(sums) => sums.double(),
+            Self::Ones(sums) => sums.double(),
+        }
+    }
+    fn results(&self) -> Vec<Option<G1>> {
+        match self {
+            Self::Eights(sums) => sums.lanes().iter().map(result).collect(),
+            Self::Ones(sums) => sums.at.iter().map(result).collect(),
+        }
+    }
+}
+
+/// Running sums, the portable way.
 struct Lanes {
     at: Vec<Lane>,
     denominators: Vec<Fp>,
@@ -95,7 +129,7 @@ fn third(slope: &Fp, a: &G1Affine, other_x: &Fp) -> G1Affine {
 
 /// Each of the values becomes its inverse. `false`, and no inverses, if one is zero.
 #[must_use]
-fn invert_all(values: &mut [Fp], products: &mut Vec<Fp>) -> bool {
+pub(crate) fn invert_all(values: &mut [Fp], products: &mut Vec<Fp>) -> bool {
     products.clear();
     let mut product = Fp::one();
     for value in values.iter() {
@@ -118,14 +152,14 @@ pub(crate) fn sums(steps: usize, count: usize, entry: impl Fn(usize, usize) -> O
     let mut start = 0usize;
     while start < count {
         let end = start.saturating_add(TOGETHER).min(count);
-        let mut lanes = Lanes::new(vec![Lane::Identity; end.saturating_sub(start)]);
+        let mut lanes = Sums::new(end.saturating_sub(start));
         let mut with = Vec::with_capacity(TOGETHER);
         for step in 0..steps {
             with.clear();
             with.extend((start..end).map(|lane| entry(step, lane)));
             lanes.add(&with);
         }
-        out.extend(lanes.at.iter().map(result));
+        out.extend(lanes.results());
         start = end;
     }
     out
@@ -151,7 +185,7 @@ pub(crate) fn weighted(
     let mut start = 0usize;
     while start < count {
         let end = start.saturating_add(TOGETHER).min(count);
-        let mut lanes = Lanes::new(vec![Lane::Identity; end.saturating_sub(start)]);
+        let mut lanes = Sums::new(end.saturating_sub(start));
         let mut with = Vec::with_capacity(TOGETHER);
         for bit in (0..length).rev() {
             lanes.double();
@@ -165,7 +199,7 @@ pub(crate) fn weighted(
                 }
             }
         }
-        out.extend(lanes.at.iter().map(result));
+        out.extend(lanes.results());
         start = end;
     }
     out
@@ -298,6 +332,17 @@ fn sums_of_powers(points: &[(G1Affine, G1Affine)]) -> Option<Vec<[G1Affine; 8]>>
 }
 
 fn walk_together(walk: &Walk, points: &[(G1Affine, G1Affine)]) -> Option<Zeroizing<Vec<G1Affine>>> {
+    match Wide::get() {
+        Some(wide) => {
+            let walk = ffi::Walk { steps: &*walk.steps, careful: CAREFUL, negative: walk.negative };
+            walk.products(wide, points)
+        }
+        None => walk_one_by_one(walk, points),
+    }
+}
+
+/// The portable way.
+fn walk_one_by_one(walk: &Walk, points: &[(G1Affine, G1Affine)]) -> Option<Zeroizing<Vec<G1Affine>>> {
     let sums = sums_of_powers(points)?;
     let ((_, first), rest) = walk.steps.split_first()?;
     let first = Zeroizing::new(masks(*first));
@@ -508,25 +553,48 @@ impl Bucketed {
 
     /// Adds in pairs until every bucket has at most one point.
     fn reduce(&mut self) {
-        let mut denominators: Vec<Fp> = Vec::new();
-        let mut products: Vec<Fp> = Vec::new();
+        let (mut sums, mut products) = (Vec::new(), Vec::new());
         while self.lengths.iter().any(|length| *length > 1) {
-            denominators.clear();
-            self.pairs(|pair| {
-                if let [a, b] = pair {
-                    denominators.push(Line::of(a, b).denominator(a, b));
-                }
-            });
-            let _whole = invert_all(&mut denominators, &mut products);
-            let mut inverses = denominators.iter();
+            sums.clear();
+            self.pair_sums(&mut sums, &mut products);
+            let mut sums = sums.iter();
             let mut next = Vec::with_capacity(self.points.len().div_ceil(2));
             self.pairs(|pair| match pair {
-                [a, b] => next.extend(inverses.next().map(|inverse| Line::of(a, b).sum(a, b, inverse))),
+                [_, _] => next.extend(sums.next()),
                 rest => next.extend_from_slice(rest),
             });
             self.points = next;
             self.lengths.iter_mut().for_each(|length| *length = length.div_ceil(2));
         }
+    }
+    /// The sum of each pair.
+    fn pair_sums(&self, sums: &mut Vec<G1Affine>, products: &mut Vec<Fp>) {
+        if let Some(wide) = Wide::get() {
+            let (mut pairs, mut all_chords) = (Vec::with_capacity(self.points.len().div_ceil(2)), true);
+            self.pairs(|pair| {
+                if let [a, b] = pair {
+                    all_chords &= !is_zero(a) && !is_zero(b);
+                    pairs.push((*a, *b));
+                }
+            });
+            if let Some(chords) = all_chords.then(|| Chords::sums(wide, &pairs)).flatten() {
+                sums.extend(chords);
+                return;
+            }
+        }
+        let mut denominators: Vec<Fp> = Vec::with_capacity(self.points.len().div_ceil(2));
+        self.pairs(|pair| {
+            if let [a, b] = pair {
+                denominators.push(Line::of(a, b).denominator(a, b));
+            }
+        });
+        let _whole = invert_all(&mut denominators, products);
+        let mut inverses = denominators.iter();
+        self.pairs(|pair| {
+            if let [a, b] = pair {
+                sums.extend(inverses.next().map(|inverse| Line::of(a, b).sum(a, b, inverse)));
+            }
+        });
     }
     fn pairs<'a>(&'a self, mut each: impl FnMut(&'a [G1Affine])) {
         let mut rest = self.points.as_slice();

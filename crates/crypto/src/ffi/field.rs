@@ -26,10 +26,24 @@ impl Fp {
         unsafe { blst::blst_fp_from_uint64(&raw mut out.0, [1, 0, 0, 0, 0, 0].as_ptr()) };
         out
     }
-    fn beta() -> Self {
+    pub(super) fn beta() -> Self {
         let mut out = Self::default();
         // SAFETY: reads 48 bytes, writes one field element.
         unsafe { blst::blst_fp_from_bendian(&raw mut out.0, BETA.as_ptr()) };
+        out
+    }
+    pub(super) fn four() -> Self {
+        let mut out = Self::default();
+        // SAFETY: reads six limbs, writes one field element.
+        unsafe { blst::blst_fp_from_uint64(&raw mut out.0, [4, 0, 0, 0, 0, 0].as_ptr()) };
+        out
+    }
+    /// x of a compressed point, flags masked, reduced modulo p.
+    pub(super) fn from_flagged(bytes: &[u8; 48]) -> Self {
+        let (mut out, mut plain) = (Self::default(), *bytes);
+        plain.iter_mut().take(1).for_each(|first| *first &= !super::FLAGS);
+        // SAFETY: reads 48 bytes, writes one field element.
+        unsafe { blst::blst_fp_from_bendian(&raw mut out.0, plain.as_ptr()) };
         out
     }
     #[inline]

@@ -18,6 +18,22 @@ pub(crate) fn slow_mul(point: &G1, scalar: &[u8]) -> G1 {
     })
 }
 
+std::thread_local! {
+    static PORTABLE: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn is_portable() -> bool {
+    PORTABLE.get()
+}
+
+/// Runs a test without vectors, as on a machine that has none.
+pub(crate) fn portably(test: impl FnOnce()) {
+    PORTABLE.set(true);
+    test();
+    PORTABLE.set(false);
+}
+
 /// A point of the curve outside the subgroup.
 pub(crate) fn stray_point(start: u8) -> G1Affine {
     let mut bytes = [0; 48];

@@ -4,7 +4,7 @@
 use super::*;
 use crate::ffi::{
     Table,
-    tests::{point_of_order, slow_mul, stray_point},
+    tests::{point_of_order, portably, slow_mul, stray_point},
 };
 use crate::hash::t512;
 use std::{vec, vec::Vec};
@@ -165,4 +165,29 @@ fn tables_give_many_products_as_one_by_one() {
     for (scalar, got) in scalars.iter().zip(table.vartime_mul_all(&scalars)) {
         assert!(got == base.mul(scalar) && got == table.vartime_mul(scalar));
     }
+}
+
+#[test]
+fn the_portable_way_gives_the_same() {
+    portably(|| {
+        secret_products_are_those_of_blst();
+        sums_of_many_products_are_right_for_every_mix_of_points();
+        weighted_sums_are_plain_sums_or_lost();
+        tables_give_many_products_as_one_by_one();
+    });
+}
+
+#[test]
+fn many_points_are_asked_for_their_subgroup_as_one_by_one() {
+    let mut points = pool();
+    points.extend((1..=30).map(stray_point));
+    points.extend([11, 10_177, 859_267, 52_437_899].map(point_of_order));
+    points.extend((0..9).map(|at| point("many", at)));
+    let want: Vec<Option<G1Affine>> =
+        points.iter().map(|point| point.times_z_in_group().map(|product| product.affine().unwrap())).collect();
+    assert!(want.iter().flatten().count() > 10 && want.iter().filter(|product| product.is_none()).count() > 30);
+    assert!(G1Affine::times_z_in_group_all(&points) == want);
+    portably(|| assert!(G1Affine::times_z_in_group_all(&points) == want));
+    assert!(G1Affine::times_z_in_group_all(&points[..2]) == want[..2]);
+    assert!(G1Affine::times_z_in_group_all(&[]).is_empty());
 }

@@ -2,7 +2,7 @@
 use super::cipher::{Parts, challenge};
 use crate::{
     batch::{Coefficients, bisect},
-    ffi::{Fr, G1, G1Affine},
+    ffi::{Fr, G1Affine},
     keys::EncryptionKey,
     lanes::{halves, msm},
 };
@@ -95,7 +95,7 @@ impl AdmitError {
 /// A decoded ciphertext, before its proof is checked.
 struct Claim {
     u: G1Affine,
-    zu: G1,
+    zu: G1Affine,
     v: G1Affine,
     w: G1Affine,
     x: G1Affine,
@@ -103,17 +103,32 @@ struct Claim {
     e: Fr,
 }
 
-impl Claim {
-    fn decode(key: &EncryptionKey, item: &Item<'_>) -> Result<Self, AdmitError> {
-        let parts = Parts::split(item.ciphertext, item.class_bytes).ok_or(AdmitError::Length)?;
-        let point = |bytes| G1Affine::uncompress(bytes).ok_or(AdmitError::Point);
-        let (u, v, w, x) = (point(parts.u)?, point(parts.v)?, point(parts.w)?, point(parts.x)?);
-        let z = Fr::from_canonical(parts.z).ok_or(AdmitError::Scalar)?;
-        // A share of a point outside the subgroup would leak x_j modulo small primes.
-        let zu = u.times_z_in_group().ok_or(AdmitError::Subgroup)?;
+/// The claim of each item: lengths first, then all points, then all subgroups. The verdicts are those of one by one.
+fn decode<'a>(key: &EncryptionKey, items: &[Item<'a>]) -> Vec<Result<Claim, AdmitError>> {
+    let split = |item: &Item<'a>| Parts::split(item.ciphertext, item.class_bytes);
+    let parts: Vec<Option<Parts<'_>>> = items.iter().map(split).collect();
+    let bytes: Vec<&[u8; 48]> = parts.iter().flatten().flat_map(Parts::points).collect();
+    let points = G1Affine::uncompress_all(bytes.iter().copied());
+    let mut points = points.as_chunks::<4>().0.iter();
+    let decoded = |parts: &Option<Parts<'_>>| {
+        let parts = parts.as_ref().ok_or(AdmitError::Length)?;
+        let [u, v, w, x] = points.next().copied().unwrap_or_default();
+        let point = |point: Option<G1Affine>| point.ok_or(AdmitError::Point);
+        let points = [point(u)?, point(v)?, point(w)?, point(x)?];
+        Ok((points, Fr::from_canonical(parts.z).ok_or(AdmitError::Scalar)?))
+    };
+    let decoded: Vec<Result<([G1Affine; 4], Fr), AdmitError>> = parts.iter().map(decoded).collect();
+    let bases: Vec<G1Affine> = decoded.iter().flatten().map(|([u, ..], _)| *u).collect();
+    // A share of a point outside the subgroup would leak x_j modulo small primes.
+    let mut inside = G1Affine::times_z_in_group_all(&bases).into_iter();
+    let claim = |((item, parts), decoded): ((&Item<'_>, &Option<Parts<'_>>), Result<_, _>)| {
+        let ([u, v, w, x], z): ([G1Affine; 4], Fr) = decoded?;
+        let zu = inside.next().flatten().ok_or(AdmitError::Subgroup)?;
+        let parts = parts.as_ref().ok_or(AdmitError::Length)?;
         let e = challenge(key, item.aad, parts.c1, parts.body, &parts.points());
-        Ok(Self { u, zu, v, w, x, z, e })
-    }
+        Ok(Claim { u, zu, v, w, x, z, e })
+    };
+    items.iter().zip(&parts).zip(decoded).map(claim).collect()
 }
 
 /// Admits ciphertexts. The verdict on each is a function of its own bytes: a batch that fails is bisected. How many are
@@ -126,20 +141,18 @@ pub fn admit(key: &EncryptionKey, items: &[Item<'_>], seed: [u8; 32]) -> Vec<Res
 }
 
 fn admit_batch(key: &EncryptionKey, items: &[Item<'_>], seed: &[u8; 32]) -> Vec<Result<Admitted, AdmitError>> {
-    let decoded: Vec<Result<Claim, AdmitError>> = items.iter().map(|item| Claim::decode(key, item)).collect();
+    let decoded = decode(key, items);
     let claims: Vec<&Claim> = decoded.iter().filter_map(|claim| claim.as_ref().ok()).collect();
     // e covers every byte of an item but z
     let covered: Vec<([u8; 32], [u8; 32])> =
         claims.iter().map(|claim| (claim.e.to_bytes(), claim.z.to_bytes())).collect();
     let coefficients = Coefficients::new(seed, covered.iter().flat_map(|(e, z)| [e.as_slice(), z]));
     let proofs = bisect(claims.len(), |range| proofs_hold(key, &claims, range, &coefficients));
-    let powers: Vec<G1> = claims.iter().map(|claim| claim.zu).collect();
-    // Not the identity: neither U nor Z is zero in the group.
-    let mut checked = proofs.into_iter().zip(G1::affine_all(&powers).unwrap_or_default());
+    let mut checked = proofs.into_iter();
     let verdict = |claim: &Result<Claim, AdmitError>| {
         let claim = claim.as_ref().map_err(|error| *error)?;
         match checked.next() {
-            Some((true, zu)) => Ok(Admitted { u: Base(claim.u), zu: Base(zu) }),
+            Some(true) => Ok(Admitted { u: Base(claim.u), zu: Base(claim.zu) }),
             _ => Err(AdmitError::Proof),
         }
     };

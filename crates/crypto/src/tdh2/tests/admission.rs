@@ -215,3 +215,12 @@ proptest! {
         prop_assert!(verdict.is_err());
     }
 }
+
+#[test]
+fn cry_1_verdicts_do_not_depend_on_the_machine() {
+    crate::ffi::tests::portably(|| {
+        cry_1_batch_verdicts_are_single_verdicts();
+        cry_6_every_fault_has_its_word();
+        batches_larger_than_the_limit_are_split();
+    });
+}

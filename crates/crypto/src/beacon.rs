@@ -3,13 +3,14 @@
 //! RFC 9380 suite `BLS12381G2_XMD:SHA-256_SSWU_RO_`, key in G1, signature in G2. The signature is unique, so nobody can
 //! choose R_h; it takes q members, who sign only a final block ([`OrderFixed`] is the only source of the message).
 use crate::{
-    ffi::{G1Affine, G2, G2Affine, pairings_equal},
+    batch::{Coefficients, bisect},
+    ffi::{G1Affine, G2, G2Affine, msm_128, msm_g2, pairings_equal},
     finality::OrderFixed,
     hash::sha256,
     keys::{BeaconShareKey, KeySet},
     weights::{Weights, choose},
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{collections::BTreeMap, vec, vec::Vec};
 use types::{G2Bytes, Hash, MemberId, Slot, tag};
 
 /// What the beacon of a slot signs: tag | network 32 | u64 little-endian slot | digest 32, 90 bytes.
@@ -104,11 +105,51 @@ pub fn combine(keys: &KeySet, shares: &[(MemberId, G2Bytes)], message: &Message)
 }
 
 fn blame(keys: &KeySet, points: &BTreeMap<MemberId, G2Affine>, message: &Message) -> Vec<MemberId> {
-    let hashed = message.point();
-    let good = |member: &MemberId, share: &G2Affine| {
-        keys.beacon_share_point(*member).is_some_and(|key| signed_by(&key, &hashed, share))
+    let shares: Vec<(MemberId, G2Affine)> = points.iter().map(|(member, share)| (*member, *share)).collect();
+    let verdicts = points_hold(keys, message, &shares);
+    shares.iter().zip(verdicts).filter(|(_, holds)| !holds).map(|((member, _), _)| *member).collect()
+}
+
+/// As [`share_holds`] for each: one pairing for all where all hold, and bisection where not.
+#[must_use]
+pub fn shares_hold(keys: &KeySet, message: &Message, shares: &[(MemberId, G2Bytes)]) -> Vec<bool> {
+    let decoded = shares.iter().map(|(member, share)| Some((*member, G2Affine::uncompress(&share.0)?)));
+    let decoded: Vec<Option<(MemberId, G2Affine)>> = decoded.collect();
+    let known: Vec<(MemberId, G2Affine)> = decoded.iter().flatten().copied().collect();
+    let mut verdicts = points_hold(keys, message, &known).into_iter();
+    decoded.iter().map(|share| share.is_some() && verdicts.next().unwrap_or(false)).collect()
+}
+
+/// e(G, sum of rho share) = e(sum of rho key, H(message)), each share in the subgroup. The weights are a hash of all that
+/// is checked, so nobody can aim at them.
+fn points_hold(keys: &KeySet, message: &Message, shares: &[(MemberId, G2Affine)]) -> Vec<bool> {
+    let Some(hashed) = message.point().affine() else { return vec![false; shares.len()] };
+    let usable = |(member, share): &(MemberId, G2Affine)| {
+        keys.beacon_share_point(*member).filter(|_| share.in_group()).map(|key| (key, *share))
     };
-    points.iter().filter(|(member, share)| !good(member, share)).map(|(member, _)| *member).collect()
+    let pairs: Vec<Option<(G1Affine, G2Affine)>> = shares.iter().map(usable).collect();
+    let (public, signatures): (Vec<G1Affine>, Vec<G2Affine>) = pairs.iter().flatten().copied().unzip();
+    let bytes: Vec<([u8; 48], [u8; 96])> =
+        public.iter().zip(&signatures).map(|(key, share)| (key.compress(), share.compress())).collect();
+    let parts = bytes.iter().flat_map(|(key, share)| [key.as_slice(), share.as_slice()]);
+    let coefficients = Coefficients::new(&sha256(&[&message.bytes()]).0, parts);
+    let short: Vec<[u8; 16]> = (0..public.len()).map(|at| coefficients.pair(at).0).collect();
+    let wide: Vec<[u8; 32]> = short.iter().map(widened).collect();
+    let generator = G1Affine::generator().point();
+    let verdicts = bisect(public.len(), |range| {
+        let (signatures, wide) = (signatures.get(range.clone()), wide.get(range.clone()));
+        let signed = msm_g2(signatures.unwrap_or_default(), wide.unwrap_or_default());
+        let key = msm_128(public.get(range.clone()).unwrap_or_default(), short.get(range).unwrap_or_default());
+        signed.affine().is_some_and(|signed| pairings_equal(&generator, &signed, &key, &hashed))
+    });
+    let mut verdicts = verdicts.into_iter();
+    pairs.iter().map(|pair| pair.is_some() && verdicts.next().unwrap_or(false)).collect()
+}
+
+fn widened(short: &[u8; 16]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.iter_mut().zip(short).for_each(|(to, from)| *to = *from);
+    out
 }
 
 /// Whether this is the member's share over the message.

@@ -10,13 +10,16 @@ use std::{
     thread,
 };
 
-type Task = (Job, Box<dyn FnOnce(Option<JobResult>) + Send>);
+type Done = Box<dyn FnOnce(Option<JobResult>) + Send>;
+type Task = (Job, Done);
 
-/// Threads that run jobs. A member has at most two jobs under way (admission, reveal), so the queue is bounded by the
-/// number of members that share the pool. Threads end when the last handle is dropped.
+/// Threads that run jobs. A member has at most two jobs under way (admission, reveal), each in at most as many parts as
+/// there are threads, so the queue is bounded by the number of members that share the pool. Threads end when the last
+/// handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Pool {
     tasks: Sender<Task>,
+    threads: usize,
 }
 
 impl Pool {
@@ -27,18 +30,52 @@ impl Pool {
     pub fn start(threads: usize) -> io::Result<Self> {
         let (tasks, queue) = channel::<Task>();
         let queue = Arc::new(Mutex::new(queue));
-        for i in 0..threads.max(1) {
+        let threads = threads.max(1);
+        for i in 0..threads {
             let queue = Arc::clone(&queue);
             thread::Builder::new().name(format!("job-{i}")).spawn(move || work(&queue))?;
         }
-        Ok(Self { tasks })
+        Ok(Self { tasks, threads })
     }
 
-    /// Runs a job and hands its result to `done` on the pool's thread; `None` if the job panicked.
+    /// Runs a job, in parts if it has some, and hands its result to `done` on one of the pool's threads; `None` if the
+    /// job panicked.
     pub fn run(&self, job: Job, done: impl FnOnce(Option<JobResult>) + Send + 'static) {
-        if self.tasks.send((job, Box::new(done))).is_err() {
-            tracing::error!("pool.stopped");
+        let parts = job.split(self.threads);
+        let gathered = Arc::new(Mutex::new(Gathered {
+            results: parts.iter().map(|_| None).collect(),
+            open: parts.len(),
+            done: Some(Box::new(done)),
+        }));
+        for (at, part) in parts.into_iter().enumerate() {
+            let gathered = Arc::clone(&gathered);
+            let task = (part, Box::new(move |result| arrived(&gathered, at, result)) as Done);
+            if self.tasks.send(task).is_err() {
+                tracing::error!("pool.stopped");
+            }
         }
+    }
+}
+
+/// Results of a job's parts, in the order of the parts.
+struct Gathered {
+    results: Vec<Option<JobResult>>,
+    open: usize,
+    done: Option<Done>,
+}
+
+/// The last part to arrive hands on the whole.
+fn arrived(gathered: &Mutex<Gathered>, at: usize, result: Option<JobResult>) {
+    let mut all = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+    all.results.iter_mut().skip(at).take(1).for_each(|place| *place = result);
+    all.open = all.open.saturating_sub(1);
+    if all.open > 0 {
+        return;
+    }
+    let (results, done) = (std::mem::take(&mut all.results), all.done.take());
+    drop(all);
+    if let Some(done) = done {
+        done(results.into_iter().collect::<Option<Vec<_>>>().and_then(JobResult::join));
     }
 }
 

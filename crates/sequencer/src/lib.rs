@@ -57,6 +57,7 @@ mod release;
 mod reveal;
 mod section;
 mod sign;
+mod split;
 mod state;
 
 pub use blocks::{OpenedBlock, open};

@@ -102,6 +102,37 @@ fn cry_5_bad_shares_are_pinned_on_their_senders() {
 }
 
 #[test]
+fn many_shares_are_checked_as_one_by_one() {
+    let dealt = deal(16, 5, &[8; 32]);
+    let keys = dealt.key_set();
+    let fixed = Voters::new(4, 1, &[9; 32]).fix(NETWORK, Slot(77), std::vec![Hash([5; 32])], std::vec![]);
+    let (good, message) = (shares(&dealt, &fixed), Message::of(&fixed));
+    for faults in [0u32, 1, 0x8000, 0b1010_0000_0010, 0xffff] {
+        let mut some = good.clone();
+        for (at, share) in some.iter_mut().enumerate().filter(|(at, _)| faults >> at & 1 == 1) {
+            match at % 3 {
+                0 => share.1 = good[(at + 1) % 16].1,
+                1 => share.1.0[50] ^= 1,
+                _ => share.1 = G2Bytes([0xff; 96]),
+            }
+        }
+        // two that are wrong by opposite amounts, which a plain sum would not see
+        let point = |share: &G2Bytes| G2Affine::uncompress(&share.0).unwrap().point();
+        if faults == 0 {
+            let error = point(&good[9].1);
+            some[3].1 = G2Bytes(point(&good[3].1).add(&error).affine().unwrap().compress());
+            some[4].1 = G2Bytes(point(&good[4].1).add(&error.neg()).affine().unwrap().compress());
+        }
+        some.push((MemberId(16), good[0].1));
+        let want: Vec<bool> =
+            some.iter().map(|(member, share)| share_holds(&keys, *member, &message, share)).collect();
+        assert_eq!(shares_hold(&keys, &message, &some), want);
+        let bad = if faults == 0 { 2 } else { faults.count_ones() };
+        assert_eq!(want.iter().filter(|holds| !**holds).count(), 1 + bad as usize);
+    }
+}
+
+#[test]
 fn shares_verify_under_the_public_keys_of_threshold_crypto() {
     let (peer, parts, secrets) = crate::tdh2::tests::peer::key_set(3, 4);
     let hashed = G2::hash(b"message", tag::BEACON_DST);

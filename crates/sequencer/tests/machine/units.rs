@@ -214,3 +214,25 @@ fn units_stand_behind_what_they_name() {
     assert_eq!(order, hashes);
     world.audit(3);
 }
+
+#[test]
+fn a_queue_is_admitted_together_and_nothing_waits_without_one() {
+    let net = Net::four();
+    let mut world = World::new(net, 58);
+    world.open(1);
+    let submit = |from: usize, count: usize, world: &mut World| -> Vec<types::Hash> {
+        let envelopes = (from..from + count).map(|wallet| net.envelope(&Order::new(wallet, 0, Inside::Junk)));
+        envelopes.map(|(hash, envelope)| (world.submit(0, &envelope), hash).1).collect()
+    };
+    let mut hashes = submit(0, 1, &mut world);
+    world.pass(100);
+    assert_eq!(world.members[0].admissions, [(1, 1)], "alone: at once, in one part");
+    hashes.extend(submit(1, 50, &mut world));
+    world.pass(150);
+    let done = &world.members[0].admissions[1..];
+    assert_eq!(done.iter().map(|(asked, _)| asked).sum::<usize>(), 50);
+    let (most, parts) = *done.iter().max().unwrap();
+    assert!(most >= 32 && done.len() < 10, "what comes in during an admission is the next one: {done:?}");
+    assert_eq!(parts, most / 16, "a long one is done on several processors");
+    assert!(hashes.iter().all(|hash| world.receipts.contains_key(&(*hash, 0))), "each has its receipt");
+}

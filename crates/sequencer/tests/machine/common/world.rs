@@ -9,7 +9,8 @@ use crate::common::{
 use crypto::evidence::{Context, Proved, verify};
 use execution::{Executor, OpenedUnit, SlotEnv, prepare};
 use sequencer::{
-    At, Channel, Effect, EpochStart, Input, Job, Phase, Record, Refused, Resume, Sequencer, Setup, Ticket, To,
+    At, Channel, Effect, EpochStart, Input, Job, JobResult, Phase, Record, Refused, Resume, Sequencer, Setup, Ticket,
+    To,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -100,6 +101,8 @@ pub(crate) struct Member {
     pub(crate) rejects: Vec<(Option<MemberId>, Reason, &'static str)>,
     pub(crate) evidence: Vec<Proved>,
     pub(crate) phases: Vec<(Slot, Phase)>,
+    /// How many envelopes each admission had, and in how many parts it was done.
+    pub(crate) admissions: Vec<(usize, usize)>,
     /// Epochs that consensus was told to go on in.
     pub(crate) epochs: Vec<EpochStart>,
     pub(crate) notes: BTreeMap<Slot, String>,
@@ -166,6 +169,7 @@ impl World {
                 rejects: Vec::new(),
                 evidence: Vec::new(),
                 phases: Vec::new(),
+                admissions: Vec::new(),
                 epochs: Vec::new(),
                 notes: BTreeMap::new(),
                 told: Vec::new(),
@@ -364,7 +368,17 @@ impl World {
             Event::Deliver { to, from, channel, bytes } => self.step(to, Input::Message { channel, from, bytes }),
             Event::Job { member, life, job } => {
                 if self.members[member].life == life {
-                    self.step(member, Input::Done(Box::new(job.run())));
+                    let asked = match &job {
+                        Job::Admit { items, .. } => items.len(),
+                        Job::Reveal { .. } | Job::CheckOpenings { .. } => 0,
+                    };
+                    // as on a machine with four processors
+                    let parts = job.split(4);
+                    if asked > 0 {
+                        self.members[member].admissions.push((asked, parts.len()));
+                    }
+                    let result = JobResult::join(parts.into_iter().map(Job::run).collect()).unwrap();
+                    self.step(member, Input::Done(Box::new(result)));
                 }
             }
             Event::Executed { member, life, slot, result } => {

@@ -199,15 +199,13 @@ impl Committee {
 
     /// D of this member's items, unchecked. Sharded: the shares come compressed.
     fn combine(&self, arrived: &[u16]) -> tdh2::Combined {
-        let read = |bytes: &G1Bytes| SharePoint::from_compressed(bytes).expect("a good share");
+        let read = |bytes: &Vec<G1Bytes>| -> Vec<SharePoint> {
+            SharePoint::from_compressed_all(bytes).into_iter().map(|point| point.expect("a good share")).collect()
+        };
         let mine = self.mine();
         let shares = arrived.iter().map(|m| {
             let at = usize::from(*m);
-            let points = if self.direct() {
-                self.shares.get(at).cloned()
-            } else {
-                self.compressed.get(at).map(|all| all.iter().map(read).collect())
-            };
+            let points = if self.direct() { self.shares.get(at).cloned() } else { self.compressed.get(at).map(read) };
             (MemberId(*m), points.expect("every member's shares"))
         });
         let shares: Vec<(MemberId, Vec<SharePoint>)> = if self.direct() {

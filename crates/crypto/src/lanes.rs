@@ -54,11 +54,14 @@ impl Sums {
             Self::Ones(sums) => sums.double(),
         }
     }
-    fn results(&self) -> Vec<Option<G1>> {
+    fn lanes(&self) -> Vec<Lane> {
         match self {
-            Self::Eights(sums) => sums.lanes().iter().map(result).collect(),
-            Self::Ones(sums) => sums.at.iter().map(result).collect(),
+            Self::Eights(sums) => sums.lanes(),
+            Self::Ones(sums) => sums.at.clone(),
         }
+    }
+    fn results(&self) -> Vec<Option<G1>> {
+        self.lanes().iter().map(result).collect()
     }
 }
 
@@ -163,6 +166,15 @@ pub(crate) fn sums(steps: usize, count: usize, entry: impl Fn(usize, usize) -> O
         start = end;
     }
     out
+}
+
+impl Lane {
+    fn point(&self) -> Option<G1Affine> {
+        match self {
+            Self::Point(at) => Some(*at),
+            Self::Identity | Self::Lost => None,
+        }
+    }
 }
 
 fn result(lane: &Lane) -> Option<G1> {
@@ -484,11 +496,51 @@ pub(crate) fn msm(points: &[G1Affine], scalars: &[u128]) -> G1 {
     sums.iter().rev().fold(G1::identity(), |total, sum| (0..bits).fold(total, |total, _| total.double()).add(sum))
 }
 
-/// Where n additions in each window and 2^bits / 2 buckets, five times as dear, cost least.
+/// One sum of products per item, as [`msm`], with the same scalars for all: `point(j, item)`.
+pub(crate) fn msm_all(
+    scalars: &[u128],
+    count: usize,
+    point: impl Fn(usize, usize) -> Option<G1Affine>,
+) -> Vec<Option<G1>> {
+    let longest = scalars.iter().map(|scalar| u128::BITS.saturating_sub(scalar.leading_zeros())).max().unwrap_or(0);
+    let bits = window_bits(scalars.len());
+    let buckets = 1usize.checked_shl(bits.saturating_sub(1)).unwrap_or(1);
+    let windows = usize::try_from(longest.checked_div(bits).unwrap_or(0)).unwrap_or(0).saturating_add(1);
+    let mut rest: Vec<Digits> = scalars.iter().map(|scalar| Digits { rest: *scalar, carry: 0 }).collect();
+    let digits: Vec<Vec<i32>> =
+        (0..windows).map(|_| rest.iter_mut().map(|digits| digits.next(bits)).collect()).collect();
+    let together = SORTED_TOGETHER.checked_div(scalars.len().saturating_mul(windows)).unwrap_or(1).max(8);
+    let mut out = Vec::with_capacity(count);
+    while out.len() < count {
+        let items = out.len()..out.len().saturating_add(together).min(count);
+        let mut all = Bucketed { points: Vec::new(), lengths: Vec::new() };
+        let mut there = Vec::with_capacity(together);
+        for item in items {
+            let points: Option<Vec<G1Affine>> = (0..scalars.len()).map(|j| point(j, item)).collect();
+            there.push(points.is_some());
+            if let Some(points) = points {
+                let one = Bucketed::new(&points, &digits, buckets);
+                all.points.extend(one.points);
+                all.lengths.extend(one.lengths);
+            }
+        }
+        let sums = all.sums(buckets);
+        let mut sums = sums.chunks(windows);
+        let horner = |sums: &[G1]| {
+            sums.iter()
+                .rev()
+                .fold(G1::identity(), |total, sum| (0..bits).fold(total, |total, _| total.double()).add(sum))
+        };
+        out.extend(there.into_iter().map(|there| if there { sums.next().map(horner) } else { None }));
+    }
+    out
+}
+
+/// Where n additions in each window and 2^bits / 2 buckets, thrice as dear, cost least.
 fn window_bits(count: usize) -> u32 {
     let cost = |bits: u32| {
         let windows = usize::try_from(u128::BITS.checked_div(bits).unwrap_or(0)).unwrap_or(0).saturating_add(1);
-        let buckets = 5usize.checked_shl(bits.saturating_sub(1)).unwrap_or(usize::MAX);
+        let buckets = 3usize.checked_shl(bits.saturating_sub(1)).unwrap_or(usize::MAX);
         windows.saturating_mul(count.saturating_add(buckets))
     };
     (4..14).min_by_key(|bits| cost(*bits)).unwrap_or(6)
@@ -569,32 +621,17 @@ impl Bucketed {
     }
     /// The sum of each pair.
     fn pair_sums(&self, sums: &mut Vec<G1Affine>, products: &mut Vec<Fp>) {
-        if let Some(wide) = Wide::get() {
-            let (mut pairs, mut all_chords) = (Vec::with_capacity(self.points.len().div_ceil(2)), true);
-            self.pairs(|pair| {
-                if let [a, b] = pair {
-                    all_chords &= !is_zero(a) && !is_zero(b);
-                    pairs.push((*a, *b));
+        let mut some: Vec<(G1Affine, G1Affine)> = Vec::with_capacity(PAIRS);
+        self.pairs(|pair| {
+            if let [a, b] = pair {
+                some.push((*a, *b));
+                if some.len() == PAIRS {
+                    add_pairs(&some, sums, products);
+                    some.clear();
                 }
-            });
-            if let Some(chords) = all_chords.then(|| Chords::sums(wide, &pairs)).flatten() {
-                sums.extend(chords);
-                return;
-            }
-        }
-        let mut denominators: Vec<Fp> = Vec::with_capacity(self.points.len().div_ceil(2));
-        self.pairs(|pair| {
-            if let [a, b] = pair {
-                denominators.push(Line::of(a, b).denominator(a, b));
             }
         });
-        let _whole = invert_all(&mut denominators, products);
-        let mut inverses = denominators.iter();
-        self.pairs(|pair| {
-            if let [a, b] = pair {
-                sums.extend(inverses.next().map(|inverse| Line::of(a, b).sum(a, b, inverse)));
-            }
-        });
+        add_pairs(&some, sums, products);
     }
     fn pairs<'a>(&'a self, mut each: impl FnMut(&'a [G1Affine])) {
         let mut rest = self.points.as_slice();
@@ -608,21 +645,76 @@ impl Bucketed {
     fn sums(mut self, buckets: usize) -> Vec<G1> {
         self.reduce();
         let mut points = self.points.iter();
-        let mut out = Vec::new();
-        for lengths in self.lengths.chunks(buckets) {
-            let bucket: Vec<Option<&G1Affine>> =
-                lengths.iter().map(|length| if *length == 0 { None } else { points.next() }).collect();
-            let (mut running, mut sum) = (G1::identity(), G1::identity());
-            for point in bucket.iter().rev() {
-                if let Some(point) = point.filter(|point| !is_zero(point)) {
-                    running = running.add_affine(point);
-                }
-                sum = sum.add(&running);
-            }
-            out.push(sum);
-        }
-        out
+        let mut next = |length: &usize| if *length == 0 { None } else { points.next() };
+        let windows: Vec<Vec<Option<&G1Affine>>> = self
+            .lengths
+            .chunks(buckets)
+            .map(|lengths| lengths.iter().map(|length| next(length).filter(|point| !is_zero(point))).collect())
+            .collect();
+        let plain = |(sum, window): (Option<G1>, &Vec<Option<&G1Affine>>)| sum.unwrap_or_else(|| running_sum(window));
+        segment_sums(&windows, buckets).into_iter().zip(&windows).map(plain).collect()
     }
+}
+
+/// Of bucket k times k + 1.
+fn running_sum(window: &[Option<&G1Affine>]) -> G1 {
+    let (mut running, mut sum) = (G1::identity(), G1::identity());
+    for point in window.iter().rev() {
+        if let Some(point) = point {
+            running = running.add_affine(point);
+        }
+        sum = sum.add(&running);
+    }
+    sum
+}
+
+/// As [`running_sum`] of each window, all windows in step, and a window in parts where there are few. `None` where two
+/// sums met that have no chord.
+fn segment_sums(windows: &[Vec<Option<&G1Affine>>], buckets: usize) -> Vec<Option<G1>> {
+    let most = buckets.checked_div(4).unwrap_or(1).max(1);
+    let segments = TOGETHER.checked_div(windows.len()).unwrap_or(1).max(1).next_power_of_two().min(most);
+    let length = buckets.checked_div(segments).unwrap_or(1).max(1);
+    let lanes: Vec<&[Option<&G1Affine>]> = windows.iter().flat_map(|window| window.chunks(length)).collect();
+    let (mut running, mut sums) = (Sums::new(lanes.len()), Sums::new(lanes.len()));
+    // Sums start from a point of their own: else the second addition would often be of a point to itself.
+    let start = G1Affine::generator();
+    sums.add(&vec![Some(start); lanes.len()]);
+    for k in (0..length).rev() {
+        let with: Vec<Option<G1Affine>> = lanes.iter().map(|lane| lane.get(k).copied().flatten().copied()).collect();
+        running.add(&with);
+        let with: Vec<Option<G1Affine>> = running.lanes().iter().map(Lane::point).collect();
+        sums.add(&with);
+    }
+    let start = start.neg();
+    let sums: Vec<Option<G1>> = sums.results().into_iter().map(|sum| sum.map(|sum| sum.add_affine(&start))).collect();
+    let totals = running.results();
+    let whole = |(sums, totals): (&[Option<G1>], &[Option<G1>])| {
+        let (mut above, mut shifts) = (G1::identity(), G1::identity());
+        for total in totals.iter().skip(1).rev() {
+            above = above.add(&(*total)?);
+            shifts = shifts.add(&above);
+        }
+        let shifts = (0..length.ilog2()).fold(shifts, |shifts, _| shifts.double());
+        totals.first().copied().flatten()?;
+        sums.iter().try_fold(shifts, |all, sum| Some(all.add(&(*sum)?)))
+    };
+    sums.chunks(segments).zip(totals.chunks(segments)).map(whole).collect()
+}
+
+/// Pairs under one inversion: so many stay in the cache.
+const PAIRS: usize = 512;
+
+/// The sum of each pair, also of equal and opposite points.
+fn add_pairs(pairs: &[(G1Affine, G1Affine)], sums: &mut Vec<G1Affine>, products: &mut Vec<Fp>) {
+    let no_identity = || pairs.iter().all(|(a, b)| !is_zero(a) && !is_zero(b));
+    if let Some(chords) = Wide::get().filter(|_| no_identity()).and_then(|wide| Chords::sums(wide, pairs)) {
+        sums.extend(chords);
+        return;
+    }
+    let mut denominators: Vec<Fp> = pairs.iter().map(|(a, b)| Line::of(a, b).denominator(a, b)).collect();
+    let _whole = invert_all(&mut denominators, products);
+    let lines = pairs.iter().zip(&denominators);
+    sums.extend(lines.map(|((a, b), inverse)| Line::of(a, b).sum(a, b, inverse)));
 }
 
 fn is_zero(point: &G1Affine) -> bool {

@@ -44,18 +44,22 @@ impl core::fmt::Debug for Kind {
 /// Exponents of [`PRIMES`] in a fraction.
 type Exponents = [i32; PRIMES.len()];
 
-/// Multiplies by `number`^`sign`. `number` is at most 128, so primes up to 127 are all.
-fn factor_into(exponents: &mut Exponents, number: u16, sign: i32) {
-    let mut rest = number;
-    for (exponent, prime) in exponents.iter_mut().zip(PRIMES) {
-        while let (Some(quotient), Some(0)) = (rest.checked_div(prime), rest.checked_rem(prime)) {
-            if rest == 0 {
-                return;
+/// Members' numbers and their differences are at most this, so primes up to 127 are all.
+const NUMBERS: u16 = 128;
+
+/// Exponents of each number up to [`NUMBERS`].
+fn factors() -> Vec<Exponents> {
+    let factors_of = |number: u16| {
+        let (mut rest, mut exponents): (u16, Exponents) = (number.max(1), [0; PRIMES.len()]);
+        for (exponent, prime) in exponents.iter_mut().zip(PRIMES) {
+            while let (Some(quotient), Some(0)) = (rest.checked_div(prime), rest.checked_rem(prime)) {
+                rest = quotient;
+                *exponent = exponent.saturating_add(1);
             }
-            rest = quotient;
-            *exponent = exponent.saturating_add(sign);
         }
-    }
+        exponents
+    };
+    (0..=NUMBERS).map(factors_of).collect()
 }
 
 /// The product of primes to these exponents, `None` above [`BITS_MAX`] bits.
@@ -75,13 +79,16 @@ impl Weights {
     }
 
     fn integer(members: &[MemberId]) -> Option<Kind> {
-        let mut fractions = Vec::with_capacity(members.len());
+        let (mut fractions, factors) = (Vec::with_capacity(members.len()), factors());
         let mut denominator: Exponents = [0; PRIMES.len()];
         for j in members {
             let (mut exponents, mut negative): (Exponents, bool) = ([0; PRIMES.len()], false);
             for m in members.iter().filter(|m| *m != j) {
-                factor_into(&mut exponents, m.0.checked_add(1)?, 1);
-                factor_into(&mut exponents, m.0.abs_diff(j.0), -1);
+                let above = factors.get(usize::from(m.0.checked_add(1)?))?;
+                let below = factors.get(usize::from(m.0.abs_diff(j.0)))?;
+                for (exponent, (above, below)) in exponents.iter_mut().zip(above.iter().zip(below)) {
+                    *exponent = exponent.saturating_add(*above).saturating_sub(*below);
+                }
                 negative ^= m.0 < j.0;
             }
             // The least common denominator takes, of each prime, the most that any fraction has below the line.
@@ -100,16 +107,39 @@ impl Weights {
         Some(Kind::Integer { numerators, inverse })
     }
 
+    /// lambda_j = P / ((j + 1) prod (m - j)) for the product P of all numbers; all under one inversion.
     fn field(members: &[MemberId]) -> Vec<Fr> {
-        let point = |member: &MemberId| Fr::reduce(&u32::from(member.0).saturating_add(1).to_le_bytes());
-        let weight = |j: &MemberId| {
-            let one = Fr::reduce(&[1]);
+        let numbers: Vec<Fr> = (0..=NUMBERS).map(|number| Fr::reduce(&number.to_le_bytes())).collect();
+        let number = |at: u16| numbers.get(usize::from(at)).copied().unwrap_or_default();
+        let one = number(1);
+        let of = |member: &MemberId| number(member.0.saturating_add(1));
+        let all = members.iter().fold(one, |all, member| all.mul(&of(member)));
+        let below = |j: &MemberId| {
             let others = members.iter().filter(|m| *m != j);
-            let (above, below) = others
-                .fold((one, one), |(above, below), m| (above.mul(&point(m)), below.mul(&point(m).sub(&point(j)))));
-            above.mul(&below.inverse())
+            let (product, negative) = others.fold((of(j), false), |(product, negative), m| {
+                (product.mul(&number(m.0.abs_diff(j.0))), negative ^ (m.0 < j.0))
+            });
+            if negative { product.neg() } else { product }
         };
-        members.iter().map(weight).collect()
+        let below: Vec<Fr> = members.iter().map(below).collect();
+        let mut before = Vec::with_capacity(below.len());
+        let mut inverse = below.iter().fold(one, |product, value| {
+            before.push(product);
+            product.mul(value)
+        });
+        inverse = inverse.inverse().mul(&all);
+        let mut weights: Vec<Fr> = below
+            .iter()
+            .zip(&before)
+            .rev()
+            .map(|(value, before)| {
+                let weight = inverse.mul(before);
+                inverse = inverse.mul(value);
+                weight
+            })
+            .collect();
+        weights.reverse();
+        weights
     }
 
     /// Sum of weight times share. Shares may be any points of the curve: nothing is checked here, and the result is
@@ -148,8 +178,18 @@ impl Weights {
             self.combine_g1(&shares)
         };
         match &self.kind {
-            Kind::Integer { numerators, inverse } if count >= lanes::WORTHWHILE => {
-                let sums = lanes::weighted(numerators, count, &share);
+            _ if count < 2 => (0..count).map(plain).collect(),
+            Kind::Integer { numerators, inverse } => {
+                let longest = numerators.iter().map(|(_, weight)| u128::BITS.saturating_sub(weight.leading_zeros()));
+                let sums = if longest.max().unwrap_or(0) <= SHORT && count >= lanes::WORTHWHILE {
+                    lanes::weighted(numerators, count, &share)
+                } else {
+                    let magnitudes: Vec<u128> = numerators.iter().map(|(_, magnitude)| *magnitude).collect();
+                    lanes::msm_all(&magnitudes, count, |j, item| {
+                        let (negative, _) = numerators.get(j)?;
+                        share(j, item).map(|share| if *negative { share.neg() } else { share })
+                    })
+                };
                 let sums = sums.into_iter().enumerate().map(|(item, sum)| match (sum, inverse) {
                     (Some(sum), Some(inverse)) => (sum, Some(inverse)),
                     (Some(sum), None) => (sum, None),
@@ -157,7 +197,15 @@ impl Weights {
                 });
                 over_denominator(&sums.collect::<Vec<_>>())
             }
-            Kind::Integer { .. } | Kind::Field(_) => (0..count).map(plain).collect(),
+            Kind::Field(weights) => {
+                // k P = low P + high Z^2 P, in the subgroup.
+                let halves = weights.iter().flat_map(|weight| <[u128; 2]>::from(lanes::halves(weight)));
+                let sums = lanes::msm_all(&halves.collect::<Vec<_>>(), count, |half, item| {
+                    let share = share(half >> 1, item)?;
+                    Some(if half & 1 == 0 { share } else { share.endomorphism().neg() })
+                });
+                sums.into_iter().enumerate().map(|(item, sum)| sum.unwrap_or_else(|| plain(item))).collect()
+            }
         }
     }
 

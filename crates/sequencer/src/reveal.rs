@@ -50,7 +50,7 @@ pub(crate) fn chunks(points: &[SharePoint]) -> (Vec<ShareChunk>, Hash) {
 
 fn points(form: &ShareForm) -> Option<Vec<SharePoint>> {
     match form {
-        ShareForm::Compressed(points) => points.iter().map(|p| SharePoint::from_compressed(p).ok()).collect(),
+        ShareForm::Compressed(points) => SharePoint::from_compressed_all(points).into_iter().map(Result::ok).collect(),
         ShareForm::Affine(points) => points.iter().map(|p: &G2Bytes| SharePoint::from_affine(p).ok()).collect(),
     }
 }

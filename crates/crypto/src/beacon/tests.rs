@@ -124,8 +124,7 @@ fn many_shares_are_checked_as_one_by_one() {
             some[4].1 = G2Bytes(point(&good[4].1).add(&error.neg()).affine().unwrap().compress());
         }
         some.push((MemberId(16), good[0].1));
-        let want: Vec<bool> =
-            some.iter().map(|(member, share)| share_holds(&keys, *member, &message, share)).collect();
+        let want: Vec<bool> = some.iter().map(|(member, share)| share_holds(&keys, *member, &message, share)).collect();
         assert_eq!(shares_hold(&keys, &message, &some), want);
         let bad = if faults == 0 { 2 } else { faults.count_ones() };
         assert_eq!(want.iter().filter(|holds| !**holds).count(), 1 + bad as usize);

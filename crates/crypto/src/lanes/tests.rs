@@ -131,6 +131,25 @@ fn sums_of_many_products_are_right_for_every_mix_of_points() {
 }
 
 #[test]
+fn many_items_under_the_same_scalars_are_summed_as_one_by_one() {
+    let pool = pool();
+    for (scalars, items) in [(3, 2), (22, 9), (86, 5), (172, 3)] {
+        let scalars: Vec<u128> = (0..scalars)
+            .map(|at| u128::from_le_bytes(scalar("all", at).to_bytes()[..16].try_into().unwrap()))
+            .collect();
+        let at = |j: usize, item: usize| if item == 1 { pool[j % pool.len()] } else { point("all", j * 7 + item) };
+        let got = msm_all(&scalars, items, |j, item| (item != 0 || j != 1).then(|| at(j, item)));
+        assert!(got[0].is_none(), "a point of the first item is missing");
+        for (item, got) in got.iter().enumerate().skip(1) {
+            let points: Vec<G1Affine> = (0..scalars.len()).map(|j| at(j, item)).collect();
+            let bytes: Vec<[u8; 16]> = scalars.iter().map(|k| k.to_le_bytes()).collect();
+            assert!(*got == Some(msm_128(&points, &bytes)), "item {item}");
+        }
+    }
+    assert!(msm_all(&[1, 2], 0, |_, _| None).is_empty() && msm_all(&[], 2, |_, _| None).len() == 2);
+}
+
+#[test]
 fn weighted_sums_are_plain_sums_or_lost() {
     let pool = pool();
     let count = TOGETHER + 40;
@@ -173,6 +192,7 @@ fn the_portable_way_gives_the_same() {
         secret_products_are_those_of_blst();
         sums_of_many_products_are_right_for_every_mix_of_points();
         weighted_sums_are_plain_sums_or_lost();
+        many_items_under_the_same_scalars_are_summed_as_one_by_one();
         tables_give_many_products_as_one_by_one();
     });
 }

@@ -6,7 +6,7 @@ use super::{
     reveal::{opens_with, same_secret},
 };
 use crate::{
-    ffi::{G1, G1Affine},
+    ffi::{Fr, G1, G1Affine},
     keys::{EncryptionKey, KeySet},
 };
 use alloc::vec::Vec;
@@ -128,17 +128,6 @@ impl<'a> Again<'a> {
         let secrets = Secrets::derive(key, &k.0, &message_hash(item.aad, &message));
         Some(Self { item: *item, parts, k: k.0, secrets, message })
     }
-    /// U, V, W, X and D.
-    fn points(&self, key: &EncryptionKey) -> [G1; 5] {
-        let (tables, r, s) = (&key.tables, &self.secrets.r, &self.secrets.s);
-        [
-            tables.generator.vartime_mul(r),
-            tables.gbar.vartime_mul(r),
-            tables.generator.vartime_mul(s),
-            tables.gbar.vartime_mul(s),
-            tables.key.vartime_mul(r),
-        ]
-    }
     /// Compares with the ciphertext, given the compressed points.
     fn claim(self, key: &EncryptionKey, points: &[[u8; 48]; 5]) -> Claim {
         let [u, v, w, x, shared] = points;
@@ -155,6 +144,17 @@ impl<'a> Again<'a> {
     }
 }
 
+/// U, V, W, X and D of each, from tables, all items in step.
+fn points(key: &EncryptionKey, prepared: &[Result<Again<'_>, Claim>]) -> Vec<[G1; 5]> {
+    let secrets = prepared.iter().flatten().map(|again| (*again.secrets.r, *again.secrets.s));
+    let (r, s): (Vec<Fr>, Vec<Fr>) = secrets.unzip();
+    let tables = &key.tables;
+    let [u, v] = [&tables.generator, &tables.gbar].map(|table| table.vartime_mul_all(&r).into_iter());
+    let [w, x] = [&tables.generator, &tables.gbar].map(|table| table.vartime_mul_all(&s).into_iter());
+    let shared = tables.key.vartime_mul_all(&r).into_iter();
+    u.zip(v).zip(w.zip(x)).zip(shared).map(|(((u, v), (w, x)), shared)| [u, v, w, x, shared]).collect()
+}
+
 /// One claim per item. All points share one inversion.
 fn claims(key: &EncryptionKey, items: &[Item<'_>], openings: &[Opening]) -> Vec<Claim> {
     let given = openings.iter().copied().map(Some).chain(core::iter::repeat(None));
@@ -167,8 +167,7 @@ fn claims(key: &EncryptionKey, items: &[Item<'_>], openings: &[Opening]) -> Vec<
             None => Err(Claim::Fails),
         })
         .collect();
-    let points: Vec<G1> = prepared.iter().flatten().flat_map(|again| again.points(key)).collect();
-    let compressed = G1::compress_all(&points);
+    let compressed = G1::compress_all(points(key, &prepared).as_flattened());
     let mut compressed = compressed.as_chunks::<5>().0.iter();
     let claim = |prepared: Result<Again<'_>, Claim>| match prepared {
         Ok(again) => compressed.next().map_or(Claim::Fails, |points| again.claim(key, points)),

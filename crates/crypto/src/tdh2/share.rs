@@ -145,6 +145,12 @@ impl SharePoint {
     pub fn from_compressed(bytes: &G1Bytes) -> Result<Self, PointError> {
         G1Affine::uncompress(&bytes.0).map(Self).ok_or(PointError)
     }
+    /// As [`Self::from_compressed`], of many at once.
+    #[must_use]
+    pub fn from_compressed_all(bytes: &[G1Bytes]) -> Vec<Result<Self, PointError>> {
+        let points = G1Affine::uncompress_all(bytes.iter().map(|bytes| &bytes.0));
+        points.into_iter().map(|point| point.map(Self).ok_or(PointError)).collect()
+    }
     /// From x and y, 48 bytes big-endian each: 40 times as fast to decode.
     ///
     /// # Errors

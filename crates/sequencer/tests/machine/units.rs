@@ -220,7 +220,7 @@ fn a_queue_is_admitted_together_and_nothing_waits_without_one() {
     let net = Net::four();
     let mut world = World::new(net, 58);
     world.open(1);
-    let submit = |from: usize, count: usize, world: &mut World| -> Vec<types::Hash> {
+    let submit = |from: usize, count: usize, world: &mut World| -> Vec<Hash> {
         let envelopes = (from..from + count).map(|wallet| net.envelope(&Order::new(wallet, 0, Inside::Junk)));
         envelopes.map(|(hash, envelope)| (world.submit(0, &envelope), hash).1).collect()
     };

@@ -186,7 +186,8 @@ impl Running {
             let Some(((at, is_point), lost)) = places else { continue };
             let (active, with) = (is_point & some, P8::read(&points));
             taken.push(!is_point & !lost & some);
-            let denominator = one.blend(active, &with.x.sub(&at.x));
+            let difference = with.x.sub(&at.x);
+            let denominator = if active == ALL { difference } else { one.blend(active, &difference) };
             self.with.iter_mut().skip(eight).take(1).for_each(|to| *to = with);
             self.active.iter_mut().skip(eight).take(1).for_each(|to| *to = active);
             self.denominators.iter_mut().skip(eight).take(1).for_each(|to| *to = denominator);
@@ -196,7 +197,11 @@ impl Running {
         let marks = self.points.iter_mut().zip(&self.active).zip(taken);
         for (((at, with), inverse), ((points, active), taken)) in lanes.zip(marks) {
             let slope = mul(&with.y.sub(&at.y), inverse);
-            *at = at.blend(*active, &at.third(&slope, &with.x)).blend(taken, with);
+            let sum = at.third(&slope, &with.x);
+            *at = match (*active, taken) {
+                (ALL, _) => sum,
+                (active, taken) => at.blend(active, &sum).blend(taken, with),
+            };
             *points |= taken;
         }
     }
@@ -230,7 +235,8 @@ impl Running {
         self.invert_rest();
         for ((at, inverse), active) in self.at.iter_mut().zip(&self.denominators).zip(&self.active) {
             let slope = mul(&square(&at.x).triple(), inverse);
-            *at = at.blend(*active, &at.third(&slope, &at.x));
+            let sum = at.third(&slope, &at.x);
+            *at = if *active == ALL { sum } else { at.blend(*active, &sum) };
         }
     }
 

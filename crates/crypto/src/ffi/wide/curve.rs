@@ -559,8 +559,8 @@ pub(super) fn square_roots(values: &[Fp]) -> Vec<Fp> {
 #[target_feature(enable = "avx512f,avx512dq")]
 fn root(value: &F8) -> F8 {
     let set = |bit: usize| {
-        ROOT.get(bit / 64)
-            .is_some_and(|word| word.checked_shr(u32::try_from(bit % 64).unwrap_or(0)).unwrap_or(0) & 1 == 1)
+        ROOT.get(bit >> 6)
+            .is_some_and(|word| word.checked_shr(u32::try_from(bit & 63).unwrap_or(0)).unwrap_or(0) & 1 == 1)
     };
     // value^1, value^3, ..
     let squared = square(value);

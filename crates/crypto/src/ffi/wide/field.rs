@@ -14,6 +14,13 @@
 //!
 //! Values are in blst's Montgomery form (times 2^384), so the low half of a product is folded by the constants
 //! 2^(48 k - 384), and a multiple of p is taken off: the result is below 0.8 p in magnitude, whatever went in.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::integer_division,
+    reason = "constants are reckoned at compile time; what runs uses intrinsics alone"
+)]
 use crate::ffi::Fp;
 use core::arch::x86_64::{
     __m512d, __m512i, __mmask8, _mm512_add_epi64, _mm512_add_pd, _mm512_and_epi64, _mm512_cvtepu64_pd,
@@ -51,7 +58,6 @@ const OVER_P: f64 = 1.0 / (P_LIMBS[7] + P_LIMBS[6] * DOWN);
 /// 2^(48 k - 384) mod p, between -p/2 and p/2.
 static FOLD: [[f64; LIMBS]; LIMBS] = folds();
 
-#[expect(clippy::indexing_slicing, reason = "at compile time: out of bounds does not compile")]
 const fn plain(value: [u64; 6]) -> [i64; LIMBS] {
     let (mut out, mut k) = ([0; LIMBS], 0);
     while k < LIMBS {
@@ -67,7 +73,6 @@ const fn plain(value: [u64; 6]) -> [i64; LIMBS] {
 }
 
 /// Limbs of magnitude up to 2^47, of the value or its opposite.
-#[expect(clippy::indexing_slicing, clippy::as_conversions, reason = "at compile time: limbs are below 2^53")]
 const fn limbs(value: [u64; 6], negative: bool) -> [f64; LIMBS] {
     let (plain, mut out, mut carry, mut k) = (plain(value), [0.0; LIMBS], 0, 0);
     while k < LIMBS {
@@ -84,7 +89,6 @@ const fn limbs(value: [u64; 6], negative: bool) -> [f64; LIMBS] {
 }
 
 /// Half of the value, modulo p.
-#[expect(clippy::indexing_slicing, clippy::as_conversions, reason = "at compile time")]
 const fn half(value: [u64; 6]) -> [u64; 6] {
     let (mut out, mut carry, mut k) = (value, 0u128, 0);
     while k < 6 {
@@ -102,7 +106,6 @@ const fn half(value: [u64; 6]) -> [u64; 6] {
 }
 
 /// The value or, as limbs of its opposite, p less it: whichever is smaller.
-#[expect(clippy::indexing_slicing, reason = "at compile time")]
 const fn nearest(value: [u64; 6]) -> [f64; LIMBS] {
     let (mut other, mut borrow, mut k) = ([0; 6], false, 0);
     while k < 6 {
@@ -121,7 +124,6 @@ const fn nearest(value: [u64; 6]) -> [f64; LIMBS] {
     limbs(value, false)
 }
 
-#[expect(clippy::indexing_slicing, reason = "at compile time")]
 const fn folds() -> [[f64; LIMBS]; LIMBS] {
     let (mut out, mut value, mut k) = ([[0.0; LIMBS]; LIMBS], [1, 0, 0, 0, 0, 0], LIMBS);
     while k > 0 {

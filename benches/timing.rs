@@ -7,7 +7,12 @@
 //! noise would be judged with it.
 //!
 //! `LOCKSTEP_TIMING_SAMPLES` (4000) a class.
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a bench: it prints, and what does not hold ends it")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a bench: it prints, and what does not hold ends it"
+)]
 
 #[path = "common/cpu.rs"]
 #[expect(dead_code, reason = "criterion has no part in this")]

@@ -67,7 +67,9 @@ struct Gathered {
 /// The last part to arrive hands on the whole.
 fn arrived(gathered: &Mutex<Gathered>, at: usize, result: Option<JobResult>) {
     let mut all = gathered.lock().unwrap_or_else(PoisonError::into_inner);
-    all.results.iter_mut().skip(at).take(1).for_each(|place| *place = result);
+    if let Some(place) = all.results.get_mut(at) {
+        *place = result;
+    }
     all.open = all.open.saturating_sub(1);
     if all.open > 0 {
         return;

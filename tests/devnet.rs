@@ -66,6 +66,29 @@ fn a_devnet_sequences_bundles_and_its_log_audits_clean() {
     assert!(status.success(), "clean end on SIGTERM: {summary}");
 }
 
+#[test]
+fn a_devnet_where_a_few_combine_commits_and_audits_clean() {
+    let _turn = TURN.blocking_lock();
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("net");
+    let args = ["--slots", "20", "--seed", "8", "--epoch-slots", "16", "--reveal", "sharded"];
+    let (summary, status) = Devnet::start(&folder, base_port(4), &args).finish();
+    assert!(status.success(), "{summary}");
+    for (key, least) in [("envelopes", 10), ("committed", 5), ("acknowledged", 10)] {
+        assert!(summary[key].as_u64().unwrap() >= least, "{key}: {summary}");
+    }
+    assert_eq!(summary["lost"], 0);
+    let network = folder.join("network.toml");
+    let text = std::fs::read_to_string(&network).unwrap();
+    assert!(text.contains("reveal = \"Sharded\""), "the network says so");
+    let copy = folder.join("member-1");
+    let args = ["audit", copy.to_str().unwrap(), "--network", network.to_str().unwrap(), "--json"];
+    let (status, out, err) = run(&args);
+    assert_eq!(status.code(), Some(0), "{out}{err}");
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["findings"].as_array().unwrap().len(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_at_three_moments_loses_no_acknowledged_envelope() {
     let _turn = TURN.lock().await;

@@ -1,6 +1,6 @@
 //! Which genesis files open a ledger.
 use crate::terms::{class_bytes, gas_class_max, share_floor};
-use types::{Address, ChainId, EPOCH_SLOTS_MIN, Genesis, Params, limits};
+use types::{Address, COMBINERS_MAX, ChainId, EPOCH_SLOTS_MIN, Genesis, Params, limits};
 
 /// Why a genesis is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +114,7 @@ fn check_params(params: &Params) -> Result<(), GenesisError> {
         ("expiry_slots_max", params.expiry_slots_max > 0),
         ("builder_fee_bps", params.builder_fee_bps <= 10_000),
         ("rebate_cap_bps", params.rebate_cap_bps <= 10_000),
+        ("combiners", (1..=COMBINERS_MAX).contains(&params.combiners)),
         ("tail_gas_bps", params.tail_gas_bps <= 10_000),
     ];
     if let Some((name, _)) = ranges.iter().find(|(_, holds)| !holds) {

@@ -46,6 +46,7 @@ impl Cluster {
             slot_ms,
             // restarts meet the ends of epochs, too
             epoch_slots: 24,
+            reveal: types::RevealMode::Auto,
             payers: (0..accounts).map(|i| account(i).0.address()).collect(),
             senders: (0..accounts).map(|i| account(i).1.address()).collect(),
             base_port: base_port(4),

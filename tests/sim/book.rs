@@ -68,6 +68,10 @@ pub(crate) struct Book {
     pub(crate) shares_heard: BTreeSet<usize>,
     /// Who asked honest members for envelopes.
     pub(crate) asked: BTreeSet<usize>,
+    /// Whose openings, as a combiner, arrived at honest members.
+    pub(crate) openings_heard: BTreeSet<usize>,
+    /// How often honest members were asked for what combiners did not open.
+    pub(crate) shares_asked: usize,
 }
 
 impl Book {
@@ -91,6 +95,8 @@ impl Book {
             empty: BTreeSet::new(),
             shares_heard: BTreeSet::new(),
             asked: BTreeSet::new(),
+            openings_heard: BTreeSet::new(),
+            shares_asked: 0,
         }
     }
 
@@ -120,10 +126,13 @@ impl Book {
         let from = usize::from(from.0);
         match channel {
             Channel::Shares => drop(self.shares_heard.insert(from)),
-            Channel::Fetch if matches!(codec::decode(bytes, 1 << 22), Ok(wire::Fetch::GetItems(_))) => {
-                self.asked.insert(from);
-            }
-            Channel::Fetch | Channel::Items | Channel::Lists => {}
+            Channel::Fetch => match codec::decode(bytes, 1 << 22) {
+                Ok(wire::Fetch::GetItems(_)) => drop(self.asked.insert(from)),
+                Ok(wire::Fetch::Openings(_)) => drop(self.openings_heard.insert(from)),
+                Ok(wire::Fetch::GetShares(..)) => self.shares_asked += 1,
+                _ => {}
+            },
+            Channel::Items | Channel::Lists => {}
         }
     }
 
@@ -200,7 +209,8 @@ impl Book {
             }
             Channel::Shares => {
                 let header = wire::share(bytes).header;
-                assert_eq!(disk.share.as_deref(), Some(bytes), "SEQ-1: a share message that is not durable");
+                let follows = wire::follows(self.net, bytes, disk.share.as_deref());
+                assert!(follows, "SEQ-1: a share message that is not durable");
                 assert_eq!(header.slot, disk.slot, "SEQ-2: shares of the last final slot only");
                 let digest = self.digests.get(&header.slot.0);
                 assert_eq!(Some(&header.digest), digest, "SEQ-2: m{at}: for the final digest");

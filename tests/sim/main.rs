@@ -28,11 +28,61 @@ mod scenarios;
 mod seeds;
 mod world;
 
-use adversaries::FAULTS;
+use adversaries::{FAULTS, SHARDED_FAULTS};
 
 fn fault(name: &'static str, short: &[(u64, u16)]) {
     let fault = *FAULTS.iter().find(|fault| fault.name == name).unwrap();
     seeds::check(name, short, 0, |seed, n| scenarios::faulty(seed, n, fault));
+}
+
+fn sharded_fault(name: &'static str, short: &[(u64, u16)]) {
+    let fault = *SHARDED_FAULTS.iter().find(|fault| fault.name == name).unwrap();
+    seeds::check(name, short, 0, |seed, n| scenarios::faulty_sharded(seed, n, fault));
+}
+
+#[test]
+fn a_healthy_network_where_a_few_combine_agrees() {
+    seeds::check("healthy sharded", &[(1, 4), (2, 7)], 1, scenarios::healthy_sharded);
+}
+
+#[test]
+fn nineteen_members_let_a_few_combine() {
+    scenarios::healthy_sharded(1, 19);
+}
+
+#[test]
+fn five_regions_where_a_few_combine_agree() {
+    seeds::check("wan sharded", &[(2, 7)], 0, scenarios::wan_sharded);
+}
+
+#[test]
+fn members_come_back_where_a_few_combine() {
+    seeds::check("crashes sharded", &[(1, 4), (2, 7)], 0, scenarios::crashes_sharded);
+}
+
+#[test]
+fn a_silent_combiner_is_harmless() {
+    sharded_fault("silent combiner", &[(1, 4), (2, 7)]);
+}
+
+#[test]
+fn wrong_openings_are_harmless() {
+    sharded_fault("wrong openings", &[(1, 4), (2, 7)]);
+}
+
+#[test]
+fn wrong_shares_to_combiners_are_harmless() {
+    sharded_fault("wrong shares to combiners", &[(1, 4), (2, 7)]);
+}
+
+#[test]
+fn a_share_withholder_among_combiners_is_harmless() {
+    sharded_fault("share withholder among combiners", &[(1, 4)]);
+}
+
+#[test]
+fn all_at_once_is_harmless_where_a_few_combine() {
+    seeds::check("chaos sharded", &[(1, 4), (2, 7)], 0, scenarios::chaos_sharded);
 }
 
 #[test]

@@ -339,6 +339,9 @@ impl Life {
                     sequencer::Job::Reveal { work, .. } | sequencer::Job::CheckOpenings { work, .. } => {
                         work.items.len()
                     }
+                    sequencer::Job::Beacon { .. } => 0,
+                    sequencer::Job::Combine { work, .. } => work.places.len(),
+                    sequencer::Job::CheckClaims { claims, .. } => claims.len(),
                 };
                 let handle = self.handle.clone();
                 self.later(units, move || handle.send(Message::Done(Box::new(job.run()))));

@@ -1,6 +1,6 @@
 //! What happens to a network.
 use crate::{
-    adversaries::{Adversary, FAULTS, FINALIZE, Fault, Sent, Shows, VOTES},
+    adversaries::{Adversary, FAULTS, FINALIZE, Fault, SHARDED_FAULTS, Sent, Shows, VOTES},
     common::{
         net::{Net, id},
         rng::Rng,
@@ -16,10 +16,14 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
-use types::{MemberId, Slot};
+use types::{MemberId, RevealMode, Slot};
 
 fn lan(n: u16) -> Plan {
-    Plan { n, place: Place::Lan, loss_percent: 0 }
+    Plan { n, place: Place::Lan, loss_percent: 0, reveal: RevealMode::Auto }
+}
+
+fn sharded(n: u16) -> Plan {
+    Plan { reveal: RevealMode::Sharded, ..lan(n) }
 }
 
 pub(crate) fn healthy(seed: u64, n: u16) -> Report {
@@ -32,13 +36,35 @@ pub(crate) fn healthy(seed: u64, n: u16) -> Report {
     })
 }
 
+/// A few combine each item, and are in time.
+pub(crate) fn healthy_sharded(seed: u64, n: u16) -> Report {
+    let plan = if n > 16 { lan(n) } else { sharded(n) };
+    simulate(seed, plan, Vec::new(), async |w| {
+        let ms = if n > 7 { 2_000 } else { 5_000 };
+        w.traffic(ms).await;
+        assert!(w.opened(0) >= ms / 800, "m0 opened {}", w.opened(0));
+        assert_eq!(w.book().accusations, []);
+        assert_eq!(w.book().shares_asked, 0, "nobody waited for combiners");
+        assert!(w.book().openings_heard.len() >= usize::from(n.min(7)), "all combine by turns");
+    })
+}
+
+/// The same in five regions with losses.
+pub(crate) fn wan_sharded(seed: u64, n: u16) -> Report {
+    let plan = Plan { place: Place::Wan, loss_percent: 2, ..sharded(n) };
+    simulate(seed, plan, Vec::new(), async |w| {
+        w.traffic(20_000).await;
+        assert_eq!(w.book().accusations, []);
+    })
+}
+
 /// Five regions, two messages of a hundred lost.
 pub(crate) fn wan(seed: u64, n: u16) -> Report {
     wan_for(seed, n, 20_000)
 }
 
 pub(crate) fn wan_for(seed: u64, n: u16, ms: u64) -> Report {
-    let plan = Plan { n, place: Place::Wan, loss_percent: 2 };
+    let plan = Plan { place: Place::Wan, loss_percent: 2, ..lan(n) };
     simulate(seed, plan, Vec::new(), async |w| {
         w.traffic(ms).await;
         assert_eq!(w.book().accusations, []);
@@ -179,7 +205,16 @@ async fn known_to_few_only(w: &mut World) -> Slot {
 
 /// A member crashes between two effects, twice; later all do.
 pub(crate) fn crashes(seed: u64, n: u16) -> Report {
-    simulate(seed, lan(n), Vec::new(), async |w| {
+    crashes_in(seed, lan(n))
+}
+
+pub(crate) fn crashes_sharded(seed: u64, n: u16) -> Report {
+    crashes_in(seed, sharded(n))
+}
+
+fn crashes_in(seed: u64, plan: Plan) -> Report {
+    let n = plan.n;
+    simulate(seed, plan, Vec::new(), async |w| {
         let victim = w.rng.pick(usize::from(n));
         for _ in 0..2 {
             w.traffic(1_000).await;
@@ -225,10 +260,19 @@ pub(crate) fn slow_member(seed: u64, n: u16) -> Report {
 
 /// As many members of one fault as there may be.
 pub(crate) fn faulty(seed: u64, n: u16, fault: Fault) -> Report {
+    faulty_in(seed, lan(n), fault)
+}
+
+pub(crate) fn faulty_sharded(seed: u64, n: u16, fault: Fault) -> Report {
+    faulty_in(seed, sharded(n), fault)
+}
+
+fn faulty_in(seed: u64, plan: Plan, fault: Fault) -> Report {
+    let n = plan.n;
     let count = usize::from((n - 1) / 3);
     let bad = Rng(seed ^ 0xbad).some(count, usize::from(n));
     let made: Vec<(usize, Arc<dyn Adversary>)> = bad.iter().map(|member| (*member, (fault.make)(*member))).collect();
-    simulate(seed, lan(n), made, async |w| {
+    simulate(seed, plan, made, async |w| {
         w.traffic(4_000).await;
         w.go_on(3, 8 * w.leader_ms()).await;
         if let Some(finding) = fault.fault {
@@ -243,6 +287,7 @@ pub(crate) fn faulty(seed: u64, n: u16, fault: Fault) -> Report {
             Shows::Refused(refused) => book.members.iter().any(|m| m.refused.contains(&refused)),
             Shows::NoShares => bad.is_disjoint(&book.shares_heard),
             Shows::Asking => !bad.is_disjoint(&book.asked),
+            Shows::NoOpenings => bad.is_disjoint(&book.openings_heard),
         };
         assert!(seen, "{}: the fault did not happen", fault.name);
     })
@@ -250,10 +295,19 @@ pub(crate) fn faulty(seed: u64, n: u16, fault: Fault) -> Report {
 
 /// Everything at once: as many faulty members as there may be, each of another kind, losses, a partition, a crash.
 pub(crate) fn chaos(seed: u64, n: u16) -> Report {
+    chaos_in(seed, lan(n), &FAULTS)
+}
+
+pub(crate) fn chaos_sharded(seed: u64, n: u16) -> Report {
+    chaos_in(seed, sharded(n), &SHARDED_FAULTS)
+}
+
+fn chaos_in(seed: u64, plan: Plan, faults: &[Fault]) -> Report {
+    let n = plan.n;
     let mut rng = Rng(seed ^ 0xc4a0);
     let bad = rng.some(usize::from((n - 1) / 3), usize::from(n));
-    let made: Vec<_> = bad.iter().map(|member| (*member, (FAULTS[rng.pick(FAULTS.len())].make)(*member))).collect();
-    let plan = Plan { n, place: Place::Lan, loss_percent: rng.below(4) };
+    let made: Vec<_> = bad.iter().map(|member| (*member, (faults[rng.pick(faults.len())].make)(*member))).collect();
+    let plan = Plan { loss_percent: rng.below(4), ..plan };
     simulate(seed, plan, made, async |w| {
         w.traffic(2_500).await;
         let side: BTreeSet<usize> = w.rng.some(usize::from(n) / 2, usize::from(n));

@@ -20,7 +20,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::{Duration, UNIX_EPOCH},
 };
-use types::{Envelope, Hash, Params, Slot, codec};
+use types::{Envelope, Hash, Params, RevealMode, Slot, codec};
 use verifier::{Checks, Replay};
 
 impl Rng {
@@ -38,11 +38,13 @@ impl Rng {
 pub(crate) const EPOCH_SLOTS: u64 = types::EPOCH_SLOTS_MIN;
 
 /// The network of n members, made once.
-pub(crate) fn net(n: u16, slot_ms: u64) -> &'static Net {
-    static NETS: OnceLock<Mutex<BTreeMap<(u16, u64), &'static Net>>> = OnceLock::new();
+pub(crate) fn net(n: u16, slot_ms: u64, reveal: RevealMode) -> &'static Net {
+    type Made = BTreeMap<(u16, u64, bool), &'static Net>;
+    static NETS: OnceLock<Mutex<Made>> = OnceLock::new();
     let mut nets = NETS.get_or_init(Mutex::default).lock().unwrap();
-    let params = Params { epoch_slots: EPOCH_SLOTS, ..Params::default_for(slot_ms) };
-    nets.entry((n, slot_ms)).or_insert_with(|| Box::leak(Box::new(Net::new(n, params))))
+    let params = Params { epoch_slots: EPOCH_SLOTS, reveal, ..Params::default_for(slot_ms) };
+    let key = (n, slot_ms, reveal == RevealMode::Sharded);
+    nets.entry(key).or_insert_with(|| Box::leak(Box::new(Net::new(n, params))))
 }
 
 type Sealed = BTreeMap<(Hash, usize, u64, bool), (Hash, Envelope)>;
@@ -78,6 +80,7 @@ pub(crate) struct Plan {
     pub(crate) n: u16,
     pub(crate) place: Place,
     pub(crate) loss_percent: u64,
+    pub(crate) reveal: RevealMode,
 }
 
 pub(crate) struct World {
@@ -138,7 +141,7 @@ pub(crate) fn simulate(
 
 impl World {
     async fn new(ctx: Context, seed: u64, plan: Plan, bad: Vec<(usize, Arc<dyn Adversary>)>) -> Self {
-        let net = net(plan.n, plan.place.slot_ms());
+        let net = net(plan.n, plan.place.slot_ms(), plan.reveal);
         let keys: Vec<Hash> = net.network.genesis.members.iter().map(|m| m.consensus).collect();
         let network = Arc::new(Network::new(&ctx, &keys).await);
         let faulty = bad.iter().map(|(member, _)| *member).collect();

@@ -61,7 +61,7 @@ fn a27_the_largest_class_fits_a_quarter_of_the_forced_bytes() {
 #[test]
 fn parameters_out_of_range() {
     type Change = fn(&mut Params);
-    let faults: [(&str, Change); 8] = [
+    let faults: [(&str, Change); 10] = [
         ("epoch_slots", |p| p.epoch_slots = 15),
         ("slot_ms", |p| p.slot_ms = 0),
         ("count_limit", |p| p.count_limit = 16_384),
@@ -70,6 +70,8 @@ fn parameters_out_of_range() {
         ("gas_limit", |p| p.gas_limit = 1 << 32),
         ("forced_bps", |p| p.forced_bps = 10_001),
         ("expiry_slots_max", |p| p.expiry_slots_max = 0),
+        ("combiners", |p| p.combiners = 0),
+        ("combiners", |p| p.combiners = 4),
     ];
     for (name, change) in faults {
         assert_eq!(parameter(change), Err(GenesisError::Parameter(name)));

@@ -174,7 +174,13 @@ pub fn verify(keys: &KeySet, message: &Message, signature: &G2Bytes) -> Result<H
     if !signed_by(keys.beacon_point(), &message.point(), &point) {
         return Err(BeaconError::Signature);
     }
-    Ok(sha256(&[signature.as_ref()]))
+    Ok(value(signature))
+}
+
+/// R_h of a signature that was verified.
+#[must_use]
+pub fn value(signature: &G2Bytes) -> Hash {
+    sha256(&[signature.as_ref()])
 }
 
 #[cfg(test)]

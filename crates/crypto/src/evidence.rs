@@ -9,7 +9,9 @@
 //! the culprit did not sign is bound by a hash that it signed, or is the signature of a quorum. A statement beside itself
 //! is none, and the two stand in one order, so that a contradiction has one form but for the bytes of signatures.
 use crate::{
-    beacon, ed25519,
+    beacon,
+    combiners::Combiners,
+    ed25519,
     finality::{self, Committee, FinalityError, VoteKind, vote_message},
     hash::{t256, tagged},
     ids::{block_digest, hash_envelope, list_digest},
@@ -18,9 +20,9 @@ use crate::{
 };
 use alloc::{string::String, vec::Vec};
 use types::{
-    Epoch, Evidence, FinalityProof, G1Bytes, Hash, Leaf, ListText, MemberId, MemberRecord, Params, Rank, Receipt,
-    ReceiptError, ShareFault, ShareHeader, Signature, SignedList, SignedShare, SizeClass, Slot, Vote, Voted, codec,
-    limits, reason::Finding, tag,
+    Epoch, Evidence, FinalityProof, G1Bytes, Hash, Leaf, ListText, MemberId, MemberRecord, Opening, OpeningFault,
+    OpeningHeader, Params, Rank, Receipt, ReceiptError, ShareFault, ShareHeader, ShareMode, Signature, SignedList,
+    SignedShare, SizeClass, Slot, Vote, Voted, codec, limits, reason::Finding, tag,
 };
 
 /// What evidence is held against: EPOCH says all of it.
@@ -160,6 +162,15 @@ pub enum EvidenceError {
     /// The share is right.
     #[error("the share is right")]
     ShareHolds,
+    /// The opening is not in the signed message.
+    #[error("the opening is not at its place in the signed message")]
+    Opening,
+    /// The unit should never have been in a set, so there is no right opening of it.
+    #[error("the unit is not admissible")]
+    Inadmissible,
+    /// The opening is right.
+    #[error("the opening is right")]
+    OpeningHolds,
     /// The block is not proven final.
     #[error("the block is not proven final: {0}")]
     Finality(FinalityError),
@@ -196,6 +207,7 @@ pub fn verify(evidence: &Evidence, context: &Context<'_>) -> Result<Proved, Evid
         Evidence::ReceiptDouble { member, a, a_sig, b, b_sig } => {
             receipt_double(context, *member, (a, a_sig), (b, b_sig))
         }
+        Evidence::OpeningBad { fault } => opening_bad(context, fault),
     }
 }
 
@@ -211,6 +223,7 @@ pub fn claim(evidence: &Evidence) -> (Finding, MemberId) {
         Evidence::BeaconBad { share } => (Finding::ShareBad, share.header.member),
         Evidence::ShareStray { share, .. } => (Finding::ShareStray, share.header.member),
         Evidence::ReceiptDouble { member, .. } => (Finding::ReceiptConflict, *member),
+        Evidence::OpeningBad { fault } => (Finding::OpeningBad, fault.header.member),
     }
 }
 
@@ -258,6 +271,11 @@ impl<'a> Context<'a> {
     }
     fn within(&self, slot: Slot) -> Result<(), EvidenceError> {
         if (self.first_slot..=self.last_slot).contains(&slot) { Ok(()) } else { Err(EvidenceError::Slot(slot)) }
+    }
+    /// Who combines, where a header says that it begins at `offset`.
+    fn combiners(&self, offset: u16, items: u32) -> Combiners {
+        let n = u16::try_from(self.members.len()).unwrap_or(u16::MAX);
+        Combiners::new(n, self.params.combiners, offset, items)
     }
     fn list_signed(&self, text: &ListText, sig: &Signature, which: Which) -> Result<(), EvidenceError> {
         self.at_home(&text.network, self.epoch)?;
@@ -419,7 +437,7 @@ fn share_double(context: &Context<'_>, a: &SignedShare, b: &SignedShare) -> Resu
         return Err(EvidenceError::Apart);
     }
     in_order(&codec::encode(one), &codec::encode(other))?;
-    let said = |header: &ShareHeader| (header.digest, header.head, header.root, header.beacon);
+    let said = |header: &ShareHeader| (header.digest, header.head, header.root, header.beacon, header.mode);
     if said(one) == said(other) {
         return Err(EvidenceError::Agree);
     }
@@ -439,7 +457,7 @@ fn share_bad(context: &Context<'_>, fault: &ShareFault) -> Result<Proved, Eviden
     if !merkle::verify_path(&block.set.root, block.set.count.into(), (*unit).into(), &leaf, unit_path) {
         return Err(EvidenceError::Unit);
     }
-    let given = given_share(header, block.bids.count.checked_add(*unit), chunk, chunk_path)?;
+    let given = given_share(context, header, block.bids.count.checked_add(*unit), chunk, chunk_path)?;
     let holds = tdh2::share_holds(context.keys, header.member, &envelope.ciphertext, given);
     match holds.ok_or(EvidenceError::Point)? {
         true => Err(EvidenceError::ShareHolds),
@@ -449,6 +467,7 @@ fn share_bad(context: &Context<'_>, fault: &ShareFault) -> Result<Proved, Eviden
 
 /// The share at this place of the message, out of a chunk that the header's root covers.
 fn given_share<'a>(
+    context: &Context<'_>,
     header: &ShareHeader,
     at: Option<u32>,
     chunk: &'a [G1Bytes],
@@ -456,6 +475,19 @@ fn given_share<'a>(
 ) -> Result<&'a G1Bytes, EvidenceError> {
     let items = usize::try_from(header.items).map_err(|_wide| EvidenceError::Chunk)?;
     let at = at.and_then(|at| usize::try_from(at).ok()).filter(|at| *at < items).ok_or(EvidenceError::Chunk)?;
+    if let ShareMode::Sharded { offset } = header.mode {
+        let combiners = context.combiners(offset, header.items);
+        let place = |member| {
+            let (index, place) = combiners.place(at, member)?;
+            let leaf = merkle::leaf_hash(chunk_leaf(index, chunk).as_ref());
+            let chunks = u64::try_from(combiners.chunks()).ok()?;
+            let whole = chunk.len() == combiners.chunk_items(index).len();
+            let signed = whole && merkle::verify_path(&header.root, chunks, index.into(), &leaf, path);
+            chunk.get(place).filter(|_| signed)
+        };
+        // a share goes to several combiners: the path fits one of their chunks
+        return combiners.of_item(at).find_map(place).ok_or(EvidenceError::Chunk);
+    }
     let index = at.checked_div(limits::CHUNK_SHARES_MAX).unwrap_or(0);
     let first = index.saturating_mul(limits::CHUNK_SHARES_MAX);
     let size = items.saturating_sub(first).min(limits::CHUNK_SHARES_MAX);
@@ -476,6 +508,50 @@ fn beacon_bad(context: &Context<'_>, share: &SignedShare) -> Result<Proved, Evid
         return Err(EvidenceError::ShareHolds);
     }
     Ok(Proved { finding: Finding::ShareBad, accused: header.member, place: about(share) })
+}
+
+/// What a combiner signs of its openings.
+#[must_use]
+pub fn openings_digest(header: &OpeningHeader) -> Hash {
+    t256(tag::OPENINGS, &[&codec::encode(header)])
+}
+
+/// Leaf of an opening under the root of a combiner's message.
+#[must_use]
+pub fn opening_leaf(item: u32, opening: &Opening) -> Vec<u8> {
+    codec::encode(&(item, opening))
+}
+
+fn opening_bad(context: &Context<'_>, fault: &OpeningFault) -> Result<Proved, EvidenceError> {
+    let OpeningFault { header, sig, block, unit, unit_path, envelope, opening, at, path } = fault;
+    if header.version != 1 {
+        return Err(EvidenceError::Version);
+    }
+    context.at_home(&header.network, header.epoch)?;
+    context.within(header.slot)?;
+    signed(&context.member(header.member)?.receipt, openings_digest(header).as_bytes(), sig, Which::First)?;
+    if block_digest(block) != header.digest {
+        return Err(EvidenceError::Block);
+    }
+    let leaf = merkle::leaf_hash(hash_envelope(envelope).as_ref());
+    if !merkle::verify_path(&block.set.root, block.set.count.into(), (*unit).into(), &leaf, unit_path) {
+        return Err(EvidenceError::Unit);
+    }
+    let item = block.bids.count.checked_add(*unit).ok_or(EvidenceError::Opening)?;
+    let leaf = merkle::leaf_hash(&opening_leaf(item, opening));
+    if !merkle::verify_path(&header.openings.root, header.openings.count.into(), (*at).into(), &leaf, path) {
+        return Err(EvidenceError::Opening);
+    }
+    let aad = tdh2::envelope_aad(&envelope.signed.header);
+    let class_bytes = envelope.signed.header.class().map_or(0, SizeClass::bytes);
+    let item = tdh2::Item { aad: &aad, class_bytes, ciphertext: &envelope.ciphertext };
+    match tdh2::check_openings(context.keys, &[item], &[*opening], header.openings.root.0).pop() {
+        Some(Err(tdh2::OpeningError::Proof(_))) | None => Err(EvidenceError::Inadmissible),
+        Some(Err(_wrong)) => {
+            Ok(Proved { finding: Finding::OpeningBad, accused: header.member, place: Place::Slot(header.slot) })
+        }
+        Some(Ok(_)) => Err(EvidenceError::OpeningHolds),
+    }
 }
 
 fn share_stray(context: &Context<'_>, share: &SignedShare, proof: &FinalityProof) -> Result<Proved, EvidenceError> {

@@ -57,6 +57,7 @@ mod batch;
 pub mod beacon;
 pub mod bid;
 pub mod change;
+pub mod combiners;
 #[cfg(any(test, feature = "test-util"))]
 pub mod dealer;
 pub mod ed25519;

@@ -10,12 +10,30 @@ use crate::{
 use crypto::eth::EthKey;
 use execution::demo::{LegTx, gas_class};
 use std::path::Path;
-use types::{Address, ChainId, Hash};
+use types::{Address, ChainId, Hash, RevealMode};
 use wallet::demo::demo_key;
 
 /// Name of the file with the demo account's keys.
 pub(crate) const ACCOUNTS_FILE: &str = "accounts.json";
 const FIRST_CHAIN: u64 = 901;
+
+/// Who combines the shares of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Reveal {
+    Auto,
+    Direct,
+    Sharded,
+}
+
+impl From<Reveal> for RevealMode {
+    fn from(reveal: Reveal) -> Self {
+        match reveal {
+            Reveal::Auto => Self::Auto,
+            Reveal::Direct => Self::Direct,
+            Reveal::Sharded => Self::Sharded,
+        }
+    }
+}
 
 /// What is asked of a network on this machine.
 #[derive(Clone, Debug)]
@@ -24,6 +42,7 @@ pub(crate) struct Wanted {
     pub(crate) rollups: u64,
     pub(crate) slot_ms: u64,
     pub(crate) epoch_slots: u64,
+    pub(crate) reveal: RevealMode,
     pub(crate) base_port: u16,
     /// Last part of the log's origin.
     pub(crate) name: &'static str,
@@ -75,6 +94,7 @@ pub(crate) fn make(wanted: &Wanted, source: Source, dir: &Path) -> Result<Networ
         rollups: chains(wanted.rollups),
         slot_ms: wanted.slot_ms,
         epoch_slots: wanted.epoch_slots,
+        reveal: wanted.reveal,
         payers: wanted.payers.iter().copied().chain([fee.address()]).collect(),
         senders: wanted.senders.iter().copied().chain([sender.address()]).collect(),
         base_port: wanted.base_port,

@@ -82,6 +82,7 @@ pub(crate) fn list(member: &Path) -> Option<Vec<u8>> {
             | Evidence::BeaconBad { share }
             | Evidence::ShareStray { share, .. } => (Some(share.header.slot.0), None),
             Evidence::ShareBad { fault } => (Some(fault.share.header.slot.0), None),
+            Evidence::OpeningBad { fault } => (Some(fault.header.slot.0), None),
             Evidence::ReceiptDouble { a, .. } => (Receipt::parse(a).ok().map(|receipt| receipt.list_from.0), None),
         };
         Some(

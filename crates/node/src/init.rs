@@ -10,7 +10,7 @@ use keygen::files::{Origin, Protection, ShareFile};
 use std::path::{Path, PathBuf};
 use types::{
     Address, Amount, Balance, ChainId, Epoch, Fork, Genesis, KeySetParts, MemberAddress, MemberId, MemberRecord,
-    Network, Params, RollupSpec,
+    Network, Params, RevealMode, RollupSpec,
 };
 
 /// What to make.
@@ -26,6 +26,8 @@ pub struct Plan {
     pub slot_ms: u64,
     /// Slots of an epoch.
     pub epoch_slots: u64,
+    /// Who combines shares.
+    pub reveal: RevealMode,
     /// Accounts that are funded on the sequencing ledger.
     pub payers: Vec<Address>,
     /// Accounts that are funded on every rollup.
@@ -135,7 +137,7 @@ pub(crate) fn genesis(plan: &Plan, mut members: Vec<MemberRecord>) -> (Genesis, 
     let genesis = Genesis {
         origin: plan.origin.clone(),
         members,
-        params: Params { epoch_slots: plan.epoch_slots, ..Params::default_for(plan.slot_ms) },
+        params: Params { epoch_slots: plan.epoch_slots, reveal: plan.reveal, ..Params::default_for(plan.slot_ms) },
         rollups: rollups.iter().map(|(spec, _)| spec.clone()).collect(),
         balances,
     };

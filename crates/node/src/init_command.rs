@@ -1,7 +1,7 @@
 //! `lockstep init`: a network's files, and the commands that bring it up as separate processes.
 use crate::{
     cli::{Failure, print},
-    demo::{self, Wanted},
+    demo::{self, Reveal, Wanted},
     entropy::Source,
     files::NETWORK_FILE,
 };
@@ -25,6 +25,9 @@ pub(crate) struct InitArgs {
     /// Slots of an epoch: committee and parameters can change between epochs. An hour of slots of 500 ms.
     #[arg(long, default_value_t = 7_200)]
     epoch_slots: u64,
+    /// Who combines shares: everybody (direct), two members for each unit (sharded), two above 16 members (auto).
+    #[arg(long, value_enum, default_value_t = Reveal::Auto)]
+    reveal: Reveal,
     /// First of the loopback ports; a member takes three.
     #[arg(long, default_value_t = 27_100)]
     base_port: u16,
@@ -49,6 +52,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
         rollups: args.rollups,
         slot_ms: args.slot_ms,
         epoch_slots: args.epoch_slots,
+        reveal: args.reveal.into(),
         base_port: args.base_port,
         name: "local",
         wallet_seed,

@@ -13,9 +13,9 @@ use std::{
 type Done = Box<dyn FnOnce(Option<JobResult>) + Send>;
 type Task = (Job, Done);
 
-/// Threads that run jobs. A member has at most two jobs under way (admission, reveal), each in at most as many parts as
-/// there are threads, so the queue is bounded by the number of members that share the pool. Threads end when the last
-/// handle is dropped.
+/// Threads that run jobs. A member has at most one job of each kind under way (admission, reveal; where a few combine,
+/// beacon, own items, what others opened), each in at most as many parts as there are threads, so the queue is bounded by
+/// the number of members that share the pool. Threads end when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Pool {
     tasks: Sender<Task>,

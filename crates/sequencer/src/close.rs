@@ -129,9 +129,8 @@ impl Sequencer {
             self.out.push(Effect::Send { channel: Channel::Lists, to: To::All, bytes: bytes.clone() });
         }
         self.tell_bids_again();
-        if let Some(bytes) = &self.own_share {
-            self.out.push(Effect::Send { channel: Channel::Shares, to: To::All, bytes: bytes.clone() });
-        }
+        self.send_shares();
+        self.send_openings();
     }
 
     pub(crate) fn broadcast_due(&self) -> Option<Timestamp> {

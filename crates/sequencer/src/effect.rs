@@ -230,6 +230,33 @@ pub enum Job {
         /// Who served.
         from: MemberId,
     },
+    /// The beacon alone.
+    Beacon {
+        /// What it needs.
+        keys: Arc<KeySet>,
+        /// What it signs.
+        message: crypto::beacon::Message,
+        /// Beacon shares.
+        shares: Vec<(MemberId, G2Bytes)>,
+    },
+    /// What a combiner opens.
+    Combine {
+        /// What it needs.
+        keys: Arc<KeySet>,
+        /// Its items and their shares.
+        work: Box<CombineWork>,
+    },
+    /// What other combiners opened.
+    CheckClaims {
+        /// What it needs.
+        keys: Arc<KeySet>,
+        /// Slot.
+        slot: Slot,
+        /// One per item.
+        claims: Vec<Claimed>,
+        /// Seed of batch checks.
+        seed: [u8; 32],
+    },
 }
 
 impl core::fmt::Debug for Job {
@@ -238,6 +265,9 @@ impl core::fmt::Debug for Job {
             Self::Admit { .. } => "Job::Admit",
             Self::Reveal { .. } => "Job::Reveal",
             Self::CheckOpenings { .. } => "Job::CheckOpenings",
+            Self::Beacon { .. } => "Job::Beacon",
+            Self::Combine { .. } => "Job::Combine",
+            Self::CheckClaims { .. } => "Job::CheckClaims",
         })
     }
 }
@@ -298,6 +328,87 @@ pub enum JobResult {
         /// What was bad of each member that is named.
         bad: Vec<(MemberId, BadShare)>,
     },
+    /// To [`Job::Beacon`].
+    Beacon {
+        /// Slot.
+        slot: Slot,
+        /// The signature and R_h; or whose shares were bad.
+        result: Result<(G2Bytes, Hash), Vec<MemberId>>,
+    },
+    /// To [`Job::Combine`].
+    Combined(Box<Combined>),
+    /// To [`Job::CheckClaims`].
+    Checked {
+        /// Slot.
+        slot: Slot,
+        /// One per claim, in any order.
+        judged: Vec<Judged>,
+    },
+}
+
+/// One combiner's items of a slot.
+#[derive(Debug)]
+pub struct CombineWork {
+    /// Who combines them.
+    pub combiner: MemberId,
+    /// Place of each among the slot's items.
+    pub places: Vec<u32>,
+    /// The items, and the members' shares of them.
+    pub work: RevealWork,
+}
+
+/// What came of [`CombineWork`].
+#[derive(Debug)]
+pub struct Combined {
+    /// Slot.
+    pub slot: Slot,
+    /// Who combines these items.
+    pub combiner: MemberId,
+    /// Place of each among the slot's items.
+    pub places: Vec<u32>,
+    /// What opens them; or who must be left out before another try.
+    pub result: Result<Opened, Vec<MemberId>>,
+    /// What was bad of each member that is named.
+    pub bad: Vec<(MemberId, BadShare)>,
+}
+
+/// Some items opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// In the order of the items.
+    pub openings: Vec<Opening>,
+    /// Padded messages; `None` where an item does not open.
+    pub messages: Vec<Option<Vec<u8>>>,
+    /// Members whose shares were bad.
+    pub culprits: Vec<MemberId>,
+}
+
+/// What a combiner says of an item.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Who says it.
+    pub member: MemberId,
+    /// Place among the slot's items.
+    pub place: u32,
+    /// What it says.
+    pub opening: Opening,
+    /// The item.
+    pub item: RevealItem,
+}
+
+/// What became of a claim.
+#[derive(Debug)]
+pub struct Judged {
+    /// Who claimed it.
+    pub member: MemberId,
+    /// Place among the slot's items.
+    pub place: u32,
+    /// What was claimed.
+    pub opening: Opening,
+    /// Whether that is the item's opening.
+    pub holds: bool,
+    /// The padded message; `None` where no key opens the item.
+    pub message: Option<Vec<u8>>,
 }
 
 /// What was bad in a share message.
@@ -307,6 +418,13 @@ pub enum BadShare {
     Beacon,
     /// The share of this unit of S_h.
     Item(usize),
+    /// The share of a unit among those for a combiner.
+    Piece {
+        /// For whom.
+        combiner: MemberId,
+        /// Place among the items: bids that count, then S_h.
+        item: usize,
+    },
 }
 
 impl core::fmt::Debug for JobResult {
@@ -314,6 +432,9 @@ impl core::fmt::Debug for JobResult {
         f.write_str(match self {
             Self::Admitted(_) => "JobResult::Admitted",
             Self::Revealed { .. } => "JobResult::Revealed",
+            Self::Beacon { .. } => "JobResult::Beacon",
+            Self::Combined(_) => "JobResult::Combined",
+            Self::Checked { .. } => "JobResult::Checked",
         })
     }
 }
@@ -350,6 +471,13 @@ impl Job {
                 result: check(&keys, &work, sig, openings).map(Box::new).ok_or_else(|| vec![from]),
                 bad: Vec::new(),
             },
+            Self::Beacon { keys, message, shares } => {
+                JobResult::Beacon { slot: message.slot, result: beacon(&keys, &message, &shares) }
+            }
+            Self::Combine { keys, work } => JobResult::Combined(Box::new(combine(&keys, *work))),
+            Self::CheckClaims { keys, slot, claims, seed } => {
+                JobResult::Checked { slot, judged: check_claims(&keys, claims, seed) }
+            }
         }
     }
 }
@@ -396,20 +524,84 @@ fn plain(messages: Vec<Option<zeroize::Zeroizing<Vec<u8>>>>) -> Vec<Option<Vec<u
     messages.into_iter().map(|m| m.map(|m| m.to_vec())).collect()
 }
 
+fn beacon(
+    keys: &KeySet,
+    message: &crypto::beacon::Message,
+    shares: &[(MemberId, G2Bytes)],
+) -> Result<(G2Bytes, Hash), Vec<MemberId>> {
+    // a combination that verifies
+    let sig = crypto::beacon::combine(keys, shares, message).map_err(|culprits| culprits.0)?;
+    Ok((sig, crypto::beacon::value(&sig)))
+}
+
 fn reveal(keys: &KeySet, work: &RevealWork) -> Result<Revealed, Vec<MemberId>> {
     let beacons: Vec<_> = work.shares.iter().map(|(member, share, _)| (*member, *share)).collect();
-    let sig = crypto::beacon::combine(keys, &beacons, &work.message).map_err(|culprits| culprits.0)?;
-    let beacon = crypto::beacon::verify(keys, &work.message, &sig).map_err(|_own_combination| Vec::new())?;
+    let (sig, beacon) = beacon(keys, &work.message, &beacons)?;
+    let Opened { openings, messages, culprits } = open(keys, work)?;
+    Ok(Revealed { sig, beacon, openings, messages, culprits })
+}
+
+fn open(keys: &KeySet, work: &RevealWork) -> Result<Opened, Vec<MemberId>> {
     let views = Views::new(&work.items);
     let items: Vec<_> = views.view().into_iter().zip(work.items.iter().map(|i| &i.admitted)).collect();
     let shares: Vec<_> = work.shares.iter().map(|(member, _, points)| (*member, points.clone())).collect();
     match tdh2::reveal(keys, &items, &shares, work.seed) {
-        Ok(r) => {
-            Ok(Revealed { sig, beacon, openings: r.openings, messages: plain(r.plaintexts), culprits: r.culprits })
-        }
+        Ok(r) => Ok(Opened { openings: r.openings, messages: plain(r.plaintexts), culprits: r.culprits }),
         Err(tdh2::RevealError::NeedMore { culprits }) => Err(culprits),
         Err(_count) => Err(Vec::new()),
     }
+}
+
+fn combine(keys: &KeySet, work: CombineWork) -> Combined {
+    let CombineWork { combiner, places, work } = work;
+    let result = open(keys, &work);
+    let culprits = result.as_ref().map_or_else(|named| named, |opened| &opened.culprits);
+    let bids = bids_of(&work);
+    let bad = bad_shares(keys, &work, culprits).into_iter().filter_map(|(member, bad)| match bad {
+        BadShare::Item(unit) => {
+            let item = usize::try_from(*places.get(bids.checked_add(unit)?)?).ok()?;
+            Some((member, BadShare::Piece { combiner, item }))
+        }
+        BadShare::Beacon | BadShare::Piece { .. } => Some((member, bad)),
+    });
+    let bad = bad.collect();
+    Combined { slot: work.message.slot, combiner, places, result, bad }
+}
+
+/// Keys by encrypting again, points by a pairing: what is admitted needs no proof of that.
+fn check_claims(keys: &KeySet, claims: Vec<Claimed>, seed: [u8; 32]) -> Vec<Judged> {
+    let (with_key, without): (Vec<Claimed>, Vec<Claimed>) =
+        claims.into_iter().partition(|claim| matches!(claim.opening, Opening::Key(_)));
+    let items: Vec<RevealItem> = with_key.iter().map(|claim| claim.item.clone()).collect();
+    let views = Views::new(&items);
+    let pairs: Vec<_> = views.view().into_iter().zip(items.iter().map(|i| &i.admitted)).collect();
+    let given: Vec<_> = with_key.iter().filter_map(|claim| claim.opening.key()).collect();
+    // the pairs are what was admitted, so there are messages
+    let messages = tdh2::check_keys(keys.encryption_key(), &pairs, &given).unwrap_or_default();
+    let mut judged: Vec<Judged> = Vec::new();
+    for (claim, message) in with_key.iter().zip(messages) {
+        judged.push(claim.judged(message.map(Some)));
+    }
+    let items: Vec<RevealItem> = without.iter().map(|claim| claim.item.clone()).collect();
+    let views = Views::new(&items);
+    let given: Vec<Opening> = without.iter().map(|claim| claim.opening).collect();
+    for (claim, checked) in without.iter().zip(tdh2::check_openings(keys, &views.view(), &given, seed)) {
+        judged.push(claim.judged(checked.ok()));
+    }
+    judged
+}
+
+impl Claimed {
+    fn judged(&self, message: Option<Option<zeroize::Zeroizing<Vec<u8>>>>) -> Judged {
+        let holds = message.is_some();
+        let message = message.flatten().map(|message| message.to_vec());
+        Judged { member: self.member, place: self.place, opening: self.opening, holds, message }
+    }
+}
+
+/// Bids come first.
+fn bids_of(work: &RevealWork) -> usize {
+    work.items.iter().take_while(|item| item.sealed.envelope().is_none()).count()
 }
 
 /// Says of each culprit what it sent that is bad.
@@ -420,7 +612,7 @@ fn bad_shares(keys: &KeySet, work: &RevealWork, culprits: &[MemberId]) -> Vec<(M
             return Some((*member, BadShare::Beacon));
         }
         // evidence is about units: whoever sends a bad share of a bid alone is left out all the same
-        let bids = work.items.iter().take_while(|item| item.sealed.envelope().is_none()).count();
+        let bids = bids_of(work);
         let admitted = work.items.iter().skip(bids).map(|item| &item.admitted);
         let unit = tdh2::bad_share(keys, *member, admitted, points.get(bids..)?, &work.seed)?;
         Some((*member, BadShare::Item(unit)))

@@ -10,8 +10,8 @@ use crypto::{
     merkle, operation,
 };
 use types::{
-    Block, Epoch, Evidence, G1Bytes, Hash, MemberId, Operation, ShareFault, SignedList, SignedShare, Slot, Voted,
-    limits, reason::Finding,
+    Block, Envelope, Epoch, Evidence, G1Bytes, Hash, MemberId, OpeningFault, OpeningHeader, OpeningMessage, Operation,
+    ShareFault, SignedList, SignedShare, Slot, Voted, limits, reason::Finding,
 };
 
 /// Views before and after that of the last final block whose votes are kept.
@@ -141,31 +141,78 @@ impl Sequencer {
                     Some(Evidence::BeaconBad { share })
                 }
                 BadShare::Item(unit) => m.share_fault(*member, *unit),
+                BadShare::Piece { combiner, item } => m.piece_fault(*member, *combiner, *item),
             });
         }
     }
 
     fn share_fault(&self, member: MemberId, unit: usize) -> Option<Evidence> {
         let received = self.shares.get(&self.fin.slot())?.get(&member)?;
-        let items = self.fixed.as_ref()?.items.get(self.fixed.as_ref()?.bids.len()..)?;
-        let hashes: Vec<Hash> = items.iter().map(|item| item.as_ref().map(|i| i.hash)).collect::<Option<_>>()?;
         let points: Vec<G1Bytes> = received.points.iter().map(crypto::tdh2::SharePoint::compressed).collect();
         let chunks: Vec<&[G1Bytes]> = points.chunks(limits::CHUNK_SHARES_MAX).collect();
         let leaves: Vec<Hash> = (0u16..).zip(&chunks).map(|(at, chunk)| evidence::chunk_leaf(at, chunk)).collect();
-        // in the message the bids that count come before the set
-        let fixed = self.fixed.as_ref()?;
-        let at = unit.checked_add(fixed.bids.len())?;
-        let chunk = at.checked_div(limits::CHUNK_SHARES_MAX)?;
-        let fault = ShareFault {
-            share: received.signed(),
-            block: self.fin.header.clone(),
-            unit: u32::try_from(unit).ok()?,
-            unit_path: merkle::path(&hashes, unit)?,
-            envelope: items.get(unit)?.as_ref()?.sealed.envelope()?.as_ref().clone(),
-            chunk: chunks.get(chunk)?.to_vec(),
-            chunk_path: merkle::path(&leaves, chunk)?,
-        };
+        let item = unit.checked_add(self.bids())?;
+        let chunk = item.checked_div(limits::CHUNK_SHARES_MAX)?;
+        self.fault_of(received, item, chunks.get(chunk)?.to_vec(), merkle::path(&leaves, chunk)?)
+    }
+
+    /// A bad share among those for a combiner.
+    fn piece_fault(&self, member: MemberId, combiner: MemberId, item: usize) -> Option<Evidence> {
+        let received = self.shares.get(&self.fin.slot())?.get(&member)?;
+        let (chunk, _) = self.fixed.as_ref()?.sharded.as_ref()?.combiners().place(item, combiner)?;
+        let piece = received.pieces.get(&chunk)?;
+        let points = piece.points.iter().map(crypto::tdh2::SharePoint::compressed).collect();
+        self.fault_of(received, item, points, piece.path.clone())
+    }
+
+    fn fault_of(
+        &self,
+        received: &Received,
+        item: usize,
+        chunk: Vec<G1Bytes>,
+        chunk_path: Vec<Hash>,
+    ) -> Option<Evidence> {
+        let (unit, unit_path, envelope) = self.unit_of(item)?;
+        let (share, block) = (received.signed(), self.fin.header.clone());
+        let fault = ShareFault { share, block, unit, unit_path, envelope, chunk, chunk_path };
         Some(Evidence::ShareBad { fault: fault.into() })
+    }
+
+    /// Bids that count in the last final block: in share messages and openings they come before the set.
+    pub(crate) fn bids(&self) -> usize {
+        usize::try_from(self.fin.header.bids.count).unwrap_or(usize::MAX)
+    }
+
+    /// An item of the last final block that is a unit: its place in the set, the path from its hash to the block's set.
+    /// `None` for a bid, of which evidence does not speak.
+    fn unit_of(&self, item: usize) -> Option<(u32, Vec<Hash>, Envelope)> {
+        let unit = item.checked_sub(self.bids())?;
+        let units = self.recent.get(&self.fin.slot())?;
+        let hashes: Vec<Hash> = units.iter().map(|(hash, _)| *hash).collect();
+        let (_, envelope) = units.get(unit)?;
+        Some((u32::try_from(unit).ok()?, merkle::path(&hashes, unit)?, envelope.as_ref().clone()))
+    }
+
+    /// An opening of the last final block's set that is not the unit's.
+    pub(crate) fn accuse_opening(&mut self, message: &OpeningMessage, item: u32) {
+        let OpeningHeader { member, epoch, .. } = message.header;
+        self.accuse(Finding::OpeningBad, member, epoch, |m| {
+            let at = message.items.iter().position(|(of, _)| *of == item)?;
+            let leaves: Vec<Vec<u8>> = message.items.iter().map(|(of, o)| evidence::opening_leaf(*of, o)).collect();
+            let (unit, unit_path, envelope) = m.unit_of(usize::try_from(item).ok()?)?;
+            let fault = OpeningFault {
+                header: message.header.clone(),
+                sig: message.sig,
+                block: m.fin.header.clone(),
+                unit,
+                unit_path,
+                envelope,
+                opening: message.items.get(at)?.1,
+                at: u32::try_from(at).ok()?,
+                path: merkle::path(&leaves, at)?,
+            };
+            Some(Evidence::OpeningBad { fault: fault.into() })
+        });
     }
 
     /// A vote passed by, signature unchecked: it is checked when another one of its member and view is at odds with it.

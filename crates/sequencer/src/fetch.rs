@@ -7,7 +7,7 @@ use crate::{
 use crypto::ids;
 use mempool::Held;
 use std::{collections::BTreeSet, sync::Arc};
-use types::{Envelope, EnvelopeHeader, Hash, MemberId, SignedHeader, Timestamp, codec, limits, reason::Reason};
+use types::{Envelope, EnvelopeHeader, Hash, MemberId, SignedHeader, Slot, Timestamp, codec, limits, reason::Reason};
 
 /// Bytes of envelopes in one answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -90,7 +90,7 @@ impl Sequencer {
         items.into_iter().chain(self.opening_due()).min()
     }
 
-    pub(crate) fn on_fetch(&mut self, _now: Timestamp, from: MemberId, bytes: &[u8]) {
+    pub(crate) fn on_fetch(&mut self, now: Timestamp, from: MemberId, bytes: &[u8]) {
         let max = ANSWER_BYTES_MAX.saturating_add(limits::ENVELOPE_BYTES_MAX).saturating_add(1_024);
         match codec::decode::<Fetch>(bytes, max) {
             Ok(Fetch::GetItems(hashes)) => self.serve_items(from, &hashes),
@@ -100,10 +100,7 @@ impl Sequencer {
                 }
             }
             Ok(Fetch::GetOpening(slot)) => {
-                if let Some(section) = self.recent_openings.get(&slot) {
-                    let bytes = codec::encode(&Fetch::Opening(Box::new(section.clone())));
-                    self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(from), bytes });
-                }
+                self.serve_opening(from, slot);
             }
             Ok(Fetch::Opening(section)) => self.on_opening(from, *section),
             Ok(Fetch::Heads(heads)) => {
@@ -130,10 +127,20 @@ impl Sequencer {
                     self.offered_bid(from, bytes, true);
                 }
             }
+            Ok(Fetch::Openings(message)) => self.on_openings(from, *message),
+            Ok(Fetch::GetShares(slot, combiners)) => self.serve_shares(now, from, slot, &combiners),
             Err(_codec) => {
                 self.out.push(Effect::Reject { from: Some(from), reason: Reason::MalformedData, what: "fetch" });
             }
         }
+    }
+
+    /// What opened a slot, if that is known here.
+    pub(crate) fn serve_opening(&mut self, to: MemberId, slot: Slot) -> bool {
+        let Some(section) = self.recent_openings.get(&slot) else { return false };
+        let bytes = codec::encode(&Fetch::Opening(Box::new(section.clone())));
+        self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
+        true
     }
 
     fn serve_items(&mut self, to: MemberId, hashes: &[Hash]) {

@@ -2,21 +2,36 @@
 use crate::{
     bids::HeldBid,
     derive::Derived,
-    effect::{Channel, Commit, Effect, Phase, Record, RevealItem, To},
+    effect::{Commit, Effect, Phase, Record, RevealItem},
     recent, release,
     reveal::{self, Received},
     section::{self, PartA},
+    sharded::Cut,
     sign,
     state::{Fin, Fixed, Halt, PLACED_SLOTS, Placed, RECENT_SLOTS, Sequencer, Unopened},
 };
 use auction_rules::{BidTerms, Terms};
-use crypto::finality::{self, SetHashes};
-use mempool::{Held, Sealed};
-use std::{collections::BTreeSet, sync::Arc};
-use types::{
-    Block, FinalityProof, Hash, Head, MemberId, ShareHeader, ShareMode, SignedHeader, Slot, SlotResult, Timestamp,
-    codec, wire::Event,
+use crypto::{
+    finality::{self, SetHashes},
+    tdh2::SharePoint,
 };
+use mempool::{Held, Sealed};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use types::{
+    Block, FinalityProof, Hash, Head, MemberId, ShareChunk, ShareHeader, ShareMode, SignedHeader, Slot, SlotResult,
+    Timestamp, codec, wire::Event,
+};
+
+/// Own shares as they are sent, before they are signed.
+enum Form {
+    /// All to all: chunks and their root.
+    Direct((Vec<ShareChunk>, Hash), Vec<SharePoint>),
+    /// To the combiners.
+    Sharded(Cut),
+}
 
 impl Sequencer {
     /// Consensus delivers a final block; in order, at least once.
@@ -154,15 +169,14 @@ impl Sequencer {
             share_message: share_message.clone(),
             finality: codec::encode(&proof),
         }))));
-        if !share_message.is_empty() {
-            self.out.push(Effect::Send { channel: Channel::Shares, to: To::All, bytes: share_message });
-        }
+        self.send_shares();
         self.out.push(Effect::Ack(slot));
         let empty = block.lists.is_none();
         let phase = Phase::Final { units: hashes.len(), empty, size: close.size, left };
         self.out.push(Effect::Phase { slot, phase });
         self.out.push(Effect::Event(Event::Final { slot, set: hashes.clone() }));
         self.remember(slot, &terms, &items);
+        let sharded = self.begin_sharded(now, slot, items.len());
         self.fixed = Some(Fixed {
             terms,
             bids,
@@ -173,11 +187,13 @@ impl Sequencer {
             tried: BTreeSet::new(),
             opening_asked: now,
             opening_wanted: false,
+            sharded,
         });
         self.compare_lists(&block);
         self.fin = Fin { header: block.header, digest };
         self.fin_proof = Some(proof);
         self.accuse_strays();
+        self.reject_misled(slot, None);
         self.broadcast_at = now;
         let epoch = self.epoch_of(slot.next());
         let mut held = core::mem::take(&mut self.operations);
@@ -262,10 +278,20 @@ impl Sequencer {
         }
         if !self.may_share(slot) {
             self.own_share = None;
+            self.set_outgoing(None);
             return Ok(items);
         }
         let released = release::release(token, &self.secrets.beacon, shares).map_err(|_outside| Halt::Share)?;
-        let (chunks, root) = reveal::chunks(&released.points);
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let form = if self.is_sharded() {
+            Form::Sharded(Cut::new(self.combiners_of(slot, count), released.points))
+        } else {
+            Form::Direct(reveal::chunks(&released.points), released.points)
+        };
+        let (mode, root) = match &form {
+            Form::Direct((_, root), _) => (ShareMode::Direct, *root),
+            Form::Sharded(cut) => (cut.mode(), cut.root()),
+        };
         let header = ShareHeader {
             version: 1,
             network: self.setup.network,
@@ -273,18 +299,29 @@ impl Sequencer {
             slot,
             digest,
             member: self.setup.me,
-            mode: ShareMode::Direct,
-            items: u32::try_from(items.len()).unwrap_or(u32::MAX),
+            mode,
+            items: count,
             beacon: released.beacon,
             head: close,
             cosig: sign::cosignature(&self.signer, self.setup.policy.origin(), &close, self.cosigned_at),
             root,
         };
         let sig = sign::share(&self.signer, &header);
-        let received = Received { header: header.clone(), sig, points: released.points };
+        let received = match form {
+            Form::Direct((chunks, _), points) => {
+                self.own_share = Some(codec::encode(&types::ShareMessage { header: header.clone(), sig, chunks }));
+                Received { header, sig, points, pieces: BTreeMap::new() }
+            }
+            Form::Sharded(cut) => {
+                let outgoing = cut.signed(header, sig);
+                let received = outgoing.received();
+                self.own_share = Some(outgoing.record());
+                self.set_outgoing(Some(outgoing));
+                received
+            }
+        };
         self.shares.entry(slot).or_default().insert(self.setup.me, received);
         self.cosigners.insert(self.setup.me, slot);
-        self.own_share = Some(codec::encode(&types::ShareMessage { header, sig, chunks }));
         Ok(items)
     }
 
@@ -305,6 +342,7 @@ impl Sequencer {
         self.shares.retain(|s, _| *s >= slot);
         self.refused_shares.retain(|(s, _)| *s >= slot);
         self.refused_lists.retain(|(s, _), _| *s >= next);
+        self.exchange.prune(slot);
         self.prune_votes();
         self.derived.clear();
         self.extra.clear();
@@ -328,7 +366,7 @@ impl Sequencer {
     }
 
     /// After a restart: the last final set, whose envelopes are admitted again before they are opened.
-    pub(crate) fn resume_fixed(&mut self, unopened: Unopened) {
+    pub(crate) fn resume_fixed(&mut self, unopened: Unopened, now: Timestamp) {
         let slot = self.fin.slot();
         let mut terms = Vec::with_capacity(unopened.units.len());
         // they are final: only the ciphertexts have to be admitted again
@@ -342,6 +380,7 @@ impl Sequencer {
         }
         let bids: Vec<BidTerms> = unopened.bids.iter().map(|(hash, bid)| BidTerms::of(*hash, &bid.header)).collect();
         self.recent.insert(slot, unopened.units.clone());
+        let sharded = self.begin_sharded(now, slot, bids.len().saturating_add(terms.len()));
         self.fixed = Some(Fixed {
             items: bids.iter().map(|_| None).chain(terms.iter().map(|_| None)).collect(),
             terms,
@@ -352,8 +391,12 @@ impl Sequencer {
             tried: BTreeSet::new(),
             opening_asked: self.opened_at,
             opening_wanted: false,
+            sharded,
         });
-        if let Some(bytes) = self.own_share.clone() {
+        if let Some(received) = self.own_received() {
+            self.shares.entry(slot).or_default().insert(self.setup.me, received);
+            self.cosigners.insert(self.setup.me, slot);
+        } else if let Some(bytes) = self.own_share.clone() {
             self.on_share(self.setup.me, &bytes);
         }
     }

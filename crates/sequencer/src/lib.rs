@@ -56,14 +56,15 @@ mod rejoin;
 mod release;
 mod reveal;
 mod section;
+mod sharded;
 mod sign;
 mod split;
 mod state;
 
 pub use blocks::{OpenedBlock, open};
 pub use effect::{
-    AdmitItem, At, BadShare, Channel, Commit, Effect, ExecUnit, Input, ItemRecord, Job, JobResult, Phase, Record,
-    RevealItem, RevealWork, Revealed, Ticket, To, Verdict,
+    AdmitItem, At, BadShare, Channel, Claimed, CombineWork, Combined, Commit, Effect, ExecUnit, Input, ItemRecord, Job,
+    JobResult, Judged, Opened, Phase, Record, RevealItem, RevealWork, Revealed, Ticket, To, Verdict,
 };
 pub use epoch::EpochStart;
 pub use recent::Recent;
@@ -110,7 +111,7 @@ impl Sequencer {
     /// is past due and still here waits for an input, not for time.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let due = [self.close_due(), self.relay_due(), self.broadcast_due(), self.fetch_due()];
+        let due = [self.close_due(), self.relay_due(), self.broadcast_due(), self.fetch_due(), self.fallback_due()];
         due.into_iter().flatten().chain(self.blocks_due()).filter(|due| *due > self.stepped_at).min()
     }
 
@@ -130,6 +131,7 @@ impl Sequencer {
         self.try_relay(now);
         self.try_broadcast(now);
         self.try_fetch(now);
+        self.try_fallback(now);
         self.dispatch_admission();
         Ok(())
     }
@@ -153,6 +155,9 @@ impl Sequencer {
                 Ok(())
             }
             JobResult::Revealed { slot, result, bad } => self.revealed(now, slot, result, &bad),
+            JobResult::Beacon { slot, result } => self.beacon_combined(now, slot, result),
+            JobResult::Combined(combined) => self.combined(now, *combined),
+            JobResult::Checked { slot, judged } => self.checked_claims(now, slot, judged),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What members send each other on our channels, besides lists and share messages.
 use serde::{Deserialize, Serialize};
-use types::{G2Bytes, Hash, Opening, SignedHeader, Slot};
+use types::{G2Bytes, Hash, MemberId, Opening, OpeningMessage, SignedHeader, Slot};
 
 /// Channel `Items`: envelopes and bids that the sender took from clients, and operations, as codec bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,10 @@ pub(crate) enum Fetch {
     Operations(Vec<Vec<u8>>),
     /// Here are those of the bids that I have.
     Bids(Vec<Vec<u8>>),
+    /// I combined my items: here is what opens them.
+    Openings(Box<OpeningMessage>),
+    /// These combiners did not open their items: send me your shares for them, or what opened the slot.
+    GetShares(Slot, Vec<MemberId>),
 }
 
 /// Part B of a section in short form.

@@ -3,6 +3,7 @@ use crate::{
     effect::{BadShare, Effect, ExecUnit, Job, Phase, Record, RevealWork, Revealed},
     message::OpeningSection,
     section::{self, Sale},
+    sharded::{Piece, Sharded},
     sign,
     state::{Halt, Placed, Sequencer, Unexecuted},
 };
@@ -14,8 +15,8 @@ use std::{
     sync::Arc,
 };
 use types::{
-    Address, Amount, G1Bytes, G2Bytes, Hash, MemberId, Opening, ShareChunk, ShareForm, ShareHeader, ShareMessage,
-    Signature, SignedShare, Slot, SlotResult, Timestamp, codec, limits,
+    Address, Amount, G1Bytes, G2Bytes, Hash, Head, MemberId, Opening, ShareChunk, ShareForm, ShareHeader, ShareMessage,
+    ShareMode, Signature, SignedShare, Slot, SlotResult, Timestamp, codec, limits,
     reason::{Outcome, Reason},
     wire::Event,
 };
@@ -25,10 +26,25 @@ use types::{
 pub(crate) struct Received {
     pub(crate) header: ShareHeader,
     pub(crate) sig: Signature,
+    /// All, in the order of the items. Where a few combine: this member's own; of others there are pieces.
     pub(crate) points: Vec<SharePoint>,
+    /// By chunk: for this member, and for combiners that it stands in for.
+    pub(crate) pieces: BTreeMap<u16, Piece>,
 }
 
-fn chunk_leaf(index: u16, points: &[SharePoint]) -> Hash {
+impl Received {
+    /// Where a few combine: whether it is for this block, by the member's word on the same log and the same combiners.
+    pub(crate) fn counts(&self, digest: Hash, close: Head, state: &Sharded) -> bool {
+        let ShareHeader { digest: of, head, mode, items, .. } = &self.header;
+        let combiners = state.combiners();
+        *of == digest
+            && *head == close
+            && *mode == (ShareMode::Sharded { offset: combiners.offset() })
+            && usize::try_from(*items).is_ok_and(|items| items == combiners.items())
+    }
+}
+
+pub(crate) fn chunk_leaf(index: u16, points: &[SharePoint]) -> Hash {
     let compressed: Vec<G1Bytes> = points.iter().map(SharePoint::compressed).collect();
     crypto::evidence::chunk_leaf(index, &compressed)
 }
@@ -48,7 +64,7 @@ pub(crate) fn chunks(points: &[SharePoint]) -> (Vec<ShareChunk>, Hash) {
     (chunks, merkle::root(&leaves))
 }
 
-fn points(form: &ShareForm) -> Option<Vec<SharePoint>> {
+pub(crate) fn points(form: &ShareForm) -> Option<Vec<SharePoint>> {
     match form {
         ShareForm::Compressed(points) => SharePoint::from_compressed_all(points).into_iter().map(Result::ok).collect(),
         ShareForm::Affine(points) => points.iter().map(|p: &G2Bytes| SharePoint::from_affine(p).ok()).collect(),
@@ -57,6 +73,9 @@ fn points(form: &ShareForm) -> Option<Vec<SharePoint>> {
 
 /// The shares of a message: chunks in order, each under the signed root, as many as the header says.
 fn shares(message: &ShareMessage) -> Option<Vec<SharePoint>> {
+    if message.header.mode != ShareMode::Direct {
+        return None;
+    }
     let items = usize::try_from(message.header.items).ok().filter(|_| message.header.items <= limits::SET_COUNT_MAX)?;
     // before any point is decoded: as many chunks as the items fill, all full but the last
     let mut sizes = Vec::new();
@@ -137,6 +156,8 @@ impl Sequencer {
                 if second.header.member == from {
                     self.accuse_shares(slot, &second);
                 }
+            } else if self.is_sharded() {
+                self.more_pieces(from, &message);
             }
             return;
         }
@@ -160,15 +181,19 @@ impl Sequencer {
         if self.refused_shares.contains(&(slot, from)) {
             return;
         }
-        match shares(&message) {
-            Some(points) => {
-                self.shares
-                    .entry(slot)
-                    .or_default()
-                    .insert(from, Received { header: message.header, sig: message.sig, points });
+        let held = if self.is_sharded() {
+            self.pieces(&message).map(|pieces| (Vec::new(), pieces))
+        } else {
+            shares(&message).map(|points| (points, BTreeMap::new()))
+        };
+        match held {
+            Some((points, pieces)) => {
+                let received = Received { header: message.header, sig: message.sig, points, pieces };
+                self.shares.entry(slot).or_default().insert(from, received);
                 self.cosigners.entry(from).and_modify(|newest| *newest = slot.max(*newest)).or_insert(slot);
                 if slot == self.fin.slot() {
                     self.accuse_strays();
+                    self.reject_misled(slot, Some(from));
                 }
             }
             None => {
@@ -184,6 +209,10 @@ impl Sequencer {
 
     /// Starts the reveal when 2f + 1 messages for the final digest are here.
     pub(crate) fn try_reveal(&mut self) -> bool {
+        if self.is_sharded() {
+            self.try_sharded();
+            return false;
+        }
         let slot = self.fin.slot();
         let (message, quorum) = (self.beacon_message(), self.setup.quorum());
         let seed = self.next_seed();
@@ -238,13 +267,13 @@ impl Sequencer {
         }
     }
 
-    fn reject_shares(&mut self, culprits: &[MemberId]) {
+    pub(crate) fn reject_shares(&mut self, culprits: &[MemberId]) {
         for member in culprits {
             self.out.push(Effect::Reject { from: Some(*member), reason: Reason::BadCiphertext, what: "share" });
         }
     }
 
-    fn open_slot(&mut self, now: Timestamp, revealed: Revealed) -> Result<(), Halt> {
+    pub(crate) fn open_slot(&mut self, now: Timestamp, revealed: Revealed) -> Result<(), Halt> {
         self.try_publish();
         let Some(fixed) = self.fixed.take() else { return Ok(()) };
         let slot = self.fin.slot();

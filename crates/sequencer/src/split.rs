@@ -25,7 +25,11 @@ impl Job {
                 out.push(Self::Admit { context, items, seed });
                 out
             }
-            whole @ (Self::Reveal { .. } | Self::CheckOpenings { .. }) => Vec::from([whole]),
+            whole @ (Self::Reveal { .. }
+            | Self::CheckOpenings { .. }
+            | Self::Beacon { .. }
+            | Self::Combine { .. }
+            | Self::CheckClaims { .. }) => Vec::from([whole]),
         }
     }
 }

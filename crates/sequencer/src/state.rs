@@ -10,6 +10,7 @@ use crate::{
     recent::Recent,
     rejoin::Rejoin,
     reveal::{self, Received},
+    sharded::{Exchange, Sharded},
     sign::SignKeys,
 };
 use auction_rules::{BidTerms, Claim, Ledger, Terms};
@@ -105,6 +106,8 @@ pub struct Timings {
     pub relay_linger: u64,
     /// A fetch is repeated after this.
     pub fetch_retry: u64,
+    /// How long combiners have, from a block being final here, before members ask each other for shares.
+    pub open_fallback: u64,
 }
 
 impl Timings {
@@ -124,6 +127,7 @@ impl Timings {
             rebroadcast: way(200, 30),
             relay_linger: 10,
             fetch_retry: way(100, 15),
+            open_fallback: way(150, 35),
         }
     }
 }
@@ -310,6 +314,8 @@ pub(crate) struct Fixed {
     pub(crate) opening_asked: Timestamp,
     /// An answer to own requests may be used; only one, so that no member can keep the real reveal waiting.
     pub(crate) opening_wanted: bool,
+    /// Where a few members combine each item.
+    pub(crate) sharded: Option<Sharded>,
 }
 
 /// An opened slot that has no EXEC yet.
@@ -372,6 +378,8 @@ pub struct Sequencer {
     pub(crate) own_list: Option<(Slot, Vec<u8>)>,
     pub(crate) shares: BTreeMap<Slot, BTreeMap<MemberId, Received>>,
     pub(crate) own_share: Option<Vec<u8>>,
+    /// What combiners and those that they work for have sent each other.
+    pub(crate) exchange: Exchange,
     /// The newest slot of each member's share message, which carries its cosignature.
     pub(crate) cosigners: BTreeMap<MemberId, Slot>,
     /// Members whose share message of a slot was refused: one attempt each.
@@ -459,6 +467,7 @@ impl Sequencer {
             own_list: None,
             shares: BTreeMap::new(),
             own_share: resume.share_message,
+            exchange: Exchange::default(),
             cosigners: BTreeMap::new(),
             refused_shares: BTreeSet::new(),
             refused_lists: BTreeMap::new(),
@@ -514,8 +523,9 @@ impl Sequencer {
                 machine.recent_openings.insert(slot, opening);
             }
         }
+        machine.resume_outgoing();
         if let Some(unopened) = resume.unopened {
-            machine.resume_fixed(unopened);
+            machine.resume_fixed(unopened, now);
         }
         machine.resume_items(resume.items);
         machine.resume_bids(resume.bids);

@@ -21,6 +21,17 @@ pub enum Opening {
     Bottom(G1Bytes),
 }
 
+impl Opening {
+    /// K.
+    #[must_use]
+    pub const fn key(&self) -> Option<Key128> {
+        match self {
+            Self::Key(key) => Some(*key),
+            Self::Bottom(_) => None,
+        }
+    }
+}
+
 /// A member as EPOCH names it. Its index is the rank of `consensus` in ascending byte order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberRecord {

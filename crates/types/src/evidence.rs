@@ -1,8 +1,8 @@
 //! Evidence: what a member signed and must not have signed (log.md section 8). Each piece names its culprit and is
 //! proved by `crypto::evidence::verify` from the epoch's public keys and parameters alone.
 use crate::{
-    BlockHeader, Envelope, Epoch, FinalityProof, G1Bytes, Hash, ListText, MemberId, Receipt, Schedule, ShareHeader,
-    Signature, SignedList,
+    BlockHeader, Envelope, Epoch, FinalityProof, G1Bytes, Hash, ListText, MemberId, Opening, OpeningHeader, Receipt,
+    Schedule, ShareHeader, Signature, SignedList,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,29 @@ pub struct ShareFault {
     pub chunk: Vec<G1Bytes>,
     /// From the chunk's leaf to the header's root.
     pub chunk_path: Vec<Hash>,
+}
+
+/// An opening and what it takes to judge it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpeningFault {
+    /// Of the combiner's message.
+    pub header: OpeningHeader,
+    /// Receipt key.
+    pub sig: Signature,
+    /// The block that the header's digest names.
+    pub block: BlockHeader,
+    /// Place of the unit in S_h.
+    pub unit: u32,
+    /// From the unit's hash to the block's set.
+    pub unit_path: Vec<Hash>,
+    /// The unit.
+    pub envelope: Envelope,
+    /// What is said to open it.
+    pub opening: Opening,
+    /// Its place in the message.
+    pub at: u32,
+    /// From its leaf to the header's root.
+    pub path: Vec<Hash>,
 }
 
 /// A piece of evidence. Of two statements the one with the smaller codec bytes is `a`.
@@ -134,6 +157,11 @@ pub enum Evidence {
         /// Receipt key over `b`.
         b_sig: Signature,
     },
+    /// 8, `opening-bad`: a combiner's opening that does not open its unit, or says that nothing does.
+    OpeningBad {
+        /// The opening and its unit.
+        fault: Box<OpeningFault>,
+    },
 }
 
 impl Evidence {
@@ -146,6 +174,7 @@ impl Evidence {
             Self::VoteDouble { epoch, .. } => *epoch,
             Self::ShareDouble { a, .. } => a.header.epoch,
             Self::ShareBad { fault } => fault.share.header.epoch,
+            Self::OpeningBad { fault } => fault.header.epoch,
             Self::BeaconBad { share } | Self::ShareStray { share, .. } => share.header.epoch,
             Self::ReceiptDouble { a, .. } => {
                 Receipt::parse(a).map_or(Epoch(0), |receipt| schedule.epoch_of(receipt.list_from))

@@ -161,6 +161,42 @@ pub enum Pricing {
     First,
 }
 
+/// Who combines the shares of a slot (crypto.md section 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RevealMode {
+    /// Everybody combines everything up to [`Self::DIRECT_MEMBERS_MAX`] members, above that a few combine each item.
+    #[default]
+    Auto,
+    /// Everybody combines everything.
+    Direct,
+    /// A few members combine each item and publish what opens it.
+    Sharded,
+}
+
+impl RevealMode {
+    /// Members up to which `Auto` means `Direct`.
+    pub const DIRECT_MEMBERS_MAX: usize = 16;
+
+    /// Whether a committee of so many members shares the work.
+    #[must_use]
+    pub const fn is_sharded(self, members: usize) -> bool {
+        match self {
+            Self::Auto => members > Self::DIRECT_MEMBERS_MAX,
+            Self::Direct => false,
+            Self::Sharded => true,
+        }
+    }
+}
+
+/// Combiners of an item by default.
+pub const COMBINERS: u8 = 2;
+/// Combiners of an item at most.
+pub const COMBINERS_MAX: u8 = 3;
+
+fn combiners() -> u8 {
+    COMBINERS
+}
+
 /// Parameters of an epoch (wallets-and-builders.md section 2). Prices in base units, shares in basis points.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -226,6 +262,12 @@ pub struct Params {
     /// What a FAULT records against a member, for settlement: members have no bonds on the ledger.
     #[serde(default)]
     pub member_penalty: Amount,
+    /// Who combines shares.
+    #[serde(default)]
+    pub reveal: RevealMode,
+    /// Combiners of an item where a few combine it.
+    #[serde(default = "combiners")]
+    pub combiners: u8,
 }
 
 impl Params {
@@ -264,6 +306,8 @@ impl Params {
             pricing: Pricing::Second,
             allow_dealer: false,
             member_penalty: Amount::ZERO,
+            reveal: RevealMode::Auto,
+            combiners: COMBINERS,
         }
     }
 }

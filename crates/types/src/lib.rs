@@ -72,11 +72,14 @@ pub use entry::{
 };
 pub use envelope::{Envelope, EnvelopeHeader, SignedHeader, SizeClass};
 pub use epoch::{EPOCH_SLOTS_MIN, EpochEnd, EpochFacts, EpochRecord, Epochs, Schedule};
-pub use evidence::{Evidence, ShareFault, SignedShare, Vote, Voted};
+pub use evidence::{Evidence, OpeningFault, ShareFault, SignedShare, Vote, Voted};
 pub use exec::{ChainExec, SlotResult, StepChain, StepRecord, UnitLeaf};
-pub use genesis::{Balance, Fork, Genesis, KeySetParts, MemberAddress, Network, Params, Pricing, RollupSpec};
+pub use genesis::{
+    Balance, COMBINERS, COMBINERS_MAX, Fork, Genesis, KeySetParts, MemberAddress, Network, Params, Pricing, RevealMode,
+    RollupSpec,
+};
 pub use handover::{Handover, HandoverAck, HandoverPhase, HandoverStep};
 pub use ids::{Amount, ChainId, Epoch, Head, MemberId, Nonce, Slot, Timestamp};
 pub use operation::{Budget, Operation, OperationKind};
 pub use receipt::{Receipt, ReceiptError, ReceiptKind};
-pub use share::{ShareChunk, ShareForm, ShareHeader, ShareMessage, ShareMode};
+pub use share::{OpeningHeader, OpeningMessage, ShareChunk, ShareForm, ShareHeader, ShareMessage, ShareMode};

@@ -1,5 +1,6 @@
-//! The one message in which a member sends its beacon share and its decryption shares (crypto.md section 4).
-use crate::{Epoch, G1Bytes, G2Bytes, Hash, Head, MemberId, Signature, SignatureStamp, Slot};
+//! What a reveal is made of: the one message in which a member sends its beacon share and its decryption shares, and the
+//! one in which a combiner sends what they open (crypto.md section 4).
+use crate::{Epoch, G1Bytes, G2Bytes, Hash, Head, MemberId, Opening, SetRef, Signature, SignatureStamp, Slot};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,11 @@ pub enum ShareMode {
     /// Everybody combines everything.
     Direct,
     /// k combiners per item.
-    Sharded,
+    Sharded {
+        /// o of crypto.md section 4, which the beacon of the slot before gives: where the combiners of item 0 begin. Signed,
+        /// so that the header alone says which share stands where.
+        offset: u16,
+    },
 }
 
 /// What the signature covers: T256("lockstep/share/v1"; codec(this)), with the receipt key.
@@ -86,4 +91,34 @@ pub struct ShareMessage {
     pub sig: Signature,
     /// The shares, in order.
     pub chunks: Vec<ShareChunk>,
+}
+
+/// What the signature of an opening message covers: T256("lockstep/openings/v1"; codec(this)), with the receipt key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpeningHeader {
+    /// Format; 1.
+    pub version: u8,
+    /// Network id.
+    pub network: Hash,
+    /// Epoch of the key set.
+    pub epoch: Epoch,
+    /// Slot h.
+    pub slot: Slot,
+    /// Digest of block h.
+    pub digest: Hash,
+    /// The combiner.
+    pub member: MemberId,
+    /// RFC 6962 root over the openings, leaf = codec((item, opening)).
+    pub openings: SetRef,
+}
+
+/// What a combiner opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpeningMessage {
+    /// What is signed.
+    pub header: OpeningHeader,
+    /// Receipt key.
+    pub sig: Signature,
+    /// Place among the slot's items, strictly ascending, and what opens the item.
+    pub items: Vec<(u32, Opening)>,
 }

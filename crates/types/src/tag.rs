@@ -65,6 +65,10 @@ tags! {
     SHARE = "lockstep/share/v1";
     /// Leaf of a share message's chunk tree.
     SHARE_CHUNK = "lockstep/share-chunk/v1";
+    /// Signed header of a combiner's openings.
+    OPENINGS = "lockstep/openings/v1";
+    /// Where the combiners of a slot begin.
+    COMBINER = "lockstep/combiner/v1";
     /// Hash chain over account changes.
     LEDGER = "lockstep/ledger/v1";
     /// Root of mailbox accumulators.

@@ -21,9 +21,12 @@ mod item_spammer;
 mod list_equivocator;
 mod nuller;
 mod share_withholder;
+mod silent_combiner;
 mod slow_fetcher;
 mod vote_conflicter;
+mod wrong_openings;
 mod wrong_shares;
+mod wrong_shares_to_combiners;
 
 /// What is sent instead: to whom, and what.
 pub(crate) type Sent = Vec<(Vec<MemberId>, Bytes)>;
@@ -74,6 +77,8 @@ pub(crate) enum Shows {
     NoShares,
     /// It asks for what was relayed to all.
     Asking,
+    /// Nothing that it combined arrives.
+    NoOpenings,
 }
 
 pub(crate) const FAULTS: [Fault; 11] = [
@@ -141,6 +146,34 @@ pub(crate) const FAULTS: [Fault; 11] = [
         name: "item spammer",
         make: |_| Arc::new(item_spammer::ItemSpammer::default()),
         shows: Shows::As("envelope", Reason::BadCiphertext),
+        fault: None,
+    },
+];
+
+/// Faults where a few members combine each item.
+pub(crate) const SHARDED_FAULTS: [Fault; 4] = [
+    Fault {
+        name: "silent combiner",
+        make: |_| Arc::new(silent_combiner::SilentCombiner),
+        shows: Shows::NoOpenings,
+        fault: None,
+    },
+    Fault {
+        name: "wrong openings",
+        make: |me| Arc::new(wrong_openings::WrongOpenings { me }),
+        shows: Shows::As("openings", Reason::BadCiphertext),
+        fault: Some(Finding::OpeningBad),
+    },
+    Fault {
+        name: "wrong shares to combiners",
+        make: |me| Arc::new(wrong_shares_to_combiners::WrongSharesToCombiners { me }),
+        shows: Shows::As("share", Reason::BadCiphertext),
+        fault: Some(Finding::ShareBad),
+    },
+    Fault {
+        name: "share withholder among combiners",
+        make: |_| Arc::new(share_withholder::ShareWithholder),
+        shows: Shows::NoShares,
         fault: None,
     },
 ];

@@ -148,6 +148,78 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// The share message of a member where a few combine, and bad evidence of one of its chunks.
+    fn sharded_bad(&self, key_of: u16, units: &[Envelope], block: &BlockHeader, unit: usize, role: usize) -> Evidence {
+        let shared = self.shares(2, units, block, key_of);
+        let all: Vec<G1Bytes> = shared.chunks.concat();
+        let combiners = self.context().combiners(1, shared.share.header.items);
+        let pick = |index: u16| combiners.chunk_items(index).iter().map(|item| all[*item]).collect();
+        let chunks: Vec<Vec<G1Bytes>> = (0..u16::try_from(combiners.chunks()).unwrap()).map(pick).collect();
+        let mut header = shared.share.header;
+        header.mode = ShareMode::Sharded { offset: 1 };
+        header.root = merkle::root(&chunk_leaves(&chunks));
+        let member = combiners.of_item(unit).nth(role).unwrap();
+        let chunk = usize::from(combiners.place(unit, member).unwrap().0);
+        let hashes: Vec<Hash> = units.iter().map(hash_envelope).collect();
+        let fault = ShareFault {
+            share: self.sign_share(header),
+            block: block.clone(),
+            unit: u32::try_from(unit).unwrap(),
+            unit_path: merkle::path(&hashes, unit).unwrap(),
+            envelope: units[unit].clone(),
+            chunk: chunks[chunk].clone(),
+            chunk_path: merkle::path(&chunk_leaves(&chunks), chunk).unwrap(),
+        };
+        Evidence::ShareBad { fault: fault.into() }
+    }
+    /// What member 2 says as a combiner of the first and the third unit, and its fault in one of them.
+    fn opening_bad(&self, units: &[Envelope], block: &BlockHeader, said: [Opening; 2], at: usize) -> Evidence {
+        let items = [(0u32, said[0]), (2, said[1])];
+        let leaves: Vec<Vec<u8>> = items.iter().map(|(item, opening)| opening_leaf(*item, opening)).collect();
+        let header = OpeningHeader {
+            version: 1,
+            network: NETWORK,
+            epoch: Epoch(0),
+            slot: block.height,
+            digest: block_digest(block),
+            member: MemberId(2),
+            openings: merkle::set_ref(&leaves),
+        };
+        let hashes: Vec<Hash> = units.iter().map(hash_envelope).collect();
+        let (unit, opening) = items[at];
+        let place = usize::try_from(unit).unwrap();
+        let fault = OpeningFault {
+            sig: self.receipt[2].sign(openings_digest(&header).as_bytes()),
+            header,
+            block: block.clone(),
+            unit,
+            unit_path: merkle::path(&hashes, place).unwrap(),
+            envelope: units[place].clone(),
+            opening,
+            at: u32::try_from(at).unwrap(),
+            path: merkle::path(&leaves, at).unwrap(),
+        };
+        Evidence::OpeningBad { fault: fault.into() }
+    }
+    /// K of a unit, by everybody's shares; D of it as a Bottom.
+    fn openings(&self, unit: &Envelope) -> [Opening; 2] {
+        let hash = hash_envelope(unit);
+        let token = self.voters.fix(NETWORK, Slot(5), vec![hash], vec![]);
+        let aad = envelope_aad(&unit.signed.header);
+        let item = Item { aad: &aad, class_bytes: 512, ciphertext: &unit.ciphertext };
+        let admitted = admit(self.keys.encryption_key(), &[item], [1; 32]).remove(0).unwrap();
+        let share = |at: u16| {
+            let held = self.dealt.decrypt[usize::from(at)].share(hash, &admitted);
+            (MemberId(at), HeldShares::collect(vec![held]).release(&token).unwrap())
+        };
+        let shares: Vec<_> = (0..4).map(share).collect();
+        let combined = tdh2::combine(&self.keys, &shares, 1).unwrap();
+        let opened = tdh2::reveal(&self.keys, &[(item, &admitted)], &shares, [1; 32]).unwrap();
+        [opened.openings[0], Opening::Bottom(combined.point(0).unwrap())]
+    }
+}
+
 fn chunk_leaves(chunks: &[Vec<G1Bytes>]) -> Vec<Hash> {
     (0u16..).zip(chunks).map(|(index, chunk)| chunk_leaf(index, chunk)).collect()
 }
@@ -219,6 +291,20 @@ fn guilty(scene: &Scene) -> Vec<(&'static str, Evidence, Proved)> {
     header.root = merkle::root(&chunk_leaves(&no_point.chunks));
     no_point.share = scene.sign_share(header);
     out.push(("share-no-point", scene.share_bad(&no_point, &units, &block, 2), slot(Finding::ShareBad)));
+
+    out.push(("share-bad-first-combiner", scene.sharded_bad(1, &units, &block, 1, 0), slot(Finding::ShareBad)));
+    out.push(("share-bad-second-combiner", scene.sharded_bad(1, &units, &block, 1, 1), slot(Finding::ShareBad)));
+
+    let ([k, bottom], [other, _]) = (scene.openings(&units[0]), scene.openings(&units[2]));
+    for (name, said, at) in [
+        ("opening-of-another", [other, other], 0),
+        ("opening-no-key", [k, Opening::Key(types::Key128([9; 16]))], 1),
+        // the right point, of a unit that opens
+        ("opening-bottom-opens", [bottom, other], 0),
+        ("opening-bottom-wrong", [k, bottom], 1),
+    ] {
+        out.push((name, scene.opening_bad(&units, &block, said, at), slot(Finding::OpeningBad)));
+    }
 
     let mut header = honest.share.header.clone();
     header.beacon = scene.shares(1, &units, &block, 1).share.header.beacon;
@@ -335,7 +421,8 @@ fn a_statement_beside_itself_and_two_in_the_wrong_order_are_no_evidence() {
             Evidence::ListInvalid { .. }
             | Evidence::ShareBad { .. }
             | Evidence::BeaconBad { .. }
-            | Evidence::ShareStray { .. } => continue,
+            | Evidence::ShareStray { .. }
+            | Evidence::OpeningBad { .. } => continue,
         };
         assert_eq!(scene.verify(&turned), Err(EvidenceError::Order), "{name}");
         assert_eq!(scene.verify(&twice), Err(EvidenceError::Order), "{name}");
@@ -436,6 +523,58 @@ fn a_stray_share_takes_a_quorum_for_another_block_of_its_slot() {
     let forged = FinalityProof { votes: [&proof.votes[..2], &[forged]].concat(), ..proof.clone() };
     assert_eq!(of(forged), Err(EvidenceError::Finality(FinalityError::Signature(MemberId(2)))));
     assert_eq!(of(FinalityProof { headers: vec![], ..proof }), Err(EvidenceError::Finality(FinalityError::Empty)));
+}
+
+#[test]
+fn right_openings_and_those_that_were_not_said_are_no_evidence() {
+    let scene = Scene::new();
+    let (units, block) = scene.block(5, 3);
+    let ([k, _], [other, _]) = (scene.openings(&units[0]), scene.openings(&units[2]));
+    for at in [0, 1] {
+        let right = scene.opening_bad(&units, &block, [k, other], at);
+        assert_eq!(scene.verify(&right), Err(EvidenceError::OpeningHolds));
+    }
+    let wrong = Opening::Key(types::Key128([9; 16]));
+    let of = |change: &dyn Fn(&mut OpeningFault)| {
+        let Evidence::OpeningBad { mut fault } = scene.opening_bad(&units, &block, [k, wrong], 1) else { panic!() };
+        change(&mut fault);
+        scene.verify(&Evidence::OpeningBad { fault }).map(|proved| proved.accused)
+    };
+    assert_eq!(of(&|_| ()), Ok(MemberId(2)));
+    assert_eq!(of(&|fault| fault.opening = Opening::Key(types::Key128([8; 16]))), Err(EvidenceError::Opening));
+    assert_eq!(of(&|fault| fault.at = 0), Err(EvidenceError::Opening));
+    assert_eq!(of(&|fault| fault.unit = 0), Err(EvidenceError::Unit));
+    assert_eq!(of(&|fault| fault.envelope = units[0].clone()), Err(EvidenceError::Unit));
+    assert_eq!(of(&|fault| fault.block.view += 1), Err(EvidenceError::Block));
+    assert_eq!(of(&|fault| fault.header.slot = Slot(6)), Err(EvidenceError::Signature(Which::First)));
+}
+
+#[test]
+fn a_share_for_a_combiner_that_is_right_is_no_evidence_and_no_other_chunk_is_one() {
+    let scene = Scene::new();
+    let (units, block) = scene.block(5, 3);
+    for role in [0, 1] {
+        let right = scene.sharded_bad(2, &units, &block, 1, role);
+        assert_eq!(scene.verify(&right), Err(EvidenceError::ShareHolds));
+        let of = |change: &dyn Fn(&mut ShareFault)| {
+            let Evidence::ShareBad { mut fault } = scene.sharded_bad(1, &units, &block, 1, role) else { panic!() };
+            change(&mut fault);
+            scene.verify(&Evidence::ShareBad { fault }).unwrap_err()
+        };
+        // a chunk of combiners that the unit does not go to
+        let hashes: Vec<Hash> = units.iter().map(hash_envelope).collect();
+        let moved = of(&|fault| {
+            (fault.unit, fault.envelope) = (0, units[0].clone());
+            fault.unit_path = merkle::path(&hashes, 0).unwrap();
+        });
+        assert_eq!(moved, EvidenceError::Chunk);
+        let resign = |fault: &mut ShareFault, mode: ShareMode| {
+            fault.share.header.mode = mode;
+            fault.share = scene.sign_share(fault.share.header.clone());
+        };
+        assert_eq!(of(&|fault| resign(fault, ShareMode::Direct)), EvidenceError::Chunk);
+        assert_eq!(of(&|fault| resign(fault, ShareMode::Sharded { offset: 2 })), EvidenceError::Chunk);
+    }
 }
 
 #[test]

@@ -236,6 +236,14 @@ fn with_base(key: &EncryptionKey, tasks: &[&Task<'_>], mut attempts: Vec<Option<
 #[expect(missing_debug_implementations, reason = "D is a secret until it opens")]
 pub struct Combined(Vec<G1>);
 
+#[cfg(test)]
+impl Combined {
+    /// Of one item.
+    pub(crate) fn point(&self, at: usize) -> Option<G1Bytes> {
+        self.0.get(at).and_then(G1::affine).map(|point| G1Bytes(point.compress()))
+    }
+}
+
 /// Combines q of the members' shares of `count` items. `None`: too few members with as many shares.
 #[must_use]
 pub fn combine(keys: &KeySet, shares: &[(MemberId, Vec<SharePoint>)], count: usize) -> Option<Combined> {

@@ -117,6 +117,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<(), Failure> {
         rollups: demo::chains(args.rollups),
         slot_ms: args.slot_ms,
         epoch_slots: args.epoch_slots,
+        reveal: types::RevealMode::Auto,
         payers,
         senders,
         base_port: 0,

@@ -10,7 +10,7 @@ use crate::{
     audit,
     cli::{Failure, note, print, start_log, threads},
     config::NodeConfig,
-    demo::{self, ACCOUNTS_FILE, Wanted},
+    demo::{self, ACCOUNTS_FILE, Reveal, Wanted},
     driver::Observed,
     entropy::Source,
     files::{self, NETWORK_FILE, NetworkFiles},
@@ -32,7 +32,7 @@ use std::{
     },
     time::Duration,
 };
-use types::{ChainId, Hash, MemberRecord, Schedule, Slot};
+use types::{ChainId, Hash, MemberRecord, RevealMode, Schedule, Slot};
 use wallet::{NetworkView, SubmitLimits, Submitter, demo::DemoWallet};
 use wallets::{Job, Tally, UNDER_WAY_MAX};
 use watch::{Line, Watch, median};
@@ -58,6 +58,9 @@ pub struct DevnetArgs {
     /// Slots of an epoch.
     #[arg(long, default_value_t = 120)]
     epoch_slots: u64,
+    /// Who combines shares: everybody (direct), two members for each unit (sharded), two above 16 members (auto).
+    #[arg(long, value_enum, default_value_t = Reveal::Auto)]
+    reveal: Reveal,
     /// Everything of the network; made if absent, continued if present.
     #[arg(long, default_value = "lockstep-devnet")]
     dir: PathBuf,
@@ -87,6 +90,8 @@ struct Shape {
     wallets: u32,
     slot_ms: u64,
     epoch_slots: u64,
+    #[serde(default)]
+    reveal: RevealMode,
     base_port: u16,
     wallet_seed: Hash,
 }
@@ -209,18 +214,20 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
             rollups: args.rollups,
             slot_ms: args.slot_ms,
             epoch_slots: args.epoch_slots,
+            reveal: args.reveal.into(),
             base_port: args.base_port,
             wallets: args.wallets.min(shape.wallets),
             wallet_seed: shape.wallet_seed,
         };
         if wanted != (Shape { wallets: wanted.wallets, ..shape.clone() }) {
             return Err(Failure::usage(format!(
-                "{} holds a network of {} members, {} rollups, {} ms slots, epochs of {} slots, base port {}; start it with these, or with --fresh",
+                "{} holds a network of {} members, {} rollups, {} ms slots, epochs of {} slots, reveal {:?}, base port {}; start it with these, or with --fresh",
                 args.dir.display(),
                 shape.members,
                 shape.rollups,
                 shape.slot_ms,
                 shape.epoch_slots,
+                shape.reveal,
                 shape.base_port
             )));
         }
@@ -239,6 +246,7 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
         wallets: args.wallets,
         slot_ms: args.slot_ms,
         epoch_slots: args.epoch_slots,
+        reveal: args.reveal.into(),
         base_port: args.base_port,
         wallet_seed: Hash(*source.draw("wallets", 0)?),
     };
@@ -260,6 +268,7 @@ fn make(shape: &Shape, source: Source, dir: &Path) -> Result<NetworkFiles, Failu
         rollups: shape.rollups,
         slot_ms: shape.slot_ms,
         epoch_slots: shape.epoch_slots,
+        reveal: shape.reveal,
         base_port: shape.base_port,
         name: "devnet",
         wallet_seed: seed,

@@ -1,10 +1,11 @@
 // Goal: epochs follow each other in the log and at every member, over empty blocks and restarts, and pending envelopes
 // survive. Method: epochs of 16 slots, of which the 12th announces the next; the auditor reads the logs.
-use crate::common::{Inside, Net, Order, Rng, World, net::id, world::kind};
+use crate::common::{Inside, Net, Order, Rng, World, net::id, wire, world::kind};
 use crypto::change;
 use sequencer::Input;
 use types::{
-    Change, Epoch, Hash, Kind, MemberId, Operation, Params, Seat, SignedChange, Slot, VoteSig, codec, reason::Reason,
+    Change, Epoch, Hash, Kind, MemberId, Operation, Params, RevealMode, Seat, ShareMode, SignedChange, Slot, VoteSig,
+    codec, reason::Reason,
 };
 
 /// Envelopes of epoch 0 that wait until their wallets' lower nonces come, and some that are sent at once.
@@ -158,5 +159,44 @@ fn parameters_change_with_an_epoch_at_every_member_and_pending_envelopes_survive
         let record = world.machine(member).epochs().of(Epoch(2)).clone();
         assert_eq!(record.params.account_slot_count, 3);
         world.audit(member);
+    }
+}
+
+/// Slots by the way that everybody's shares went.
+fn sharded_slots(world: &World) -> Vec<Slot> {
+    let mut sharded: Vec<Slot> = Vec::new();
+    for (slot, bytes) in world.members.iter().flat_map(|member| &member.shares) {
+        if matches!(wire::share(bytes).header.mode, ShareMode::Sharded { .. }) {
+            sharded.push(*slot);
+        }
+    }
+    sharded.sort_unstable();
+    sharded.dedup();
+    sharded
+}
+
+#[test]
+fn who_combines_changes_with_an_epoch() {
+    for (net, reveal) in [(Net::sharded(), RevealMode::Direct), (Net::short_epochs(), RevealMode::Sharded)] {
+        let mut world = World::new(net, 64);
+        let mut hashes = submit(&mut world, 0..2);
+        let operation = codec::encode(&change(&world, |params| params.reveal = reveal));
+        let ticket = world.ticket();
+        world.input_after(1, 2, Input::Operation { ticket, operation });
+        world.open(14);
+        // in sets before and after the end of the epoch
+        hashes.extend(submit(&mut world, 2..4));
+        world.open(18);
+        hashes.extend(submit(&mut world, 4..5));
+        world.open(21);
+        world.executed(&hashes);
+        let sharded = sharded_slots(&world);
+        match reveal {
+            RevealMode::Sharded => assert!(sharded.iter().all(|slot| *slot >= Slot(16)) && sharded.len() > 4),
+            RevealMode::Direct | RevealMode::Auto => {
+                assert!(sharded.iter().all(|slot| *slot < Slot(16)) && sharded.len() == 15);
+            }
+        }
+        (0..4).for_each(|member| world.audit(member));
     }
 }

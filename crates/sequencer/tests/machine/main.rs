@@ -24,4 +24,5 @@ mod lies;
 mod operations;
 mod release;
 mod restarts;
+mod sharded;
 mod units;

@@ -7,9 +7,9 @@ use crypto::{
     ids, merkle, operation,
 };
 use types::{
-    Block, Entry, Epoch, Evidence, G1Bytes, G2Bytes, Hash, Head, Kind, Leaf, LeftItem, MemberId, Operation, Rank,
-    Receipt, ReceiptKind, ShareFault, ShareHeader, ShareMode, SignatureStamp, SignedList, SignedShare, Slot, Timestamp,
-    Vote, Voted, codec, reason::Why,
+    Block, Entry, Epoch, Evidence, G1Bytes, G2Bytes, Hash, Head, Kind, Leaf, LeftItem, MemberId, Opening, OpeningFault,
+    OpeningHeader, Operation, Rank, Receipt, ReceiptKind, ShareFault, ShareHeader, ShareMode, SignatureStamp,
+    SignedList, SignedShare, Slot, Timestamp, Vote, Voted, codec, reason::Why,
 };
 
 /// What an operation's bytes are, and who holds it.
@@ -206,6 +206,29 @@ impl World {
         let proof = self.proofs.get(&slot).expect("a final block").clone();
         let unit_path = merkle::path(&[unit], 0).unwrap_or_default();
         let chunk_path = unit_path.clone();
+        let opening = Opening::Key(types::Key128([9; 16]));
+        let leaf = evidence::opening_leaf(0, &opening);
+        let said = OpeningHeader {
+            version: 1,
+            network,
+            epoch,
+            slot,
+            digest: ids::block_digest(&block),
+            member,
+            openings: merkle::set_ref(&[leaf]),
+        };
+        let key = &self.members.get(usize::from(member.0)).expect("a member").receipt;
+        let wrong = OpeningFault {
+            sig: key.sign(evidence::openings_digest(&said).as_bytes()),
+            header: said,
+            block: block.clone(),
+            unit: 0,
+            unit_path: unit_path.clone(),
+            envelope: envelope.clone(),
+            opening,
+            at: 0,
+            path: Vec::new(),
+        };
         let fault = ShareFault { share: share.clone(), block, unit: 0, unit_path, envelope, chunk, chunk_path };
         let receipt = |item: u8| {
             let receipt = Receipt {
@@ -232,6 +255,7 @@ impl World {
             Evidence::ShareBad { fault: fault.into() },
             Evidence::BeaconBad { share: share.clone().into() },
             Evidence::ShareStray { share: share.into(), proof },
+            Evidence::OpeningBad { fault: wrong.into() },
         ]
     }
 }

@@ -666,7 +666,7 @@ fn every_kind_of_evidence_convicts_once_and_a_lie_about_it_is_found() {
         found.sort_unstable();
         found
     };
-    assert_eq!(found(&world), [(11, 7), (13, 7), (50, 7), (52, 7), (53, 7), (55, 7), (60, 7)]);
+    assert_eq!(found(&world), [(11, 7), (13, 7), (50, 7), (52, 7), (53, 7), (54, 7), (55, 7), (60, 7)]);
     let state = {
         let mut replay = crate::Replay::new(world.anchor(), Checks::TRUSTED).unwrap();
         for (index, entry) in (0..).zip(world.log()) {
@@ -674,7 +674,7 @@ fn every_kind_of_evidence_convicts_once_and_a_lie_about_it_is_found() {
         }
         replay.end()
     };
-    assert_eq!(state.faults.len(), 7, "a member that replays its own log knows them");
+    assert_eq!(state.faults.len(), 8, "a member that replays its own log knows them");
     // each with a signature that is not the culprit's
     for piece in pieces {
         let mut forged = piece;
@@ -684,6 +684,7 @@ fn every_kind_of_evidence_convicts_once_and_a_lie_about_it_is_found() {
             Evidence::VoteDouble { a, .. } => &mut a.sig,
             Evidence::ShareDouble { a, .. } => &mut a.sig,
             Evidence::ShareBad { fault } => &mut fault.share.sig,
+            Evidence::OpeningBad { fault } => &mut fault.sig,
             Evidence::BeaconBad { share } | Evidence::ShareStray { share, .. } => &mut share.sig,
         };
         sig.0[7] ^= 1;

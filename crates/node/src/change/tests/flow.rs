@@ -117,6 +117,7 @@ impl Net {
             rollups: vec![ChainId(901)],
             slot_ms: 500,
             epoch_slots: 40,
+            reveal: types::RevealMode::Auto,
             payers: vec![Address([1; 20])],
             senders: Vec::new(),
             base_port: 20_000,

@@ -20,8 +20,8 @@ use std::sync::{Arc, OnceLock};
 use tlog::checkpoint::Policy;
 use types::{
     Address, Amount, Balance, Bid, BidHeader, BidText, BlockHeader, Bundle, ChainId, Envelope, EnvelopeHeader, Epoch,
-    EthSignature, Fork, Genesis, Hash, MemberId, MemberRecord, Network, Nonce, Params, SignedHeader, Slot, VoteSig,
-    codec,
+    EthSignature, Fork, Genesis, Hash, MemberId, MemberRecord, Network, Nonce, Params, RevealMode, SignedHeader, Slot,
+    VoteSig, codec,
 };
 use verifier::{Anchor, Checks, Replay};
 use zeroize::Zeroizing;
@@ -73,12 +73,25 @@ impl Net {
         static NET: OnceLock<Net> = OnceLock::new();
         NET.get_or_init(|| Self::new(4, Params { count_limit: 12, ..Params::default_for(SLOT_MS) }))
     }
-    /// n = 7, the defaults.
+    /// n = 4 and a few that combine, epochs of 16 slots.
+    pub(crate) fn sharded() -> &'static Self {
+        static NET: OnceLock<Net> = OnceLock::new();
+        NET.get_or_init(|| Self::new(4, Self::sharded_params()))
+    }
+    /// The same with n = 7.
+    pub(crate) fn sharded_seven() -> &'static Self {
+        static NET: OnceLock<Net> = OnceLock::new();
+        NET.get_or_init(|| Self::new(7, Self::sharded_params()))
+    }
+    fn sharded_params() -> Params {
+        Params { epoch_slots: 16, reveal: RevealMode::Sharded, ..Params::default_for(SLOT_MS) }
+    }
     /// n = 4, epochs of 16 slots.
     pub(crate) fn short_epochs() -> &'static Self {
         static NET: OnceLock<Net> = OnceLock::new();
         NET.get_or_init(|| Self::new(4, Params { epoch_slots: 16, ..Params::default_for(SLOT_MS) }))
     }
+    /// n = 7, the defaults.
     pub(crate) fn seven() -> &'static Self {
         static NET: OnceLock<Net> = OnceLock::new();
         NET.get_or_init(|| Self::new(7, Params::default_for(SLOT_MS)))

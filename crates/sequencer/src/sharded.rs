@@ -1,0 +1,504 @@
+//! A few members combine each item of a slot and publish what opens it, so that the work per item does not grow with
+//! the committee (crypto.md section 4).
+//!
+//! ```text
+//!  block final here   header and, to each combiner, the shares of its items -------------> combiners
+//!  q headers          beacon (job)
+//!  q shares an item   combined and opened (job) -- Openings, signed -------------------> all
+//!  Openings           checked (job): what does not open is evidence, the other combiner is awaited
+//!  open_fallback      GetShares: who has opened the slot sends the opening, others their shares; combined here
+//!  beacon, all items  the slot is opened, as where everybody combines everything
+//! ```
+//!
+//! An opening is unique for an item's bytes, so whoever combines, the log is the same. Two statements of a combiner that
+//! differ in an item cannot both hold: the one that does not is evidence by itself.
+mod openings;
+mod outgoing;
+
+pub(crate) use outgoing::{Cut, Outgoing};
+
+use crate::{
+    effect::{BadShare, Channel, CombineWork, Combined, Effect, Job, RevealItem, RevealWork, Revealed, To},
+    message::Fetch,
+    reveal::Received,
+    state::{Fixed, Halt, Sequencer},
+};
+use crypto::{combiners::Combiners, merkle, tdh2::SharePoint};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use types::{
+    G2Bytes, Hash, MemberId, Opening, OpeningMessage, ShareChunk, ShareHeader, ShareMessage, ShareMode, Slot,
+    Timestamp, codec, limits, reason::Reason,
+};
+
+/// Items whose shares are asked for at a time, when their combiners failed: bounds what others' answers take.
+const ASK_ITEMS: usize = 2_048;
+/// Shares of one message of an answer.
+const ANSWER_SHARES: usize = 8_192;
+
+/// The shares for a combiner, or a piece of them, as their sender signed them.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) points: Vec<SharePoint>,
+    /// From the chunk's leaf to the header's root.
+    pub(crate) path: Vec<Hash>,
+}
+
+/// What members sent each other of a reveal, beyond share messages. Outlives the slot's opening: others may need it.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    /// Own shares of the last final slot.
+    outgoing: Option<Outgoing>,
+    /// Own openings of the last final slot, as sent.
+    own_openings: Option<(Slot, Vec<u8>)>,
+    /// What combiners say, signatures checked: one message of a member and slot.
+    openings: BTreeMap<Slot, BTreeMap<MemberId, OpeningMessage>>,
+    /// Members whose openings of a slot were refused: one attempt each.
+    refused: BTreeSet<(Slot, MemberId)>,
+    /// When a member was answered last that asked for shares.
+    served: BTreeMap<MemberId, Timestamp>,
+}
+
+impl Exchange {
+    /// Forgets what is before the last final slot.
+    pub(crate) fn prune(&mut self, slot: Slot) {
+        self.openings.retain(|s, _| *s >= slot);
+        self.refused.retain(|(s, _)| *s >= slot);
+        self.own_openings.take_if(|(s, _)| *s < slot);
+        self.served.clear();
+    }
+}
+
+/// What is known of an item: its opening, and the padded message unless nothing opens it.
+type Found = (Opening, Option<Vec<u8>>);
+
+/// A slot on its way to be opened.
+#[derive(Debug)]
+pub(crate) struct Sharded {
+    combiners: Combiners,
+    found: Vec<Option<Found>>,
+    beacon: Option<(G2Bytes, Hash)>,
+    /// Whose shares the last attempts had, and whether one is under way.
+    beacon_tried: BTreeSet<MemberId>,
+    beacon_running: bool,
+    tried: BTreeMap<MemberId, BTreeSet<MemberId>>,
+    combining: bool,
+    checking: bool,
+    /// Combiners whose openings need no more look.
+    settled: BTreeSet<MemberId>,
+    /// When combiners have failed, and then when to ask again.
+    fallback_at: Timestamp,
+    /// Combiners whose shares everybody was asked for.
+    asked: BTreeSet<MemberId>,
+}
+
+impl Sharded {
+    pub(crate) fn new(combiners: Combiners, fallback_at: Timestamp) -> Self {
+        Self {
+            found: vec![None; combiners.items()],
+            combiners,
+            beacon: None,
+            beacon_tried: BTreeSet::new(),
+            beacon_running: false,
+            tried: BTreeMap::new(),
+            combining: false,
+            checking: false,
+            settled: BTreeSet::new(),
+            fallback_at,
+            asked: BTreeSet::new(),
+        }
+    }
+    pub(crate) fn combiners(&self) -> &Combiners {
+        &self.combiners
+    }
+    fn mode(&self) -> ShareMode {
+        ShareMode::Sharded { offset: self.combiners.offset() }
+    }
+    fn found(&self, item: usize) -> Option<&Found> {
+        self.found.get(item)?.as_ref()
+    }
+    fn find(&mut self, item: usize, opening: Opening, message: Option<Vec<u8>>) {
+        if let Some(place) = self.found.get_mut(item).filter(|place| place.is_none()) {
+            *place = Some((opening, message));
+        }
+    }
+    fn missing(&self) -> impl Iterator<Item = usize> + '_ {
+        self.found.iter().enumerate().filter(|(_, found)| found.is_none()).map(|(item, _)| item)
+    }
+    fn missing_of(&self, combiner: MemberId) -> Vec<usize> {
+        let mut items = self.combiners.items_of(combiner);
+        items.retain(|item| self.found(*item).is_none());
+        items
+    }
+    /// Work is under way that may give what is missing.
+    fn is_busy(&self) -> bool {
+        self.combining || self.checking || self.beacon_running
+    }
+    fn is_whole(&self) -> bool {
+        self.beacon.is_some() && self.missing().next().is_none()
+    }
+}
+
+impl Sequencer {
+    /// Whether a few combine each item.
+    pub(crate) fn is_sharded(&self) -> bool {
+        self.setup.params.reveal.is_sharded(self.setup.members.len())
+    }
+
+    fn n(&self) -> u16 {
+        u16::try_from(self.setup.members.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Who combines in a slot whose slot before is opened: it follows from the beacon of that, empty block or not,
+    /// whichever committee made it. Before slot 1 there is none, and zero stands for it.
+    pub(crate) fn combiners_of(&self, slot: Slot, items: u32) -> Combiners {
+        let before = self.recent_openings.get(&slot.prev()).map_or(Hash::ZERO, |o| crypto::beacon::value(&o.sig));
+        let n = self.n();
+        Combiners::new(n, self.setup.params.combiners, crypto::combiners::offset(&before, slot, n), items)
+    }
+
+    /// The last final slot's reveal begins.
+    pub(crate) fn begin_sharded(&self, now: Timestamp, slot: Slot, items: usize) -> Option<Sharded> {
+        let items = u32::try_from(items).unwrap_or(u32::MAX);
+        let fallback_at = now.plus(self.setup.timings.open_fallback);
+        self.is_sharded().then(|| Sharded::new(self.combiners_of(slot, items), fallback_at))
+    }
+
+    // ---- own shares ----------------------------------------------------------------------------------------------
+
+    /// After a restart: the shares that this member has signed. Those of an epoch that went another way, or had another
+    /// committee, are sent no more: that slot is opened, and whoever lacks it asks.
+    pub(crate) fn resume_outgoing(&mut self) {
+        let Some(bytes) = &self.own_share else { return };
+        let sent_to_all = codec::decode::<ShareMessage>(bytes, limits::SHARE_BYTES_MAX)
+            .is_ok_and(|message| message.header.mode == ShareMode::Direct);
+        if self.is_sharded() == sent_to_all {
+            self.own_share = None;
+            return;
+        }
+        let former = self.setup.before.as_ref().is_some_and(|before| self.epoch_of(self.fin.slot()) <= before.epoch);
+        if !sent_to_all && !former {
+            self.exchange.outgoing = Outgoing::resume(bytes, self.n(), self.setup.params.combiners);
+        }
+    }
+
+    /// What this member holds of its own shares, as if it had come from another.
+    pub(crate) fn own_received(&self) -> Option<Received> {
+        self.exchange.outgoing.as_ref().map(Outgoing::received)
+    }
+
+    pub(crate) fn set_outgoing(&mut self, outgoing: Option<Outgoing>) {
+        self.exchange.outgoing = outgoing;
+    }
+
+    /// To each member the shares that it combines, to all the header.
+    pub(crate) fn send_shares(&mut self) {
+        if !self.is_sharded() {
+            if let Some(bytes) = self.own_share.clone() {
+                self.out.push(Effect::Send { channel: Channel::Shares, to: To::All, bytes });
+            }
+            return;
+        }
+        let Some(outgoing) = &self.exchange.outgoing else { return };
+        for (member, bytes) in (0u16..).map(MemberId).zip(outgoing.slices()) {
+            if member != self.setup.me {
+                let bytes = bytes.clone();
+                self.out.push(Effect::Send { channel: Channel::Shares, to: To::One(member), bytes });
+            }
+        }
+    }
+
+    // ---- others' shares ------------------------------------------------------------------------------------------
+
+    /// The pieces of a message that this member can use: for itself, and for combiners that it stands in for. `None`: one
+    /// of them is not what the header signs.
+    pub(crate) fn pieces(&self, message: &ShareMessage) -> Option<BTreeMap<u16, Piece>> {
+        let ShareHeader { slot, mode, items, root, member, .. } = &message.header;
+        let ShareMode::Sharded { offset } = mode else { return None };
+        if *items > limits::SET_COUNT_MAX || *offset >= self.n() {
+            return None;
+        }
+        let combiners = Combiners::new(self.n(), self.setup.params.combiners, *offset, *items);
+        let chunks = u64::try_from(combiners.chunks()).ok()?;
+        let held = self.shares.get(slot).and_then(|by| by.get(member)).map(|received| &received.pieces);
+        let asked = self.fixed.as_ref().filter(|_| *slot == self.fin.slot()).and_then(|f| f.sharded.as_ref());
+        let wanted = |owner: MemberId| {
+            owner == self.setup.me
+                || asked.is_some_and(|state| state.asked.contains(&owner) && !state.missing_of(owner).is_empty())
+        };
+        let mut pieces = BTreeMap::new();
+        let mut last = None;
+        for ShareChunk { index, path, form } in &message.chunks {
+            if last.is_some_and(|last| last >= *index) {
+                return None;
+            }
+            last = Some(*index);
+            let owner = combiners.owner(*index)?;
+            if held.is_some_and(|held| held.contains_key(index)) || !wanted(owner) {
+                continue;
+            }
+            if form.len() != combiners.chunk_items(*index).len() {
+                return None;
+            }
+            let points = crate::reveal::points(form)?;
+            let leaf = merkle::leaf_hash(crate::reveal::chunk_leaf(*index, &points).as_ref());
+            if !merkle::verify_path(root, chunks, (*index).into(), &leaf, path) {
+                return None;
+            }
+            pieces.insert(*index, Piece { points, path: path.clone() });
+        }
+        Some(pieces)
+    }
+
+    /// A second message under the same header: it may hold shares that the first one did not.
+    pub(crate) fn more_pieces(&mut self, from: MemberId, message: &ShareMessage) {
+        let slot = message.header.slot;
+        if self.refused_shares.contains(&(slot, from)) {
+            return;
+        }
+        let Some(pieces) = self.pieces(message) else {
+            self.refused_shares.insert((slot, from));
+            self.reject(from, Reason::MalformedData, "share");
+            return;
+        };
+        if let Some(received) = self.shares.get_mut(&slot).and_then(|by| by.get_mut(&from)) {
+            received.pieces.extend(pieces);
+        }
+    }
+
+    pub(crate) fn reject(&mut self, from: MemberId, reason: Reason, what: &'static str) {
+        self.out.push(Effect::Reject { from: Some(from), reason, what });
+    }
+
+    /// Names members whose headers of the last final slot begin with other combiners than its beacon says.
+    pub(crate) fn reject_misled(&mut self, slot: Slot, only: Option<MemberId>) {
+        if !self.is_sharded() {
+            return;
+        }
+        let ShareMode::Sharded { offset } = Sharded::new(self.combiners_of(slot, 0), Timestamp(0)).mode() else {
+            return;
+        };
+        let of = self.shares.get(&slot).into_iter().flatten();
+        let misled = of.filter(|(_, r)| r.header.mode != ShareMode::Sharded { offset }).map(|(member, _)| *member);
+        let misled: Vec<MemberId> = misled.filter(|member| only.is_none_or(|only| only == *member)).collect();
+        for member in misled {
+            self.reject(member, Reason::MalformedData, "share");
+        }
+    }
+
+    // ---- the reveal ----------------------------------------------------------------------------------------------
+
+    /// Starts whatever work there is.
+    pub(crate) fn try_sharded(&mut self) {
+        self.try_beacon();
+        self.try_combine();
+        self.try_claims();
+    }
+
+    fn try_beacon(&mut self) {
+        let (message, quorum) = (self.beacon_message(), self.setup.quorum());
+        let Some(fixed) = self.fixed.as_mut() else { return };
+        let Some(state) = fixed.sharded.as_mut().filter(|s| s.beacon.is_none() && !s.beacon_running) else { return };
+        let good = self
+            .shares
+            .get(&message.slot)
+            .into_iter()
+            .flatten()
+            .filter(|(member, r)| r.counts(message.digest, fixed.close, state) && !fixed.excluded.contains(member));
+        let shares: Vec<(MemberId, G2Bytes)> = good.map(|(member, r)| (*member, r.header.beacon)).collect();
+        let members: BTreeSet<MemberId> = shares.iter().map(|(member, _)| *member).collect();
+        if members.len() < quorum || members == state.beacon_tried {
+            return;
+        }
+        state.beacon_tried = members;
+        state.beacon_running = true;
+        self.out.push(Effect::Run(Job::Beacon { keys: Arc::clone(&self.secrets.keys), message, shares }));
+    }
+
+    pub(crate) fn beacon_combined(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        result: Result<(G2Bytes, Hash), Vec<MemberId>>,
+    ) -> Result<(), Halt> {
+        if slot != self.fin.slot() {
+            return Ok(());
+        }
+        if let Err(culprits) = &result {
+            let bad: Vec<_> = culprits.iter().map(|member| (*member, BadShare::Beacon)).collect();
+            self.accuse_bad(&bad);
+            self.reject_shares(culprits);
+        }
+        let Some(fixed) = self.fixed.as_mut() else { return Ok(()) };
+        let Some(state) = fixed.sharded.as_mut() else { return Ok(()) };
+        state.beacon_running = false;
+        match result {
+            Ok(beacon) => state.beacon = Some(beacon),
+            Err(culprits) => fixed.excluded.extend(culprits),
+        }
+        self.try_complete(now)
+    }
+
+    /// Own items first, then those of combiners that this member stands in for.
+    fn try_combine(&mut self) {
+        let (message, quorum, me) = (self.beacon_message(), self.setup.quorum(), self.setup.me);
+        let is_idle = |fixed: &Fixed| fixed.sharded.as_ref().is_some_and(|state| !state.combining);
+        if !self.fixed.as_ref().is_some_and(is_idle) {
+            return;
+        }
+        let seed = self.next_seed();
+        let Some(fixed) = self.fixed.as_mut() else { return };
+        let Some(state) = fixed.sharded.as_mut() else { return };
+        let candidates: Vec<MemberId> = core::iter::once(me).chain(state.asked.iter().copied()).collect();
+        for combiner in candidates {
+            let missing = state.missing_of(combiner);
+            if missing.is_empty() {
+                continue;
+            }
+            let items = state.combiners.items_of(combiner);
+            let chunks: Vec<u16> = state.combiners.chunks_of(combiner).collect();
+            let chunks: Vec<u16> =
+                chunks.into_iter().filter(|chunk| !state.combiners.chunk_items(*chunk).is_empty()).collect();
+            let good: Vec<(&MemberId, &Received)> = self
+                .shares
+                .get(&message.slot)
+                .into_iter()
+                .flatten()
+                .filter(|(member, r)| {
+                    r.counts(message.digest, fixed.close, state)
+                        && !fixed.excluded.contains(member)
+                        && (**member == me || chunks.iter().all(|chunk| r.pieces.contains_key(chunk)))
+                })
+                .collect();
+            let members: BTreeSet<MemberId> = good.iter().map(|(member, _)| **member).collect();
+            if members.len() < quorum || state.tried.get(&combiner) == Some(&members) {
+                continue;
+            }
+            // after a restart envelopes are admitted again
+            let admitted = missing.iter().map(|item| fixed.items.get(*item).and_then(Option::as_ref).cloned());
+            let Some(admitted) = admitted.collect::<Option<Vec<RevealItem>>>() else { continue };
+            let ranks: Vec<usize> = missing.iter().filter_map(|item| items.binary_search(item).ok()).collect();
+            let points = |received: &Received| -> Vec<SharePoint> {
+                if received.header.member == me {
+                    return missing.iter().filter_map(|item| received.points.get(*item).copied()).collect();
+                }
+                let pieces = chunks.iter().filter_map(|chunk| received.pieces.get(chunk));
+                let in_order: Vec<&SharePoint> = pieces.flat_map(|piece| &piece.points).collect();
+                ranks.iter().filter_map(|rank| in_order.get(*rank).map(|point| **point)).collect()
+            };
+            let shares = good.into_iter().map(|(member, r)| (*member, r.header.beacon, points(r))).collect();
+            let places = missing.iter().filter_map(|item| u32::try_from(*item).ok()).collect();
+            state.tried.insert(combiner, members);
+            state.combining = true;
+            let work = RevealWork { message, items: admitted, shares, seed };
+            let work = Box::new(CombineWork { combiner, places, work });
+            self.out.push(Effect::Run(Job::Combine { keys: Arc::clone(&self.secrets.keys), work }));
+            return;
+        }
+    }
+
+    pub(crate) fn combined(&mut self, now: Timestamp, combined: Combined) -> Result<(), Halt> {
+        let Combined { slot, combiner, places, result, bad } = combined;
+        if slot != self.fin.slot() {
+            return Ok(());
+        }
+        self.accuse_bad(&bad);
+        self.reject_shares(result.as_ref().map_or_else(|named| named, |opened| &opened.culprits));
+        let Some(fixed) = self.fixed.as_mut() else { return Ok(()) };
+        let Some(state) = fixed.sharded.as_mut() else { return Ok(()) };
+        state.combining = false;
+        match result {
+            Ok(opened) => {
+                for (place, (opening, message)) in places.iter().zip(opened.openings.into_iter().zip(opened.messages)) {
+                    state.find(usize::try_from(*place).unwrap_or(usize::MAX), opening, message);
+                }
+                if combiner != self.setup.me {
+                    // what others would have combined is of no more use, and there may be more to ask for
+                    state.fallback_at = now;
+                    let chunks: BTreeSet<u16> = state.combiners.chunks_of(combiner).collect();
+                    for received in self.shares.get_mut(&slot).into_iter().flat_map(BTreeMap::values_mut) {
+                        received.pieces.retain(|chunk, _| !chunks.contains(chunk));
+                    }
+                }
+            }
+            Err(culprits) => fixed.excluded.extend(culprits),
+        }
+        self.try_complete(now)
+    }
+
+    /// Opens the slot once everything is there.
+    fn try_complete(&mut self, now: Timestamp) -> Result<(), Halt> {
+        self.publish_openings();
+        let whole = |state: &&mut Sharded| state.is_whole();
+        let Some(state) = self.fixed.as_mut().and_then(|fixed| fixed.sharded.as_mut()).filter(whole) else {
+            return Ok(());
+        };
+        // what came meanwhile is still held against what is known
+        state.checking = false;
+        self.try_claims();
+        let Some(state) = self.fixed.as_mut().and_then(|fixed| fixed.sharded.as_mut()) else { return Ok(()) };
+        let Some((sig, beacon)) = state.beacon else { return Ok(()) };
+        let (openings, messages) = core::mem::take(&mut state.found).into_iter().flatten().unzip();
+        self.open_slot(now, Revealed { sig, beacon, openings, messages, culprits: Vec::new() })
+    }
+
+    // ---- when combiners fail -------------------------------------------------------------------------------------
+
+    pub(crate) fn fallback_due(&self) -> Option<Timestamp> {
+        Some(self.fixed.as_ref()?.sharded.as_ref()?.fallback_at)
+    }
+
+    /// Asks everybody for shares of what is missing.
+    pub(crate) fn try_fallback(&mut self, now: Timestamp) {
+        let slot = self.fin.slot();
+        let retry = self.setup.timings.rebroadcast;
+        let Some(fixed) = self.fixed.as_mut() else { return };
+        let is_due = |state: &&mut Sharded| state.fallback_at <= now && !state.is_busy();
+        let Some(state) = fixed.sharded.as_mut().filter(is_due) else { return };
+        state.fallback_at = now.plus(retry);
+        fixed.opening_wanted = true;
+        // own items are asked for as those of others: what came here may be too little
+        let mut combiners: BTreeSet<MemberId> =
+            state.asked.iter().copied().filter(|combiner| !state.missing_of(*combiner).is_empty()).collect();
+        let mut load: BTreeSet<usize> = combiners.iter().flat_map(|combiner| state.missing_of(*combiner)).collect();
+        for item in state.missing().collect::<Vec<_>>() {
+            if load.len() >= ASK_ITEMS {
+                break;
+            }
+            if load.contains(&item) {
+                continue;
+            }
+            let own = state.combiners.of_item(item).find(|combiner| *combiner == self.setup.me);
+            if let Some(combiner) = own.or_else(|| state.combiners.of_item(item).next()) {
+                combiners.insert(combiner);
+                load.extend(state.missing_of(combiner));
+            }
+        }
+        state.asked.extend(&combiners);
+        let bytes = codec::encode(&Fetch::GetShares(slot, combiners.into_iter().collect()));
+        self.out.push(Effect::Send { channel: Channel::Fetch, to: To::All, bytes });
+    }
+
+    /// A member lacks what combiners should have sent it.
+    pub(crate) fn serve_shares(&mut self, now: Timestamp, to: MemberId, slot: Slot, combiners: &[MemberId]) {
+        let pause = self.setup.timings.fetch_retry;
+        if self.exchange.served.get(&to).is_some_and(|last| last.plus(pause) > now) {
+            return;
+        }
+        let sent = if self.serve_opening(to, slot) {
+            true
+        } else if let Some(outgoing) = self.exchange.outgoing.as_ref().filter(|outgoing| outgoing.slot() == slot) {
+            for bytes in outgoing.answers(combiners) {
+                self.out.push(Effect::Send { channel: Channel::Shares, to: To::One(to), bytes });
+            }
+            true
+        } else {
+            false
+        };
+        if sent {
+            self.exchange.served.insert(to, now);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What combiners say that opens their items: signed here, checked there.
+use super::Sharded;
+use crate::{
+    effect::{Channel, Claimed, Effect, Job, Judged, To},
+    message::Fetch,
+    state::{Halt, Sequencer},
+};
+use crypto::{ed25519, evidence, merkle};
+use std::{collections::BTreeSet, sync::Arc};
+use types::{MemberId, Opening, OpeningHeader, OpeningMessage, SetRef, Slot, Timestamp, codec, limits, reason::Reason};
+
+fn openings_of(items: &[(u32, Opening)]) -> SetRef {
+    let leaves: Vec<Vec<u8>> = items.iter().map(|(item, opening)| evidence::opening_leaf(*item, opening)).collect();
+    merkle::set_ref(&leaves)
+}
+
+impl Sequencer {
+    fn sharded_mut(&mut self) -> Option<&mut Sharded> {
+        self.fixed.as_mut()?.sharded.as_mut()
+    }
+
+    /// Signs and sends what opens this member's items, once all of them are opened, by whom ever: then the message is the
+    /// same after a restart.
+    pub(super) fn publish_openings(&mut self) {
+        let (slot, me) = (self.fin.slot(), self.setup.me);
+        if self.exchange.own_openings.as_ref().is_some_and(|(sent, _)| *sent == slot) {
+            return;
+        }
+        let Some(state) = self.fixed.as_ref().and_then(|fixed| fixed.sharded.as_ref()) else { return };
+        let mut items = Vec::new();
+        for item in state.combiners.items_of(me) {
+            let (Ok(place), Some((opening, _))) = (u32::try_from(item), state.found(item)) else { return };
+            items.push((place, *opening));
+        }
+        if items.is_empty() {
+            return;
+        }
+        let header = OpeningHeader {
+            version: 1,
+            network: self.setup.network,
+            epoch: self.fin.header.epoch,
+            slot,
+            digest: self.fin.digest,
+            member: me,
+            openings: openings_of(&items),
+        };
+        let sig = self.signer.receipt.sign(evidence::openings_digest(&header).as_bytes());
+        let message = OpeningMessage { header, sig, items };
+        self.exchange.own_openings = Some((slot, codec::encode(&Fetch::Openings(Box::new(message)))));
+        self.send_openings();
+    }
+
+    /// Own openings of the last final slot.
+    pub(crate) fn send_openings(&mut self) {
+        if let Some((_, bytes)) = &self.exchange.own_openings {
+            self.out.push(Effect::Send { channel: Channel::Fetch, to: To::All, bytes: bytes.clone() });
+        }
+    }
+
+    /// A combiner's message; kept for the last final slot and the two after it, one per member.
+    pub(crate) fn on_openings(&mut self, from: MemberId, message: OpeningMessage) {
+        let slot = message.header.slot;
+        if slot > self.fin.slot().plus(2) {
+            self.is_ahead(from, slot);
+            return;
+        }
+        if slot < self.fin.slot() || self.exchange.refused.contains(&(slot, from)) {
+            return;
+        }
+        if let Some(first) = self.exchange.openings.get(&slot).and_then(|by| by.get(&from)) {
+            if first.header != message.header {
+                // an honest combiner says everything at once; if the two differ in an item, one of them is wrong by itself
+                self.refuse_openings(slot, from, Reason::Equivocation);
+            }
+            return;
+        }
+        if !self.is_shaped(from, &message) {
+            self.refuse_openings(slot, from, Reason::MalformedData);
+            return;
+        }
+        let digest = evidence::openings_digest(&message.header);
+        if !self.member_of(from).is_some_and(|m| ed25519::verify(&m.receipt, digest.as_bytes(), &message.sig)) {
+            self.refuse_openings(slot, from, Reason::WrongSignature);
+            return;
+        }
+        self.exchange.openings.entry(slot).or_default().insert(from, message);
+        if slot == self.fin.slot() && self.opened == slot {
+            self.compare_openings(from);
+        }
+    }
+
+    fn refuse_openings(&mut self, slot: Slot, from: MemberId, reason: Reason) {
+        self.exchange.refused.insert((slot, from));
+        self.reject(from, reason, "openings");
+    }
+
+    /// What can be said without knowing the slot.
+    fn is_shaped(&self, from: MemberId, message: &OpeningMessage) -> bool {
+        let OpeningMessage { header, items, .. } = message;
+        let most = usize::try_from(limits::SET_COUNT_MAX).unwrap_or(usize::MAX);
+        self.is_sharded()
+            && header.version == 1
+            && header.network == self.setup.network
+            && header.epoch == self.epoch_of(header.slot)
+            && header.member == from
+            && !items.is_empty()
+            && items.len() <= most
+            && items.is_sorted_by(|(one, _), (next, _)| one < next)
+            && header.openings == openings_of(items)
+    }
+
+    /// Whether a message is for the last final block, and its items are the member's.
+    fn is_combiner_of(&self, message: &OpeningMessage) -> bool {
+        let count = self.recent.get(&self.fin.slot()).map_or(0, Vec::len).saturating_add(self.bids());
+        let combiners = self.combiners_of(self.fin.slot(), u32::try_from(count).unwrap_or(u32::MAX));
+        let own: BTreeSet<usize> = combiners.items_of(message.header.member).into_iter().collect();
+        let place = |item: &u32| usize::try_from(*item).is_ok_and(|item| own.contains(&item));
+        message.header.digest == self.fin.digest && message.items.iter().all(|(item, _)| place(item))
+    }
+
+    /// The slot is opened already: what a combiner says otherwise is wrong.
+    fn compare_openings(&mut self, from: MemberId) {
+        let slot = self.fin.slot();
+        let Some(message) = self.exchange.openings.get(&slot).and_then(|by| by.get(&from)).cloned() else { return };
+        if !self.is_combiner_of(&message) {
+            self.reject(from, Reason::MalformedData, "openings");
+            return;
+        }
+        let known = self.recent_openings.get(&slot).map_or(&[][..], |section| &section.openings);
+        let right = |item: &u32| usize::try_from(*item).ok().and_then(|item| known.get(item));
+        let wrong = message.items.iter().find(|(item, opening)| right(item) != Some(opening));
+        if let Some((item, _)) = wrong {
+            self.wrong_opening(from, *item);
+        }
+    }
+
+    fn wrong_opening(&mut self, from: MemberId, item: u32) {
+        let slot = self.fin.slot();
+        self.reject(from, Reason::BadCiphertext, "openings");
+        if let Some(message) = self.exchange.openings.get(&slot).and_then(|by| by.get(&from)).cloned() {
+            self.accuse_opening(&message, item);
+        }
+    }
+
+    /// Checks what is claimed of items that are not opened here; compares the rest.
+    pub(super) fn try_claims(&mut self) {
+        let slot = self.fin.slot();
+        let Some(fixed) = self.fixed.as_ref() else { return };
+        let Some(state) = fixed.sharded.as_ref().filter(|state| !state.checking) else { return };
+        let Some(said) = self.exchange.openings.get(&slot) else { return };
+        let (mut settled, mut misfits, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut claims, mut claimed) = (Vec::new(), BTreeSet::new());
+        for (member, message) in said.iter().filter(|(member, _)| !state.settled.contains(member)) {
+            if !self.is_combiner_of(message) {
+                misfits.push(*member);
+                continue;
+            }
+            let places =
+                message.items.iter().filter_map(|(place, o)| Some((*place, usize::try_from(*place).ok()?, *o)));
+            let known = |at: usize| state.found(at).map(|(opening, _)| *opening);
+            if let Some((place, ..)) = places.clone().find(|(_, at, o)| known(*at).is_some_and(|known| known != *o)) {
+                wrong.push((*member, place));
+                continue;
+            }
+            let mut open = false;
+            for (place, at, opening) in places.filter(|(_, at, _)| known(*at).is_none()) {
+                open = true;
+                // an envelope may still be on its way through admission after a restart
+                let item = fixed.items.get(at).and_then(Option::as_ref);
+                if let Some(item) = item.filter(|_| claimed.insert(place)) {
+                    claims.push(Claimed { member: *member, place, opening, item: item.clone() });
+                }
+            }
+            if !open {
+                settled.push(*member);
+            }
+        }
+        for (member, place) in &wrong {
+            self.wrong_opening(*member, *place);
+        }
+        for member in &misfits {
+            self.reject(*member, Reason::MalformedData, "openings");
+        }
+        let seed = self.next_seed();
+        let Some(state) = self.sharded_mut() else { return };
+        state.settled.extend(settled.into_iter().chain(misfits).chain(wrong.into_iter().map(|(member, _)| member)));
+        if !claims.is_empty() {
+            state.checking = true;
+            let keys = Arc::clone(&self.secrets.keys);
+            self.out.push(Effect::Run(Job::CheckClaims { keys, slot, claims, seed }));
+        }
+    }
+
+    pub(crate) fn checked_claims(&mut self, now: Timestamp, slot: Slot, judged: Vec<Judged>) -> Result<(), Halt> {
+        if slot != self.fin.slot() {
+            return Ok(());
+        }
+        let mut wrong: Vec<(MemberId, u32)> = Vec::new();
+        let mut state = self.sharded_mut();
+        for Judged { member, place, opening, holds, message } in judged {
+            if holds {
+                if let Some(state) = state.as_mut() {
+                    state.find(usize::try_from(place).unwrap_or(usize::MAX), opening, message);
+                }
+            } else if wrong.iter().all(|(liar, _)| *liar != member) {
+                wrong.push((member, place));
+            }
+        }
+        if let Some(state) = state {
+            state.checking = false;
+            state.settled.extend(wrong.iter().map(|(member, _)| *member));
+        }
+        for (member, place) in wrong {
+            self.wrong_opening(member, place);
+        }
+        self.try_complete(now)
+    }
+}

@@ -1,0 +1,120 @@
+//! A member's own shares of a slot, cut for their combiners.
+use super::ANSWER_SHARES;
+use crate::reveal::{self, Received};
+use crypto::{combiners::Combiners, merkle, tdh2::SharePoint};
+use std::collections::{BTreeMap, BTreeSet};
+use types::{
+    Hash, MemberId, ShareChunk, ShareForm, ShareHeader, ShareMessage, ShareMode, Signature, Slot, codec, limits,
+};
+
+/// Shares cut into chunks, and the leaves of all chunks, whose root is signed.
+pub(crate) struct Cut {
+    combiners: Combiners,
+    points: Vec<SharePoint>,
+    leaves: Vec<Hash>,
+}
+
+impl Cut {
+    pub(crate) fn new(combiners: Combiners, points: Vec<SharePoint>) -> Self {
+        let chunks = (0u16..).take(combiners.chunks());
+        let leaf = |chunk: u16| reveal::chunk_leaf(chunk, &pick(&points, &combiners.chunk_items(chunk)));
+        let leaves = chunks.map(leaf).collect();
+        Self { combiners, points, leaves }
+    }
+    pub(crate) fn root(&self) -> Hash {
+        merkle::root(&self.leaves)
+    }
+    pub(crate) fn mode(&self) -> ShareMode {
+        ShareMode::Sharded { offset: self.combiners.offset() }
+    }
+    pub(crate) fn signed(self, header: ShareHeader, sig: Signature) -> Outgoing {
+        let members = (0u16..).map(MemberId).take_while(|member| self.combiners.has(*member));
+        let slices = members.map(|member| self.message(&header, sig, self.combiners.chunks_of(member))).collect();
+        Outgoing { cut: self, header, sig, slices }
+    }
+    fn message(&self, header: &ShareHeader, sig: Signature, chunks: impl Iterator<Item = u16>) -> Vec<u8> {
+        let chunks = chunks.filter_map(|index| self.chunk(index)).collect();
+        codec::encode(&ShareMessage { header: header.clone(), sig, chunks })
+    }
+    /// A chunk with its path; `None` if it is empty.
+    fn chunk(&self, index: u16) -> Option<ShareChunk> {
+        let points = pick(&self.points, &self.combiners.chunk_items(index));
+        let path = merkle::path(&self.leaves, index.into()).filter(|_| !points.is_empty())?;
+        Some(ShareChunk { index, path, form: ShareForm::Affine(points.iter().map(SharePoint::affine).collect()) })
+    }
+}
+
+fn pick(points: &[SharePoint], items: &[usize]) -> Vec<SharePoint> {
+    items.iter().filter_map(|item| points.get(*item).copied()).collect()
+}
+
+/// What a member sends of a slot.
+pub(crate) struct Outgoing {
+    cut: Cut,
+    header: ShareHeader,
+    sig: Signature,
+    /// codec(ShareMessage) for each member: the shares that it combines.
+    slices: Vec<Vec<u8>>,
+}
+
+impl core::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Outgoing").field("slot", &self.header.slot).finish()
+    }
+}
+
+impl Outgoing {
+    pub(crate) fn slot(&self) -> Slot {
+        self.header.slot
+    }
+    pub(crate) fn slices(&self) -> &[Vec<u8>] {
+        &self.slices
+    }
+    /// What is made durable: header, signature and each share once, in the order of the items, without paths. The
+    /// messages follow from it.
+    pub(crate) fn record(&self) -> Vec<u8> {
+        let pieces = self.cut.points.chunks(limits::CHUNK_SHARES_MAX);
+        let chunk = |(index, piece): (u16, &[SharePoint])| ShareChunk {
+            index,
+            path: Vec::new(),
+            form: ShareForm::Affine(piece.iter().map(SharePoint::affine).collect()),
+        };
+        let chunks = (0u16..).zip(pieces).map(chunk).collect();
+        codec::encode(&ShareMessage { header: self.header.clone(), sig: self.sig, chunks })
+    }
+    /// From what was made durable. `None`: of another form of reveal.
+    pub(crate) fn resume(record: &[u8], n: u16, per_item: u8) -> Option<Self> {
+        let message: ShareMessage = codec::decode(record, limits::SHARE_BYTES_MAX).ok()?;
+        let ShareMode::Sharded { offset } = message.header.mode else { return None };
+        let mut points = Vec::new();
+        for chunk in &message.chunks {
+            points.extend(reveal::points(&chunk.form)?);
+        }
+        let cut = Cut::new(Combiners::new(n, per_item, offset, message.header.items), points);
+        let same = cut.points.len() == cut.combiners.items() && cut.root() == message.header.root;
+        same.then(|| cut.signed(message.header, message.sig))
+    }
+    /// As if it had come from another member.
+    pub(crate) fn received(&self) -> Received {
+        let (header, sig, points) = (self.header.clone(), self.sig, self.cut.points.clone());
+        Received { header, sig, points, pieces: BTreeMap::new() }
+    }
+    /// The shares for these combiners, in messages of bounded size; at least one, for its header.
+    pub(crate) fn answers(&self, combiners: &[MemberId]) -> Vec<Vec<u8>> {
+        let known = combiners.iter().take(limits::MEMBERS_MAX);
+        let chunks: BTreeSet<u16> = known.flat_map(|combiner| self.cut.combiners.chunks_of(*combiner)).collect();
+        let (mut out, mut some, mut shares) = (Vec::new(), Vec::new(), 0usize);
+        for chunk in chunks {
+            some.push(chunk);
+            shares = shares.saturating_add(self.cut.combiners.chunk_items(chunk).len());
+            if shares >= ANSWER_SHARES {
+                out.push(self.cut.message(&self.header, self.sig, some.drain(..)));
+                shares = 0;
+            }
+        }
+        if out.is_empty() || !some.is_empty() {
+            out.push(self.cut.message(&self.header, self.sig, some.into_iter()));
+        }
+        out
+    }
+}

@@ -98,7 +98,15 @@ impl Refusal {
         while !detail.is_char_boundary(end) {
             end = end.saturating_sub(1);
         }
-        let passing = [Reason::Busy, Reason::Quota, Reason::NonceTooFar, Reason::AfterUnknown].contains(&reason);
+        let passing = [
+            Reason::Busy,
+            Reason::Quota,
+            Reason::NonceTooFar,
+            Reason::AfterUnknown,
+            // it comes back, or its committee has changed
+            Reason::ShuttingDown,
+        ]
+        .contains(&reason);
         let retry_after_ms = if passing { 200 } else { 0 };
         Self {
             code: reason.number(),

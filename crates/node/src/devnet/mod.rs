@@ -376,7 +376,7 @@ async fn watch(
     });
     let watcher = watcher.map_err(|e| Failure::software(e.to_string()))?;
     let mut stopped = std::pin::pin!(stop_requested());
-    let mut seen = 0u64;
+    let (mut seen, mut told) = (0u64, None);
     loop {
         let patience = START_WITHIN;
         let ended = async {
@@ -398,7 +398,9 @@ async fn watch(
                 seen += 1;
                 let (slot, schedule) = (Slot(line.slot), Schedule::new(args.epoch_slots));
                 let epoch = schedule.epoch_of(slot);
-                if slot == schedule.first(epoch) {
+                // its first slots have no line while a member starts again
+                if told.replace(epoch) != Some(epoch) {
+                    let slot = schedule.first(epoch);
                     let page = replace::page(http, network).await;
                     let names = page.map(|page| names(&page.record.members)).unwrap_or_default();
                     let last = schedule.last(epoch);

@@ -73,12 +73,8 @@ enum Parker {
 impl Sequencer {
     /// A client submits an envelope.
     pub(crate) fn submit(&mut self, now: Timestamp, ticket: Ticket, envelope: Box<Envelope>) {
-        if self.over {
-            self.refuse(ticket, Reason::ShuttingDown, "the committee changes: try again");
-            return;
-        }
-        if !self.may_list(self.list_from()) {
-            self.refuse(ticket, Reason::Busy, "this member has lost its disk and promises nothing yet: ask another");
+        if let Some((reason, detail)) = self.takes_nothing(self.list_from()) {
+            self.refuse(ticket, reason, detail);
             return;
         }
         let hash = ids::hash_envelope(&envelope);
@@ -101,6 +97,15 @@ impl Sequencer {
             }
             Err(reason) => self.refuse(ticket, reason, ""),
         }
+    }
+
+    /// Why this member takes nothing from clients now that it would have to list from this slot on.
+    pub(crate) fn takes_nothing(&self, list_from: Slot) -> Option<(Reason, &'static str)> {
+        if self.over {
+            return Some((Reason::ShuttingDown, "the committee changes: try again"));
+        }
+        let lost = "this member has lost its disk and promises nothing yet: ask another";
+        (!self.may_list(list_from)).then_some((Reason::Busy, lost))
     }
 
     fn precheck(&self, hash: &Hash, envelope: &Envelope) -> Result<(), Reason> {

@@ -24,6 +24,9 @@ use types::{
     Bid, Hash, Leaf, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason, wire::Refusal,
 };
 
+/// Detail of a refusal.
+const CLOSED: &str = "the slot is closed here";
+
 /// Bids of one message that are looked at: all bidders' of a slot with the most that each may send.
 pub(crate) const OFFERED_MAX: usize = 512;
 
@@ -42,19 +45,12 @@ impl core::fmt::Debug for HeldBid {
     }
 }
 
-/// Whose bid waits.
+/// A bid that waits, once, however often and by whom it is sent: nobody uses up its bidder's places with copies.
 #[derive(Debug)]
-enum Waiting {
-    Client(Ticket, Box<Bid>),
-    Member(MemberId, Box<Bid>),
-}
-
-impl Waiting {
-    fn bid(&self) -> &Bid {
-        match self {
-            Self::Client(_, bid) | Self::Member(_, bid) => bid,
-        }
-    }
+struct Waiting {
+    bid: Arc<Bid>,
+    tickets: Vec<Ticket>,
+    from: Option<MemberId>,
 }
 
 /// Those that are held.
@@ -62,7 +58,7 @@ impl Waiting {
 pub(crate) struct Bids {
     held: BTreeMap<Hash, HeldBid>,
     /// Sent before the ledger that judges them is here.
-    waiting: Vec<Waiting>,
+    waiting: BTreeMap<Hash, Waiting>,
     /// Of the newest final blocks, for members that lag: the slot that each wants.
     past: BTreeMap<Hash, Arc<Bid>>,
 }
@@ -119,49 +115,36 @@ impl Bids {
     fn of(&self, bid: &Bid) -> usize {
         let same = |other: &Bid| (other.header.bidder, other.header.slot) == (bid.header.bidder, bid.header.slot);
         let held = self.held.values().filter(|held| same(&held.bid)).count();
-        held.saturating_add(self.waiting.iter().filter(|waiting| same(waiting.bid())).count())
-    }
-    fn waits(&self, bid: &Bid) -> bool {
-        self.waiting.iter().any(|waiting| waiting.bid() == bid)
+        held.saturating_add(self.waiting.values().filter(|waiting| same(&waiting.bid)).count())
     }
 }
 
 impl Sequencer {
     /// A builder submits a bid.
     pub(crate) fn submit_bid(&mut self, now: Timestamp, ticket: Ticket, bid: Box<Bid>) {
-        if self.over {
-            self.refuse(ticket, Reason::ShuttingDown, "the committee changes: try again");
-            return;
-        }
-        if !self.may_list(self.current()) {
-            self.refuse(ticket, Reason::Busy, "this member has lost its disk and promises nothing yet: ask another");
+        if let Some((reason, detail)) = self.takes_nothing(self.current()) {
+            self.refuse(ticket, reason, detail);
             return;
         }
         let hash = ids::bid_hash(&bid);
-        if let Some(flight) = self.flights.get_mut(&hash) {
-            flight.tickets.push(ticket);
+        let under_way = self.flights.get_mut(&hash).map(|flight| &mut flight.tickets);
+        let waits = self.bids.waiting.get_mut(&hash).map(|waiting| &mut waiting.tickets);
+        if let Some(tickets) = under_way.or(waits) {
+            tickets.push(ticket);
             return;
         }
         if let Some(held) = self.bids.get(&hash) {
-            if let Some(note) = held.receipt.clone() {
-                self.out.push(Effect::Reply { ticket, answer: Ok(note) });
-                return;
+            match held.receipt.clone() {
+                Some(note) => self.out.push(Effect::Reply { ticket, answer: Ok(note) }),
+                None => self.acknowledge_bid(now, ticket, hash),
             }
-        } else if let Err(reason) = self.judge_bid(&bid) {
-            self.refuse(ticket, reason, "");
             return;
         }
-        match self.bid_is_due(&bid) {
-            When::Later => self.bids.waiting.push(Waiting::Client(ticket, bid)),
-            When::Now if !self.listed() => {
-                if let Some(bytes) = self.bids.get(&hash).map(|held| held.bytes.clone()) {
-                    self.acknowledge_bid(now, ticket, hash, bytes);
-                } else {
-                    self.enqueue_bid(hash, Arc::from(bid), Flight { tickets: vec![ticket], ..Flight::default() });
-                }
-            }
-            When::Now => self.refuse(ticket, Reason::BadRoundNumber, "the slot is closed here"),
-            When::Never => self.refuse(ticket, Reason::BadRoundNumber, ""),
+        let closed = self.bid_is_due(&bid) == When::Now && self.listed();
+        match self.judge_new_bid(&bid) {
+            Err(reason) => self.refuse(ticket, reason, ""),
+            Ok(()) if closed => self.refuse(ticket, Reason::BadRoundNumber, CLOSED),
+            Ok(()) => self.take_bid(hash, Arc::from(bid), vec![ticket], None),
         }
     }
 
@@ -183,23 +166,30 @@ impl Sequencer {
         if self.bids.get(&hash).is_some() {
             return;
         }
-        if !needed {
-            if self.bids.waits(&bid) {
-                return;
-            }
-            if let Err(reason) = self.judge_bid(&bid) {
-                if reason == Reason::WrongSignature {
-                    self.out.push(Effect::Reject { from: Some(from), reason, what: "bid" });
-                }
-                return;
-            }
-            if self.bid_is_due(&bid) == When::Later {
-                self.bids.waiting.push(Waiting::Member(from, Box::new(bid)));
-                return;
-            }
+        if needed {
+            let flight = Flight { from: Some(from), forced: true, ..Flight::default() };
+            self.enqueue_bid(hash, Arc::new(bid), flight);
+            return;
         }
-        let flight = Flight { from: Some(from), forced: needed, ..Flight::default() };
-        self.enqueue_bid(hash, Arc::new(bid), flight);
+        if self.bids.waiting.contains_key(&hash) {
+            return;
+        }
+        match self.judge_new_bid(&bid) {
+            Err(reason @ Reason::WrongSignature) => {
+                self.out.push(Effect::Reject { from: Some(from), reason, what: "bid" });
+            }
+            Err(_no_fault) => {}
+            Ok(()) => self.take_bid(hash, Arc::new(bid), Vec::new(), Some(from)),
+        }
+    }
+
+    /// One that passed [`Self::judge_new_bid`]: its proof is checked now, or when its ledger is here.
+    fn take_bid(&mut self, hash: Hash, bid: Arc<Bid>, tickets: Vec<Ticket>, from: Option<MemberId>) {
+        if self.bid_is_due(&bid) == When::Later {
+            self.bids.waiting.insert(hash, Waiting { bid, tickets, from });
+        } else {
+            self.enqueue_bid(hash, bid, Flight { tickets, from, ..Flight::default() });
+        }
     }
 
     fn enqueue_bid(&mut self, hash: Hash, bid: Arc<Bid>, flight: Flight) {
@@ -219,7 +209,7 @@ impl Sequencer {
         }
     }
 
-    /// Everything but the proof; of one that waits what its own ledger does not decide.
+    /// What head and ledger say; of one that comes too soon, what its own ledger does not decide.
     fn judge_bid(&self, bid: &Bid) -> Result<(), Reason> {
         if bid.header.network != self.setup.network {
             return Err(Reason::WrongNetwork);
@@ -227,18 +217,22 @@ impl Sequencer {
         if !crypto::bid::is_well_formed(bid, &self.setup.network) {
             return Err(Reason::MalformedData);
         }
-        let due = self.bid_is_due(bid);
-        match due {
+        match self.bid_is_due(bid) {
             When::Now => {
                 let terms = BidTerms::of(Hash::ZERO, &bid.header);
-                self.ledger.admit_bid(&self.setup.params, &terms)?;
+                self.ledger.admit_bid(&self.setup.params, &terms).map(|_cap| ())
             }
-            When::Later => self.judge_early(bid)?,
-            When::Never => return Err(Reason::BadRoundNumber),
+            When::Later => self.judge_early(bid),
+            When::Never => Err(Reason::BadRoundNumber),
         }
+    }
+
+    /// Everything but the proof, of a bid that is not here yet.
+    fn judge_new_bid(&self, bid: &Bid) -> Result<(), Reason> {
+        self.judge_bid(bid)?;
         // two of each seq leave none of them; more say nothing new
         let most = usize::from(self.setup.params.bid_seq_max).saturating_add(1).saturating_mul(2);
-        let now = due == When::Now;
+        let now = self.bid_is_due(bid) == When::Now;
         let on_its_way = |flight: &&Flight| now && flight.bid && flight.account == bid.header.bidder;
         let under_way = self.flights.values().filter(on_its_way).count();
         if self.bids.of(bid).saturating_add(under_way) >= most {
@@ -316,9 +310,17 @@ impl Sequencer {
     }
 
     /// A builder sends to this member what it holds from another one.
-    fn acknowledge_bid(&mut self, now: Timestamp, ticket: Ticket, hash: Hash, bytes: Vec<u8>) {
-        let Some(bid) = self.bids.get(&hash).map(|held| Arc::clone(&held.bid)) else { return };
-        let Some(note) = self.bid_receipt(now, &hash, &bid) else { return };
+    fn acknowledge_bid(&mut self, now: Timestamp, ticket: Ticket, hash: Hash) {
+        if self.listed() {
+            self.refuse(ticket, Reason::BadRoundNumber, CLOSED);
+            return;
+        }
+        let held = self.bids.get(&hash).map(|held| (Arc::clone(&held.bid), held.bytes.clone()));
+        let Some((bid, bytes)) = held else { return };
+        let Some(note) = self.bid_receipt(now, &hash, &bid) else {
+            self.refuse(ticket, Reason::Busy, "");
+            return;
+        };
         if let Some(held) = self.bids.held.get_mut(&hash) {
             held.receipt = Some(note.clone());
         }
@@ -339,11 +341,12 @@ impl Sequencer {
     }
 
     /// A slot is opened: bids that waited for its ledger are judged.
-    pub(crate) fn wake_bids(&mut self, now: Timestamp) {
-        for waiting in core::mem::take(&mut self.bids.waiting) {
-            match waiting {
-                Waiting::Client(ticket, bid) => self.submit_bid(now, ticket, bid),
-                Waiting::Member(from, bid) => self.offered_bid(from, &codec::encode(&*bid), false),
+    pub(crate) fn wake_bids(&mut self) {
+        for (hash, Waiting { bid, tickets, from }) in core::mem::take(&mut self.bids.waiting) {
+            // its signature and its place were looked at when it came
+            match self.judge_bid(&bid) {
+                Ok(()) => self.take_bid(hash, bid, tickets, from),
+                Err(reason) => tickets.into_iter().for_each(|ticket| self.refuse(ticket, reason, "")),
             }
         }
     }

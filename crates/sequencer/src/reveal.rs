@@ -316,7 +316,7 @@ impl Sequencer {
         }
         self.recent_openings.insert(slot, OpeningSection { slot, sig: revealed.sig, openings: revealed.openings });
         self.unexecuted.insert(slot, Unexecuted { order, result: None });
-        self.wake_bids(now);
+        self.wake_bids();
         Ok(())
     }
 

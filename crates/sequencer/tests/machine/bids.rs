@@ -308,6 +308,26 @@ fn nobody_takes_the_places_of_another_bidder() {
 }
 
 #[test]
+fn copies_of_a_bid_take_one_place_and_get_one_receipt() {
+    let net = Net::four();
+    let mut world = World::new(net, 85);
+    for (builder, early) in [(0, 0), (1, 1)] {
+        let slot = sold(&mut world) + early;
+        // whoever has seen a bid can send it again
+        let copied = net.bid(builder, slot, 0, Some(2 * RESERVE));
+        let copies: Vec<_> = (0..20).map(|_| world.bid(0, &copied)).collect();
+        let higher = world.bid(0, &net.bid(builder, slot, 1, Some(3 * RESERVE)));
+        world.open(slot);
+        assert!(world.replies[&higher].is_ok(), "{:?}", world.replies[&higher]);
+        let first = world.replies[&copies[0]].as_ref().unwrap();
+        assert!(copies.iter().all(|copy| world.replies[copy].as_ref() == Ok(first)));
+        let (bids, ..) = auction(&world, slot);
+        assert_eq!((who(&bids), bids[0].header.seq), (vec![wallet(builder).address()], 1));
+    }
+    world.audit(2);
+}
+
+#[test]
 fn the_price_is_split_where_the_right_stands() {
     let net = Net::four();
     let mut world = World::new(net, 82);

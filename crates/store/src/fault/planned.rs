@@ -187,7 +187,9 @@ impl Plan {
         }
         progress.hit = Some((place, op));
         progress.full = self.fault == Fault::Full;
-        progress.ended = matches!(self.fault, Fault::Kill | Fault::KillAfter | Fault::Torn(_));
+        // other threads of a process that is about to abort go on until it does: they must not end it in good order
+        let ends = matches!(self.fault, Fault::Kill | Fault::KillAfter | Fault::Torn(_));
+        progress.ended = ends && self.target == Target::Pretended;
         match self.fault {
             Fault::Kill => {
                 drop(progress);
@@ -303,7 +305,11 @@ pub(crate) fn run<T>(op: Op, _path: &Path, act: impl FnOnce() -> io::Result<T>) 
         match plan.order(here, Some(op)) {
             Order::Act => act(),
             Order::Fail(error) => Err(error),
-            Order::ActThenEnd => act().and_then(|_done| Err(plan.end(here, Some(op)))),
+            // even one that fails, such as giving up what is not there
+            Order::ActThenEnd => {
+                drop(act());
+                Err(plan.end(here, Some(op)))
+            }
             // the length of a file is set as a whole, or not
             Order::Part(_, error) => Err(error.unwrap_or_else(|| plan.end(here, Some(op)))),
         }
@@ -317,11 +323,14 @@ pub(crate) fn write(_path: &Path, bytes: &[u8], act: impl FnOnce(&[u8]) -> io::R
         match plan.order(here, Some(Op::Write)) {
             Order::Act => act(bytes),
             Order::Fail(error) => Err(error),
-            Order::ActThenEnd => act(bytes).and_then(|()| Err(plan.end(here, Some(Op::Write)))),
+            Order::ActThenEnd => {
+                drop(act(bytes));
+                Err(plan.end(here, Some(Op::Write)))
+            }
             Order::Part(part, error) => {
                 let length = (bytes.len() >> 8).saturating_mul(usize::from(part));
                 let rest = (bytes.len() & 255).saturating_mul(usize::from(part)) >> 8;
-                act(bytes.get(..length.saturating_add(rest)).unwrap_or(bytes))?;
+                drop(act(bytes.get(..length.saturating_add(rest)).unwrap_or(bytes)));
                 Err(error.unwrap_or_else(|| plan.end(here, Some(Op::Write))))
             }
         }

@@ -374,6 +374,15 @@ fn every_place_of_a_slot_is_met() {
 }
 
 #[test]
+fn an_end_after_an_operation_is_met_where_the_operation_fails() {
+    let dir = tempdir().unwrap();
+    let plan = Plan::pretended(Fault::KillAfter, 1);
+    let _scope = Scope::new(Arc::clone(&plan));
+    assert!(durable::remove(&dir.path().join("not there")).is_err());
+    assert_eq!(plan.hit(), Some((Place::Other, Some(Op::Remove))));
+}
+
+#[test]
 fn plans_of_a_process() {
     for good in ["kill:sync_file:17", "torn:stage/write:1", "eio:any:3", "enospc:commit:2", "kill-after:open:1"] {
         good.parse::<Plan>().unwrap_or_else(|error| panic!("{good}: {error}"));

@@ -4,7 +4,7 @@
 //! fields of our structs are single words or a hash, so a struct's hash is keccak-256 over type hash and words.
 use crate::hash::keccak256;
 use alloc::vec::Vec;
-use types::{Address, BidHeader, EnvelopeHeader, Hash, Nonce};
+use types::{Address, BidHeader, BuildHeader, EnvelopeHeader, Hash, Nonce};
 
 /// Type of the domain.
 pub const DOMAIN_TYPE: &str = "EIP712Domain(string name,string version,bytes32 salt)";
@@ -18,6 +18,15 @@ pub const CONSENT_TYPE: &str = "AfterConsent(bytes32 unit,address feeAccount,uin
 /// Type of a bid's head.
 pub const BID_TYPE: &str =
     "Bid(uint8 version,uint64 epoch,uint64 slot,address bidder,uint8 seq,uint8 capClass,bytes32 ciphertextHash)";
+
+/// Type of a body's head.
+pub const BODY_TYPE: &str =
+    "Body(uint8 version,uint64 epoch,uint64 slot,address builder,uint8 seq,uint32 unitCount,bytes32 unitsHash)";
+/// Type of a tail's head.
+pub const TAIL_TYPE: &str = concat!(
+    "Tail(uint8 version,uint64 epoch,uint64 slot,address builder,uint8 seq,bytes32 revealHash,uint32 bundleCount,",
+    "bytes32 bundlesHash)"
+);
 
 /// A field of a struct, as EIP-712 encodes it: 32 bytes, numbers big-endian.
 pub type Word = [u8; 32];
@@ -66,6 +75,27 @@ pub fn bid_digest(header: &BidHeader, ciphertext_hash: &Hash) -> Hash {
         ciphertext_hash.0,
     ];
     digest(&header.network, BID_TYPE, &words)
+}
+
+/// What the builder signs of a body: so many units, and SHA-256 over their hashes in the body's order.
+#[must_use]
+pub fn body_digest(header: &BuildHeader, count: u32, units: &Hash) -> Hash {
+    let [version, epoch, slot, builder, seq] = build_words(header);
+    let words = [version, epoch, slot, builder, seq, number(count.into()), units.0];
+    digest(&header.network, BODY_TYPE, &words)
+}
+
+/// What is signed of a tail: the reveal hash, so many bundles, and SHA-256 of the bundle list's codec bytes.
+#[must_use]
+pub fn tail_digest(header: &BuildHeader, reveal: &Hash, count: u32, bundles: &Hash) -> Hash {
+    let [version, epoch, slot, builder, seq] = build_words(header);
+    let words = [version, epoch, slot, builder, seq, reveal.0, number(count.into()), bundles.0];
+    digest(&header.network, TAIL_TYPE, &words)
+}
+
+fn build_words(header: &BuildHeader) -> [Word; 5] {
+    let BuildHeader { version, epoch, slot, builder, seq, .. } = header;
+    [number((*version).into()), number(epoch.0.into()), number(slot.0.into()), address(builder), number((*seq).into())]
 }
 
 /// The digest to sign of any struct whose fields are single words: keccak-256(0x1901 | domain | struct hash).
@@ -140,6 +170,8 @@ mod tests {
         let network = hash(&file["network"]);
         assert_eq!(network, sha256(&[b"lockstep/test-network"]));
         assert_eq!(domain(&network), hash(&file["domainSeparator"]));
+        let builder = Address::from_hex("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266").unwrap();
+        let build = BuildHeader { version: 1, network, epoch: Epoch(3), slot: Slot(812_301), builder, seq: 0 };
         let mut seen = vec![];
         for case in file["structs"].as_array().unwrap() {
             let name = case["name"].as_str().unwrap();
@@ -160,6 +192,15 @@ mod tests {
                 "Envelope" => assert_eq!(text, ENVELOPE_TYPE),
                 "AfterConsent" => assert_eq!(text, CONSENT_TYPE),
                 "Bid" => assert_eq!(text, BID_TYPE),
+                "Body" => {
+                    assert_eq!(text, BODY_TYPE);
+                    assert_eq!(body_digest(&build, 2, &sha256(&[b"units"])), hash(&case["digest"]));
+                }
+                "Tail" => {
+                    assert_eq!(text, TAIL_TYPE);
+                    let digest = tail_digest(&build, &sha256(&[b"reveal"]), 1, &sha256(&[b"bundles"]));
+                    assert_eq!(digest, hash(&case["digest"]));
+                }
                 _ => {}
             }
             seen.push(name);

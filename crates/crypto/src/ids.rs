@@ -1,6 +1,9 @@
 //! Names by hash: network, block, list, envelope, rollup. Each is SHA-256 over a tag of its own and canonical bytes.
 use crate::hash::{sha256, tagged};
-use types::{Bid, BlockHeader, Envelope, Genesis, Hash, ListText, Operation, RollupSpec, SignedHeader, codec, tag};
+use types::{
+    Bid, BlockHeader, Body, Bundle, Envelope, Genesis, Hash, ListText, Object, Operation, RollupSpec, SignedHeader,
+    Slot, Tail, codec, tag,
+};
 
 /// Network id: SHA-256("lockstep/genesis/v1" | codec(Genesis)).
 #[must_use]
@@ -36,6 +39,33 @@ pub fn hash_envelope(envelope: &Envelope) -> Hash {
 #[must_use]
 pub fn bid_hash(bid: &Bid) -> Hash {
     tagged(tag::BID, &[&codec::encode(bid)])
+}
+
+/// Body hash: SHA-256("lockstep/body/v1" | codec(Body)).
+#[must_use]
+pub fn body_hash(body: &Body) -> Hash {
+    tagged(tag::BODY, &[&codec::encode(body)])
+}
+
+/// Tail hash: SHA-256("lockstep/tail/v1" | codec(Tail)).
+#[must_use]
+pub fn tail_hash(tail: &Tail) -> Hash {
+    tagged(tag::TAIL, &[&codec::encode(tail)])
+}
+
+/// [`body_hash`] or [`tail_hash`].
+#[must_use]
+pub fn object_hash(object: &Object) -> Hash {
+    match object {
+        Object::Body(body) => body_hash(body),
+        Object::Tail(tail) => tail_hash(tail),
+    }
+}
+
+/// Identity of a tail's unit: SHA-256("lockstep/tail-unit/v1" | codec(slot, index, bundle)).
+#[must_use]
+pub fn tail_unit_hash(slot: Slot, index: u32, bundle: &Bundle) -> Hash {
+    tagged(tag::TAIL_UNIT, &[&codec::encode(&(slot, index, bundle))])
 }
 
 /// What a member signs of its list: SHA-256("lockstep/list/v1" | codec(ListText)).

@@ -56,6 +56,7 @@ extern crate std;
 mod batch;
 pub mod beacon;
 pub mod bid;
+pub mod build;
 pub mod change;
 pub mod combiners;
 #[cfg(any(test, feature = "test-util"))]

@@ -38,6 +38,7 @@ extern crate std;
 
 mod bid;
 mod block;
+mod build;
 mod bundle;
 mod bytes;
 mod change;
@@ -62,6 +63,7 @@ pub use bid::{Bid, BidHeader, BidText};
 pub use block::{
     Block, BlockHeader, FinalityProof, Leaf, LeafKind, ListSet, ListText, MemberList, Rank, SetRef, SignedList, VoteSig,
 };
+pub use build::{Body, BuildHeader, Object, Tail};
 pub use bundle::{Bundle, Leg, Policy};
 pub use bytes::{
     Address, EthSignature, FrBytes, G1Bytes, G2Bytes, Hash, HexError, Key128, SealedDealing, Signature, SignatureStamp,

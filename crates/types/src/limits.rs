@@ -16,6 +16,12 @@ pub const SIZE_CLASS_BYTES: [usize; 5] = [512, 2_048, 8_192, 32_768, 61_440];
 pub const BID_CLASS_BYTES: usize = 128;
 /// A bid on the wire, bytes.
 pub const BID_BYTES_MAX: usize = 1_024;
+/// Units of one body.
+pub const BODY_UNITS_MAX: usize = 1_800;
+/// A body on the wire, bytes.
+pub const BODY_BYTES_MAX: usize = 60 << 10;
+/// A tail on the wire, bytes: what a network allows, and its head.
+pub const TAIL_BYTES_MAX: usize = 62 << 10;
 /// `after` references of one envelope.
 pub const AFTER_MAX: usize = 16;
 /// Legs of one bundle.

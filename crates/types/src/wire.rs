@@ -17,6 +17,10 @@ pub enum RequestKind {
     SubmitEnvelope = 0x01,
     /// codec([`crate::Bid`]).
     SubmitBid = 0x11,
+    /// codec([`crate::Body`]).
+    SubmitBody = 0x12,
+    /// codec([`crate::Tail`]).
+    SubmitTail = 0x13,
     /// A hash.
     GetStatus = 0x02,
     /// Empty.
@@ -34,6 +38,8 @@ impl RequestKind {
         match number {
             0x01 => Some(Self::SubmitEnvelope),
             0x11 => Some(Self::SubmitBid),
+            0x12 => Some(Self::SubmitBody),
+            0x13 => Some(Self::SubmitTail),
             0x02 => Some(Self::GetStatus),
             0x03 => Some(Self::GetParams),
             0x05 => Some(Self::GetAccount),
@@ -47,6 +53,8 @@ impl RequestKind {
         match self {
             Self::SubmitEnvelope => limits::ENVELOPE_BYTES_MAX,
             Self::SubmitBid => limits::BID_BYTES_MAX,
+            Self::SubmitBody => limits::BODY_BYTES_MAX,
+            Self::SubmitTail => limits::TAIL_BYTES_MAX,
             Self::GetStatus | Self::GetParams | Self::GetAccount | Self::Subscribe => 64,
         }
     }

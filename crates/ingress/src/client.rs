@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 use types::{
-    Address, Bid, Envelope, Hash, Slot, codec,
+    Address, Bid, Body, Envelope, Hash, Slot, Tail, codec,
     wire::{AccountState, Event, Params, Refusal, RequestKind, Status, Subscribe, answer},
 };
 
@@ -138,6 +138,22 @@ impl Client {
     pub async fn bid(&self, bid: &Bid) -> Result<String, ClientError> {
         let note = self.call(RequestKind::SubmitBid, &codec::encode(bid), answer::RECEIPT).await?;
         String::from_utf8(note).map_err(|_utf8| ClientError::Answer { kind: answer::RECEIPT })
+    }
+
+    /// Sends the body of a slot. That it was taken is no promise.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub async fn body(&self, body: &Body) -> Result<(), ClientError> {
+        self.call(RequestKind::SubmitBody, &codec::encode(body), answer::SEEN).await.map(drop)
+    }
+
+    /// Sends the tail of a slot. That it was taken is no promise.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub async fn tail(&self, tail: &Tail) -> Result<(), ClientError> {
+        self.call(RequestKind::SubmitTail, &codec::encode(tail), answer::SEEN).await.map(drop)
     }
 
     /// Where an item is, as this member sees it.

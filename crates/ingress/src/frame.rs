@@ -1,6 +1,6 @@
 //! Frames: `u32 LE length of the payload | u8 kind | payload`. Pure.
 use types::{
-    Address, Bid, Envelope, Hash, codec, limits,
+    Address, Bid, Envelope, Hash, Object, codec, limits,
     reason::Reason,
     wire::{AccountState, Params, Refusal, RequestKind, Status, Subscribe, answer},
 };
@@ -20,6 +20,8 @@ pub enum Request {
     },
     /// Admit a bid and give a receipt.
     Bid(Box<Bid>),
+    /// Take a body or a tail.
+    Object(Object),
     /// Where this item is.
     Status(Hash),
     /// What a wallet needs to seal.
@@ -42,6 +44,8 @@ pub enum Asked {
 pub enum Answer {
     /// To [`Request::Submit`] and [`Request::Bid`]: the receipt's note.
     Receipt(String),
+    /// To [`Request::Object`]: taken, and nothing is promised.
+    Seen,
     /// To [`Request::Status`].
     Status(Status),
     /// To [`Request::Params`].
@@ -56,6 +60,7 @@ impl Answer {
         matches!(
             (self, kind),
             (Self::Receipt(_), RequestKind::SubmitEnvelope | RequestKind::SubmitBid)
+                | (Self::Seen, RequestKind::SubmitBody | RequestKind::SubmitTail)
                 | (Self::Status(_), RequestKind::GetStatus)
                 | (Self::Params(_), RequestKind::GetParams)
                 | (Self::Account(_), RequestKind::GetAccount)
@@ -64,6 +69,7 @@ impl Answer {
     pub(crate) fn frame(&self) -> Vec<u8> {
         match self {
             Self::Receipt(note) => frame(answer::RECEIPT, note.as_bytes()),
+            Self::Seen => frame(answer::SEEN, &[]),
             Self::Status(status) => frame(answer::STATUS, &codec::encode(status)),
             Self::Params(params) => frame(answer::PARAMS, &codec::encode(params)),
             Self::Account(account) => frame(answer::ACCOUNT, &codec::encode(account)),
@@ -133,6 +139,12 @@ pub fn decode_request(kind: RequestKind, bytes: Vec<u8>) -> Result<Asked, Refusa
         RequestKind::SubmitBid => {
             Asked::Request(Request::Bid(Box::new(codec::decode::<Bid>(&bytes, max).map_err(refuse)?)))
         }
+        RequestKind::SubmitBody => {
+            Asked::Request(Request::Object(Object::Body(codec::decode(&bytes, max).map_err(refuse)?)))
+        }
+        RequestKind::SubmitTail => {
+            Asked::Request(Request::Object(Object::Tail(codec::decode(&bytes, max).map_err(refuse)?)))
+        }
         RequestKind::GetStatus => Asked::Request(Request::Status(codec::decode(&bytes, max).map_err(refuse)?)),
         RequestKind::GetParams => {
             codec::decode::<()>(&bytes, max).map_err(refuse)?;
@@ -148,7 +160,10 @@ pub fn decode_request(kind: RequestKind, bytes: Vec<u8>) -> Result<Asked, Refusa
 mod tests {
     // Goal: ING-1 and ING-2 on bytes alone; decode is exact for each kind and total on mutations.
     use super::*;
-    use types::{Amount, Epoch, EthSignature, Nonce, SignedHeader, Slot, wire::Event};
+    use types::{
+        Amount, Body, BuildHeader, Bundle, ChainId, Epoch, EthSignature, Leg, Nonce, Policy, SignedHeader, Slot, Tail,
+        wire::Event,
+    };
 
     fn envelope() -> Envelope {
         let header = types::EnvelopeHeader {
@@ -167,11 +182,38 @@ mod tests {
         Envelope { signed, ciphertext: vec![9; 768] }
     }
 
+    const BUILD: BuildHeader = BuildHeader {
+        version: 1,
+        network: Hash([1; 32]),
+        epoch: Epoch(2),
+        slot: Slot(300),
+        builder: Address([2; 20]),
+        seq: 1,
+    };
+
+    fn body() -> Body {
+        Body { header: BUILD, signature: EthSignature([4; 65]), units: vec![Hash([3; 32]); limits::BODY_UNITS_MAX] }
+    }
+
+    fn tail() -> Tail {
+        let legs = vec![Leg { chain_id: ChainId(901), tx: vec![5; 300] }];
+        let bundle =
+            Bundle { version: 1, policy: Policy::AtomicExec, legs, deadline_slot: Slot(9), salt: Hash([6; 32]) };
+        Tail { header: BUILD, reveal: Hash([7; 32]), signature: EthSignature([4; 65]), bundles: vec![bundle; 16] }
+    }
+
     #[test]
     fn each_kind_reads_its_own_bytes() {
         let bytes = codec::encode(&envelope());
         let asked = decode_request(RequestKind::SubmitEnvelope, bytes.clone()).unwrap();
         assert_eq!(asked, Asked::Request(Request::Submit { envelope: Box::new(envelope()), bytes }));
+        for object in [Object::Body(Box::new(body())), Object::Tail(Box::new(tail()))] {
+            let (kind, bytes) = match &object {
+                Object::Body(body) => (RequestKind::SubmitBody, codec::encode(body)),
+                Object::Tail(tail) => (RequestKind::SubmitTail, codec::encode(tail)),
+            };
+            assert_eq!(decode_request(kind, bytes), Ok(Asked::Request(Request::Object(object))));
+        }
         let hash = decode_request(RequestKind::GetStatus, vec![7; 32]).unwrap();
         assert_eq!(hash, Asked::Request(Request::Status(Hash([7; 32]))));
         assert_eq!(decode_request(RequestKind::GetParams, vec![]).unwrap(), Asked::Request(Request::Params));

@@ -14,7 +14,7 @@ use auction_rules::{AuctionTerms, Bid, BidTerms, Ledger, resolve, tie_key};
 use cpu::CpuTime;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
-use types::{Address, Amount, Balance, Epoch, Genesis, Hash, MemberRecord, Params, Pricing, Slot};
+use types::{Address, Amount, Balance, BidText, Epoch, Genesis, Hash, MemberRecord, Params, Pricing, Slot};
 
 const BEACON: Hash = Hash([0x42; 32]);
 
@@ -106,8 +106,12 @@ fn bids_go_through_the_ledger(c: &mut Criterion<CpuTime>) {
             cap_class: 0,
         };
         let bids: Vec<BidTerms> = (0..count).map(bid).collect();
-        let opened: Vec<(Address, Option<Amount>)> =
-            (0..count).map(|i| (address(i), Some(amount((1 << 30) + i % 10)))).collect();
+        let text = |i: u64| BidText {
+            amount: amount((1 << 30) + i % 10),
+            tail_recipient: Address::ZERO,
+            salt: types::Hash::ZERO,
+        };
+        let opened: Vec<(Address, Option<BidText>)> = (0..count).map(|i| (address(i), Some(text(i)))).collect();
         let run = |mut ledger: Ledger| {
             let counted = ledger.lock(&params, black_box(&bids)).expect("a lock");
             ledger.close(&params, Slot(1), &[]).expect("a close");

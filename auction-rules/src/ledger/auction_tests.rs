@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::{address, amount, genesis, name, unit};
 use std::{string::ToString, vec};
 use types::{
-    Balance, Epoch, Nonce,
+    Balance, BidText, BuildHeader, Bundle, Epoch, Nonce, Tail,
     reason::{BidVerdict, Finding, Reason, Why},
 };
 
@@ -52,13 +52,22 @@ fn bid(ledger: &Ledger, who: u8, seq: u8) -> BidTerms {
     }
 }
 
+/// What a bid seals.
+fn text(units: u128) -> BidText {
+    BidText { amount: amount(units), tail_recipient: Address::ZERO, salt: Hash::ZERO }
+}
+
+fn right(who: u8, price: u128) -> Right {
+    Right { builder: address(who), price: amount(price), tail: address(who) }
+}
+
 /// A slot with these bids of class 0, each of its own builder.
 fn slot(params: &Params, ledger: &mut Ledger, offers: &[(u8, Option<u128>)]) -> crate::Resolution {
     let at = ledger.next_slot();
     let bids: Vec<BidTerms> = offers.iter().map(|(who, _)| bid(ledger, *who, 0)).collect();
     assert_eq!(ledger.lock(params, &bids).unwrap().left, []);
     ledger.close(params, at, &[]).unwrap();
-    let opened: Vec<_> = offers.iter().map(|(who, units)| (address(*who), units.map(amount))).collect();
+    let opened: Vec<_> = offers.iter().map(|(who, units)| (address(*who), units.map(text))).collect();
     ledger.auction(at, &BEACON, &opened).unwrap()
 }
 
@@ -141,7 +150,7 @@ fn a12_a20_fees_fines_and_the_price_leave_the_bonds() {
     assert_eq!(bond(&ledger, 3), 300_000 - FEE - FINE);
     let pools = ledger.pools();
     assert_eq!((pools.escrow, pools.users), (amount(700), amount(3 * FEE + FINE)));
-    assert_eq!(ledger.right(Slot(2)), Some(Right { builder: address(1), price: amount(700) }));
+    assert_eq!(ledger.right(Slot(2)), Some(right(1, 700)));
     // whatever the builder does then: nothing of it comes back
     ledger.settle(&params, Slot(1), &[], &[]).unwrap();
     assert_eq!(ledger.pools().escrow, amount(700));
@@ -174,7 +183,7 @@ fn a37_the_right_of_an_empty_block_moves_on_with_its_price() {
         ledger.close(&params, Slot(at), &[]).unwrap();
         ledger.pass_right(Slot(at)).unwrap();
     }
-    assert_eq!(ledger.right(Slot(4)), Some(Right { builder: address(1), price: amount(20) }));
+    assert_eq!(ledger.right(Slot(4)), Some(right(1, 20)));
     for at in 1..=3 {
         let sums = ledger.settle(&params, Slot(at), &[], &[]).unwrap();
         assert_eq!(sums[0], Amount::ZERO);
@@ -201,7 +210,7 @@ fn a04_a_bid_locks_cap_fine_and_fee_until_its_auction() {
     assert_eq!(act(&params, &mut ledger.clone(), 1, Act::Unbond { amount: more }), Err(Refused::NotFree));
     assert_eq!(act(&params, &mut ledger, 1, Act::Unbond { amount: free }), Ok(()));
     assert_eq!(ledger.free_bond(&address(1)), Amount::ZERO);
-    ledger.auction(Slot(1), &BEACON, &[(address(1), Some(amount(20)))]).unwrap();
+    ledger.auction(Slot(1), &BEACON, &[(address(1), Some(text(20)))]).unwrap();
     assert_eq!(ledger.free_bond(&address(1)), amount(lock - FEE - 20));
 }
 
@@ -410,7 +419,7 @@ fn a35_a38_an_equivocator_is_slashed_once_and_barred_until_the_next_epoch_ends()
     assert_eq!((bond(&ledger, 1), ledger.pools().users.units()), (405_000, 95_000));
     assert_eq!(ledger.total(), total);
     assert!(!ledger.is_active(&address(1), Epoch(0)) && !ledger.is_active(&address(1), Epoch(1)));
-    ledger.auction(Slot(1), &BEACON, &[(address(2), Some(amount(30)))]).unwrap();
+    ledger.auction(Slot(1), &BEACON, &[(address(2), Some(text(30)))]).unwrap();
     idle(&params, &mut ledger, 31);
     assert!(ledger.builders(Epoch(1)).all(|who| *who != address(1)), "its place is another's");
     assert!(ledger.is_active(&address(1), Epoch(2)));
@@ -437,7 +446,7 @@ fn a35_a_slash_never_takes_what_a_bid_has_locked() {
         }
     }
     assert_eq!(bond(&ledger, 3), lock, "ends at the lock");
-    ledger.auction(Slot(1), &BEACON, &[(address(3), Some(amount(100_000)))]).unwrap();
+    ledger.auction(Slot(1), &BEACON, &[(address(3), Some(text(100_000)))]).unwrap();
     assert_eq!(bond(&ledger, 3), lock - FEE - 20, "the lone bid pays the reserve");
     assert_eq!(ledger.penalise(&params, Slot(1), Finding::BidDouble, &address(8), Slot(1)), Ok(Amount::ZERO));
 }
@@ -466,8 +475,8 @@ fn a09_a_bid_is_replaced_and_never_taken_back() {
     // the last word of a bidder that wants out is a bid below the reserve, and it pays its fee
     ledger.lock(&params, &[bid(&ledger, 1, 0), bid(&ledger, 1, 1)]).unwrap();
     ledger.close(&params, Slot(1), &[]).unwrap();
-    let opened = [(address(1), Some(amount(19)))];
-    for missing in [&[][..], &[(address(2), Some(amount(19)))], &[opened[0], opened[0]]] {
+    let opened = [(address(1), Some(text(19)))];
+    for missing in [&[][..], &[(address(2), Some(text(19)))], &[opened[0], opened[0]]] {
         let before = ledger.clone();
         assert_eq!(ledger.auction(Slot(1), &BEACON, missing), Err(LedgerError::BidsWrong { slot: Slot(1) }));
         assert_eq!(ledger, before);
@@ -593,7 +602,7 @@ fn a39_steps_out_of_order_are_errors_that_change_nothing() {
     assert_eq!(ledger.pass_right(Slot(1)), Err(order(1)), "bids were counted");
     assert_eq!(evidence(&mut ledger, 1, Finding::VoteDouble), Err(order(1)), "a member's");
     assert_eq!(ledger, closed);
-    ledger.auction(Slot(1), &BEACON, &[(address(1), Some(amount(20)))]).unwrap();
+    ledger.auction(Slot(1), &BEACON, &[(address(1), Some(text(20)))]).unwrap();
     assert_eq!(ledger.auction(Slot(1), &BEACON, &[]), Err(order(1)), "once");
 }
 
@@ -620,9 +629,62 @@ fn the_chain_says_what_auctions_change_and_nothing_without_them() {
     // equal in all but who holds the right
     let sold = |who| {
         let mut ledger = locked.clone();
-        ledger.market.rights.insert(Slot(2), Right { builder: address(who), price: amount(1) });
+        ledger.market.rights.insert(Slot(2), right(who, 1));
         ledger.market.moved = true;
         chain(ledger)
     };
     assert_ne!(sold(1), sold(2));
+}
+
+#[test]
+fn a17_bodies_and_tails_are_their_signers_and_of_their_slot() {
+    let (params, mut ledger) = world();
+    let header = |builder: u8, slot: u64| BuildHeader {
+        version: 1,
+        network: Hash::ZERO,
+        epoch: params.schedule().epoch_of(Slot(slot)),
+        slot: Slot(slot),
+        builder: address(builder),
+        seq: 0,
+    };
+    let bundle = Bundle {
+        version: 1,
+        policy: types::Policy::AtomicExec,
+        legs: Vec::new(),
+        deadline_slot: Slot(9),
+        salt: Hash::ZERO,
+    };
+    let tail = |header: BuildHeader, bundles: usize| Tail {
+        header,
+        reveal: name("reveal"),
+        signature: types::EthSignature([0; 65]),
+        bundles: std::vec![bundle.clone(); bundles],
+    };
+    ledger.lock(&params, &[bid(&ledger, 1, 0), bid(&ledger, 2, 0)]).unwrap();
+    ledger.close(&params, Slot(1), &[]).unwrap();
+    let named = BidText { tail_recipient: address(7), ..text(30) };
+    ledger.auction(Slot(1), &BEACON, &[(address(1), Some(named)), (address(2), Some(text(20)))]).unwrap();
+    let body = |header: BuildHeader, units| ledger.admit_body(&params, &header, units);
+    assert_eq!(body(header(1, 2), 1_800), Ok(address(1)));
+    assert_eq!(body(header(1, 2), 1_801), Err(Reason::OversizedData));
+    assert_eq!(body(header(2, 2), 1), Err(Reason::NotWinner));
+    assert_eq!(body(header(1, 1), 1), Err(Reason::BadRoundNumber));
+    assert_eq!(body(header(1, 3), 1), Err(Reason::BadRoundNumber));
+    assert_eq!(body(BuildHeader { epoch: Epoch(1), ..header(1, 2) }, 1), Err(Reason::WrongEpoch));
+    assert_eq!(body(BuildHeader { seq: 4, ..header(1, 2) }, 1), Err(Reason::PerRoundBidLimitReached));
+
+    let reveal = name("reveal");
+    let admit = |tail: &Tail, reveal: &Hash| ledger.admit_tail(&params, Slot(2), reveal, tail);
+    let most = usize::from(params.tail_bundles_max);
+    assert_eq!(admit(&tail(header(1, 2), most), &reveal), Ok(address(7)), "the bid names who signs");
+    assert_eq!(admit(&tail(header(1, 2), most + 1), &reveal), Err(Reason::OversizedData));
+    assert_eq!(admit(&tail(header(1, 2), 0), &reveal), Err(Reason::MalformedData));
+    assert_eq!(admit(&tail(header(1, 2), 1), &name("another")), Err(Reason::MalformedData));
+    assert_eq!(admit(&tail(header(2, 2), 1), &reveal), Err(Reason::NotWinner));
+    assert_eq!(admit(&tail(header(1, 3), 1), &reveal), Err(Reason::BadRoundNumber));
+    let mut long = tail(header(1, 2), 1);
+    let leg =
+        types::Leg { chain_id: types::ChainId(1), tx: std::vec![0; usize::try_from(params.tail_bytes_max).unwrap()] };
+    long.bundles[0].legs.push(leg);
+    assert_eq!(admit(&long, &reveal), Err(Reason::OversizedData));
 }

@@ -16,7 +16,7 @@ use crate::{
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use types::{
-    BidHeader, Epoch, codec,
+    BidHeader, BidText, BuildHeader, Epoch, Tail, codec, limits,
     reason::{Finding, Reason, Why},
 };
 
@@ -69,6 +69,8 @@ pub struct Right {
     pub builder: Address,
     /// In escrow.
     pub price: Amount,
+    /// Who signs the tail.
+    pub tail: Address,
 }
 
 /// A bid that counts, from the close of its block to the auction.
@@ -150,7 +152,8 @@ impl Market {
         let changed = core::mem::take(&mut self.changed);
         let holders: Vec<_> =
             changed.into_iter().filter_map(|address| Some((address, self.holders.get(&address)?.parts()))).collect();
-        let rights: Vec<_> = self.rights.iter().map(|(slot, right)| (*slot, right.builder, right.price)).collect();
+        let rights: Vec<_> =
+            self.rights.iter().map(|(slot, right)| (*slot, right.builder, right.price, right.tail)).collect();
         let arriving: Vec<(Address, Amount)> = core::mem::take(&mut self.arrived)
             .into_iter()
             .filter_map(|address| Some((address, *self.arriving.get(&address)?)))
@@ -236,6 +239,44 @@ impl Ledger {
             Some(_) => Ok(cap),
             None => Err(Reason::InsufficientBalance),
         }
+    }
+
+    /// whether a body may be listed for the next slot to close. Gives who has to have signed it.
+    ///
+    /// # Errors
+    /// The [`Reason`] that its sender gets.
+    pub fn admit_body(&self, params: &Params, header: &BuildHeader, units: usize) -> Result<Address, Reason> {
+        let right = self.admit_build(params, header, self.next_slot())?;
+        if units > limits::BODY_UNITS_MAX { Err(Reason::OversizedData) } else { Ok(right.builder) }
+    }
+
+    /// whether a tail may be listed while slot `due`, which ended with `reveal`, has no EXEC yet. Gives who
+    /// has to have signed it.
+    ///
+    /// # Errors
+    /// The [`Reason`] that its sender gets.
+    pub fn admit_tail(&self, params: &Params, due: Slot, reveal: &Hash, tail: &Tail) -> Result<Address, Reason> {
+        let right = self.admit_build(params, &tail.header, due)?;
+        let bytes = codec::encode(&tail.bundles).len();
+        if tail.bundles.is_empty() || tail.reveal != *reveal {
+            return Err(Reason::MalformedData);
+        }
+        let fits = tail.bundles.len() <= usize::from(params.tail_bundles_max)
+            && u32::try_from(bytes).is_ok_and(|bytes| bytes <= params.tail_bytes_max);
+        if fits { Ok(right.tail) } else { Err(Reason::OversizedData) }
+    }
+
+    fn admit_build(&self, params: &Params, header: &BuildHeader, slot: Slot) -> Result<Right, Reason> {
+        if header.slot != slot {
+            return Err(Reason::BadRoundNumber);
+        }
+        if header.epoch != params.schedule().epoch_of(slot) {
+            return Err(Reason::WrongEpoch);
+        }
+        if header.seq > params.bid_seq_max {
+            return Err(Reason::PerRoundBidLimitReached);
+        }
+        self.right(slot).filter(|right| right.builder == header.builder).ok_or(Reason::NotWinner)
     }
 
     /// which of the listed bids count in the next slot to close. The order of `listed` is irrelevant.
@@ -349,7 +390,7 @@ impl Ledger {
 
     /// Resolves the auction of the slot last closed (A-39, AUCTION): bid fees and fines go to the users' pool, the
     /// price into escrow. `opened` names each counting bid's bidder once, in any order, with
-    /// the amount inside or `None` for garbage. [`Resolution::bids`] is ascending by bidder. The locks end.
+    /// what is inside or `None` for garbage. [`Resolution::bids`] is ascending by bidder. The locks end.
     ///
     /// # Errors
     /// [`LedgerError`] when there is no such auction, or other bids were opened.
@@ -357,21 +398,21 @@ impl Ledger {
         &mut self,
         slot: Slot,
         beacon: &Hash,
-        opened: &[(Address, Option<Amount>)],
+        opened: &[(Address, Option<BidText>)],
     ) -> Result<Resolution, LedgerError> {
         let terms = self.market.terms.filter(|_| self.market.locked == slot && self.last_closed == slot);
         let terms = terms.ok_or(LedgerError::AuctionOrder { slot })?;
-        let amounts: BTreeMap<Address, Option<Amount>> = opened.iter().copied().collect();
-        if amounts.len() != opened.len() || !amounts.keys().eq(self.market.live.keys()) {
+        let texts: BTreeMap<Address, Option<BidText>> = opened.iter().copied().collect();
+        if texts.len() != opened.len() || !texts.keys().eq(self.market.live.keys()) {
             return Err(LedgerError::BidsWrong { slot });
         }
-        let bid = |((bidder, live), opened): ((&Address, &LiveBid), &Option<Amount>)| Bid {
+        let bid = |((bidder, live), text): ((&Address, &LiveBid), &Option<BidText>)| Bid {
             bidder: *bidder,
             seq: live.seq,
             cap: live.cap,
-            opened: *opened,
+            opened: text.map(|text| text.amount),
         };
-        let bids: Vec<Bid> = self.market.live.iter().zip(amounts.values()).map(bid).collect();
+        let bids: Vec<Bid> = self.market.live.iter().zip(texts.values()).map(bid).collect();
         let resolution = resolve(beacon, &terms, &bids);
 
         let range = LedgerError::Range { slot };
@@ -391,7 +432,9 @@ impl Ledger {
         self.store_step(slot, step, Amount::ZERO)?;
         let market = &mut self.market;
         if let Some(builder) = resolution.winner {
-            market.rights.insert(slot.next(), Right { builder, price: resolution.price });
+            let named = texts.get(&builder).copied().flatten().map_or(Address::ZERO, |text| text.tail_recipient);
+            let tail = if named == Address::ZERO { builder } else { named };
+            market.rights.insert(slot.next(), Right { builder, price: resolution.price, tail });
         }
         (market.prices, market.penalties, market.moved) = (prices, penalties, true);
         market.terms = None;

@@ -9,7 +9,7 @@ use crate::{
     testing::{address, amount, genesis, unit},
 };
 use std::println;
-use types::{Epoch, Nonce, Pricing, reason::Finding};
+use types::{BidText, Epoch, Nonce, Pricing, reason::Finding};
 
 const SLOTS: u64 = 10_000;
 const EPOCH: u64 = 20;
@@ -523,7 +523,8 @@ fn run(seed: u64, slots: u64) -> Met {
         // ---- auction: every pair compared, no sorting
         if !empty {
             let beacon = sha256(&[&draw.next().to_be_bytes()]);
-            let opened: Vec<_> = counting.iter().rev().map(|(who, (_, _, amount))| (*who, *amount)).collect();
+            let text = |amount| BidText { amount, tail_recipient: Address::ZERO, salt: Hash::ZERO };
+            let opened: Vec<_> = counting.iter().rev().map(|(who, (_, _, amount))| (*who, amount.map(text))).collect();
             let resolution = ledger.auction(at, &beacon, &opened).unwrap();
             let terms = AuctionTerms {
                 pricing: Pricing::Second,

@@ -229,6 +229,7 @@ async fn ing_2_every_request_gets_its_answer() {
                 Answer::Receipt(format!("receipt {}", envelope.signed.header.nonce))
             }
             Request::Bid(bid) => Answer::Receipt(format!("bid {}", bid.header.seq)),
+            Request::Object(_) => Answer::Seen,
             Request::Status(hash) if *hash == Hash([6; 32]) => Answer::Status(status),
             Request::Status(_) => Answer::Status(Status::Unknown),
             Request::Params => Answer::Params(params()),

@@ -106,11 +106,8 @@ fn bids_go_through_the_ledger(c: &mut Criterion<CpuTime>) {
             cap_class: 0,
         };
         let bids: Vec<BidTerms> = (0..count).map(bid).collect();
-        let text = |i: u64| BidText {
-            amount: amount((1 << 30) + i % 10),
-            tail_recipient: Address::ZERO,
-            salt: types::Hash::ZERO,
-        };
+        let text =
+            |i: u64| BidText { amount: amount((1 << 30) + i % 10), tail_recipient: Address::ZERO, salt: Hash::ZERO };
         let opened: Vec<(Address, Option<BidText>)> = (0..count).map(|i| (address(i), Some(text(i)))).collect();
         let run = |mut ledger: Ledger| {
             let counted = ledger.lock(&params, black_box(&bids)).expect("a lock");

@@ -4,7 +4,7 @@ use crate::{
     genesis::RollupGenesis,
     roots,
     state::{Overlay, State, View},
-    unit::{Body, Prepared, Ready, ReadyLeg, block_slots, slot_cap},
+    unit::{Body, Prepared, Ready, ReadyLeg, block_slots, slot_cap, tail_cap},
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope, TxType};
@@ -92,6 +92,7 @@ struct Batch {
 /// What the slot being executed has so far.
 #[derive(Clone, Debug, Default)]
 struct SlotRun {
+    slot: Slot,
     outcomes: Vec<u8>,
     legs: Vec<u8>,
     /// Per rollup with a unit: its leaves, in sequence.
@@ -115,10 +116,16 @@ struct Chain {
     receipts: Vec<Vec<u8>>,
     /// Gas used in the batch.
     batch_gas: u64,
+    /// Of that, what tails used.
+    tails_gas: u64,
     /// Gas used in the slot.
     slot_gas: u64,
+    /// Of that, what its tail used.
+    tail_gas: u64,
     /// State root before the slot.
     pre: Hash,
+    /// The one that was computed last.
+    post: Hash,
 }
 
 impl Chain {
@@ -151,11 +158,25 @@ impl Chain {
         }
         self.receipts.clear();
         self.batch_gas = 0;
+        self.tails_gas = 0;
+    }
+
+    fn end_slot(&mut self) {
+        self.pre = self.post;
+        self.slot_gas = 0;
+        self.tail_gas = 0;
     }
 
     fn view<'a>(&'a self, overlay: &'a Overlay) -> View<'a> {
         View { state: &self.state, overlay, genesis: B256::from(self.spec.genesis.0) }
     }
+}
+
+/// Whose gas a unit uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Order,
+    Tail,
 }
 
 /// What one unit wants to do to one rollup.
@@ -201,8 +222,11 @@ impl Executor {
                 parent,
                 receipts: Vec::new(),
                 batch_gas: 0,
+                tails_gas: 0,
                 slot_gas: 0,
+                tail_gas: 0,
                 pre: Hash(root.0),
+                post: Hash(root.0),
             };
             if chains.insert(id, chain).is_some() {
                 return Err(ExecutorError::Duplicate(id));
@@ -212,28 +236,38 @@ impl Executor {
         Ok(Self { slots: block_slots(slot_ms), batch, chains, slot: SlotRun::default() })
     }
 
-    /// Executes the units of a slot in their order. Slots come in ascending order, each once, empty ones too; the first
-    /// slot of a batch gives it its time and its prevrandao.
+    /// Executes the units of a slot in their order. Slots come in ascending order, each once, empty ones too, and each
+    /// ends the one before; the first slot of a batch gives it its time and its prevrandao.
     pub fn order(&mut self, env: &SlotEnv, units: &[Prepared]) {
-        let (index, place) = self.place(env.slot);
+        self.slot = SlotRun { slot: env.slot, ..SlotRun::default() };
+        self.chains.values_mut().for_each(Chain::end_slot);
+        let (index, _) = self.place(env.slot);
         if index != self.batch.index {
             self.begin_batch(index, env);
         }
-        for unit in units {
-            let (outcome, leg, placed) = self.unit(env.slot, place, unit);
-            self.slot.outcomes.push(outcome.number());
-            self.slot.legs.push(leg);
-            for chain in &unit.chains {
-                let txs = placed.iter().filter(|(id, _)| id == chain).map(|(_, hash)| *hash).collect();
-                let leaf = UnitLeaf { unit: unit.hash, outcome: outcome.number(), txs };
-                self.slot.units.entry(*chain).or_default().push(leaf);
-            }
+        units.iter().for_each(|unit| self.run(unit, Part::Order));
+    }
+
+    /// Executes the bundles of the tail of the slot whose order was executed last, in their order: after all units, on
+    /// gas of its own.
+    pub fn tail(&mut self, units: &[Prepared]) {
+        units.iter().for_each(|unit| self.run(unit, Part::Tail));
+    }
+
+    fn run(&mut self, unit: &Prepared, part: Part) {
+        let (outcome, leg, placed) = self.unit(unit, part);
+        self.slot.outcomes.push(outcome.number());
+        self.slot.legs.push(leg);
+        for chain in &unit.chains {
+            let txs = placed.iter().filter(|(id, _)| id == chain).map(|(_, hash)| *hash).collect();
+            let leaf = UnitLeaf { unit: unit.hash, outcome: outcome.number(), txs };
+            self.slot.units.entry(*chain).or_default().push(leaf);
         }
     }
 
-    /// Ends the slot: roots of every rollup that a unit named.
+    /// What the slot has left so far: roots of every rollup that a unit named. Once without a tail, and again with it.
     pub fn close(&mut self) -> SlotResult {
-        let run = core::mem::take(&mut self.slot);
+        let run = self.slot.clone();
         let chains = run.units.iter().map(|(id, leaves)| self.close_chain(*id, leaves)).collect();
         SlotResult {
             outcomes: run.outcomes,
@@ -265,8 +299,7 @@ impl Executor {
             exec.post = Hash(chain.state.root().0);
             exec.receipts = Hash(ordered_trie_root_encoded(&chain.receipts).0);
             exec.gas = chain.slot_gas;
-            chain.pre = exec.post;
-            chain.slot_gas = 0;
+            chain.post = exec.post;
         }
         exec
     }
@@ -291,15 +324,15 @@ impl Executor {
     }
 
     /// One unit: its outcome, the leg that decided it, and what it placed.
-    fn unit(&mut self, slot: Slot, place: u64, unit: &Prepared) -> (Outcome, u8, Vec<(ChainId, Hash)>) {
+    fn unit(&mut self, unit: &Prepared, part: Part) -> (Outcome, u8, Vec<(ChainId, Hash)>) {
         let ready = match &unit.body {
             Body::Failed { outcome, leg } => return (*outcome, *leg, Vec::new()),
             Body::Ready(ready) => ready,
         };
-        match self.try_unit(slot, place, ready) {
+        match self.try_unit(ready, part) {
             Ok(trials) => {
                 for (id, trial) in trials {
-                    self.merge(id, trial);
+                    self.merge(id, trial, part);
                 }
                 let outcome = match ready.policy {
                     Policy::AtomicExec => Outcome::Committed,
@@ -311,12 +344,13 @@ impl Executor {
         }
     }
 
-    fn try_unit(&self, slot: Slot, place: u64, ready: &Ready) -> Result<BTreeMap<ChainId, Trial>, Dropped> {
-        if slot > ready.deadline {
+    fn try_unit(&self, ready: &Ready, part: Part) -> Result<BTreeMap<ChainId, Trial>, Dropped> {
+        if self.slot.slot > ready.deadline {
             return Err(Dropped(Outcome::Deadline, 0));
         }
-        if !ready.needs.iter().all(|(id, need)| self.fits(*id, *need, place)) {
-            return Err(Dropped(Outcome::Expired, 0));
+        if !ready.needs.iter().all(|(id, need)| self.fits(*id, *need, part)) {
+            let none = if part == Part::Tail { Outcome::TailGas } else { Outcome::Expired };
+            return Err(Dropped(none, 0));
         }
         let mut trials = BTreeMap::<ChainId, Trial>::new();
         for (leg, i) in ready.legs.iter().zip(0u8..) {
@@ -327,11 +361,18 @@ impl Executor {
         Ok(trials)
     }
 
-    /// used + what the unit declares <= floor(U i / K).
-    fn fits(&self, id: ChainId, need: u64, place: u64) -> bool {
-        self.chains.get(&id).is_none_or(|chain| {
-            chain.batch_gas.saturating_add(need) <= slot_cap(chain.spec.gas_limit, place, self.slots)
-        })
+    /// used + what the unit declares <= floor(U i / K), of a tail <= floor((gas limit - U) / K).
+    fn fits(&self, id: ChainId, need: u64, part: Part) -> bool {
+        let Some(chain) = self.chains.get(&id) else { return true };
+        let (used, cap) = match part {
+            Part::Order => {
+                let (_, place) = self.place(self.slot.slot);
+                let of_units = chain.batch_gas.saturating_sub(chain.tails_gas);
+                (of_units, slot_cap(chain.spec.gas_limit, place, self.slots))
+            }
+            Part::Tail => (chain.tail_gas, tail_cap(chain.spec.gas_limit, self.slots)),
+        };
+        used.saturating_add(need) <= cap
     }
 
     /// Runs a leg on its rollup's overlay.
@@ -352,19 +393,23 @@ impl Executor {
         Ok(())
     }
 
-    fn merge(&mut self, id: ChainId, trial: Trial) {
+    fn merge(&mut self, id: ChainId, trial: Trial, part: Part) {
         if let Some(chain) = self.chains.get_mut(&id) {
             chain.state.merge(trial.overlay);
             chain.receipts.extend(trial.receipts);
             chain.batch_gas = chain.batch_gas.saturating_add(trial.gas);
             chain.slot_gas = chain.slot_gas.saturating_add(trial.gas);
+            if part == Part::Tail {
+                chain.tails_gas = chain.tails_gas.saturating_add(trial.gas);
+                chain.tail_gas = chain.tail_gas.saturating_add(trial.gas);
+            }
         }
     }
 
     /// SHA-256 over codec of (chain id, state root) of every executed rollup, ascending, as of the last closed slot.
     #[must_use]
     pub fn states_root(&self) -> Hash {
-        let states: Vec<(ChainId, Hash)> = self.chains.iter().map(|(id, chain)| (*id, chain.pre)).collect();
+        let states: Vec<(ChainId, Hash)> = self.chains.iter().map(|(id, chain)| (*id, chain.post)).collect();
         roots::sha256(&[&codec::encode(&states)])
     }
 

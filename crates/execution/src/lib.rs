@@ -69,7 +69,7 @@ mod state;
 mod unit;
 
 pub use executor::{CallError, Executor, ExecutorError, SlotEnv};
-pub use unit::{OpenedUnit, Prepared, Registry, SYSTEM_ACCOUNT, prepare};
+pub use unit::{OpenedUnit, Prepared, Registry, SYSTEM_ACCOUNT, prepare, prepare_tail};
 
 #[cfg(test)]
 mod tests;

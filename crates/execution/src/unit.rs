@@ -62,6 +62,11 @@ pub(crate) fn slot_cap(gas_limit: u64, i: u64, slots: u64) -> u64 {
     u64::try_from(cap).unwrap_or(u64::MAX)
 }
 
+/// floor((gas limit - U) / K): what the tail of one slot may use.
+pub(crate) fn tail_cap(gas_limit: u64, slots: u64) -> u64 {
+    gas_limit.saturating_sub(slot_cap(gas_limit, slots, slots)).checked_div(slots).unwrap_or(0)
+}
+
 /// A unit of the set after the reveal.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenedUnit<'a> {
@@ -145,10 +150,34 @@ pub fn prepare(unit: &OpenedUnit<'_>, reg: &Registry) -> Prepared {
     Prepared { hash: unit.hash, chains, body }
 }
 
+/// Judges one bundle of a tail, as [`prepare`] does units. `hash`: the identity of the tail's unit. It has no gas class:
+/// the tail's own gas bounds it when it runs.
+#[must_use]
+pub fn prepare_tail(hash: Hash, bundle: &Bundle, reg: &Registry) -> Prepared {
+    let mut chains = Vec::new();
+    let known = Some(bundle).filter(|bundle| bundle.version == Bundle::VERSION);
+    let judged =
+        known.ok_or(Failed(Outcome::BadPlaintext, 0)).and_then(|b| bundle_of(b.clone(), None, reg, &mut chains));
+    let body = match judged {
+        Ok(ready) => Body::Ready(ready),
+        Err(Failed(outcome, leg)) => Body::Failed { outcome, leg },
+    };
+    Prepared { hash, chains, body }
+}
+
 fn judge(unit: &OpenedUnit<'_>, reg: &Registry, chains: &mut Vec<ChainId>) -> Result<Ready, Failed> {
     // 16, 17
     let message = unit.message.ok_or(Failed(Outcome::NotOpened, 0))?;
     let bundle = open(message).ok_or(Failed(Outcome::BadPlaintext, 0))?;
+    bundle_of(bundle, Some(unit.gas_class), reg, chains)
+}
+
+fn bundle_of(
+    bundle: Bundle,
+    gas_class: Option<u8>,
+    reg: &Registry,
+    chains: &mut Vec<ChainId>,
+) -> Result<Ready, Failed> {
     // 18, 19
     if bundle.legs.is_empty() {
         return Err(Failed(Outcome::NoLegs, 0));
@@ -171,7 +200,7 @@ fn judge(unit: &OpenedUnit<'_>, reg: &Registry, chains: &mut Vec<ChainId>) -> Re
     let legs = each(&decoded, recover, Outcome::BadSignature)?;
     each(&legs, |leg| (!signed_by_system(leg)).then_some(()), Outcome::SystemSender)?;
     // 27, 28
-    let needs = gas(&decoded, &legs, unit.gas_class)?;
+    let needs = gas(&decoded, &legs, gas_class)?;
     // 29 to 31
     let runs: Vec<_> = legs.iter().zip(&decoded).map(|(leg, d)| (leg.run.as_ref(), d.rollup.fork)).collect();
     each(
@@ -288,14 +317,14 @@ fn signed_by_system(leg: &ReadyLeg) -> bool {
 }
 
 /// 27 and 28; what the unit needs on each executed rollup, ascending.
-fn gas(judged: &[Judged<'_>], legs: &[ReadyLeg], gas_class: u8) -> Result<Vec<(ChainId, u64)>, Failed> {
-    let class = 1u64.checked_shl(u32::from(gas_class)).unwrap_or(u64::MAX);
+fn gas(judged: &[Judged<'_>], legs: &[ReadyLeg], gas_class: Option<u8>) -> Result<Vec<(ChainId, u64)>, Failed> {
+    let class = gas_class.map(|class| 1u64.checked_shl(u32::from(class)).unwrap_or(u64::MAX));
     let declared = |leg: &ReadyLeg| leg.run.as_ref().map_or(0, |run| run.tx.gas_limit);
     let mut sum = 0u64;
     let mut needs = BTreeMap::<ChainId, u64>::new();
     for (leg, i) in legs.iter().zip(0u8..) {
         sum = sum.saturating_add(declared(leg));
-        if sum > class {
+        if class.is_some_and(|class| sum > class) {
             return Err(Failed(Outcome::GasOverClass, i));
         }
         if leg.run.is_some() {
@@ -303,12 +332,13 @@ fn gas(judged: &[Judged<'_>], legs: &[ReadyLeg], gas_class: u8) -> Result<Vec<(C
         }
     }
     // Room for deliveries: what the class leaves, kept free on each rollup when there are two or more.
-    let room = if needs.len() >= 2 { class.saturating_sub(sum) } else { 0 };
+    let room = if needs.len() >= 2 { class.map_or(0, |class| class.saturating_sub(sum)) } else { 0 };
     needs.values_mut().for_each(|need| *need = room);
     for ((leg, judged), i) in legs.iter().zip(judged).zip(0u8..) {
         let Some(need) = needs.get_mut(&leg.chain).filter(|_| leg.run.is_some()) else { continue };
         *need = need.saturating_add(declared(leg));
-        if declared(leg) > judged.rollup.max_leg_gas || *need > judged.rollup.slot_gas {
+        let over_slot = class.is_some() && *need > judged.rollup.slot_gas;
+        if declared(leg) > judged.rollup.max_leg_gas || over_slot {
             return Err(Failed(Outcome::LegGasTooHigh, i));
         }
     }

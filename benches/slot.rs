@@ -86,6 +86,7 @@ impl Asked {
             match effect {
                 Effect::Persist(Record::Items(items)) => self.items.extend(items),
                 Effect::Persist(Record::Bids(bids)) => assert!(bids.is_empty(), "nobody bids"),
+                Effect::Persist(Record::Objects(objects)) => assert!(objects.is_empty(), "nobody builds"),
                 Effect::Persist(Record::Operations(operations)) => assert!(operations.is_empty(), "nobody is guilty"),
                 Effect::Persist(Record::List { slot, bytes }) => self.list = Some((slot, bytes)),
                 Effect::Persist(Record::Commit(commit)) => self.commit = Some(commit),
@@ -102,6 +103,7 @@ impl Asked {
                 Effect::Reject { reason, .. } => self.refused = Some(reason),
                 Effect::Ack(_)
                 | Effect::Taken { .. }
+                | Effect::ExecuteTail { .. }
                 | Effect::Epoch(_)
                 | Effect::Event(_)
                 | Effect::Phase { .. }
@@ -255,6 +257,7 @@ impl Bench {
             included: state.included,
             placed: Vec::new(),
             recent: sequencer::Recent::default(),
+            objects: Vec::new(),
             rejoin: None,
             share_message: None,
             own_list: None,

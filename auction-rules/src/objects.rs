@@ -13,12 +13,15 @@ pub struct CountedObjects {
 }
 
 /// Of the listed seqs and hashes the highest seq counts; of two with one seq none does, nor any other. Whoever lists an
-/// object has judged it on this very ledger, so only what would count is judged again: `admits` says whether it may,
-/// `None` where its bytes are not here. An inadmissible one is as if never sent. The order of `listed` is irrelevant.
+/// object has judged it on this very ledger, so only what would count is judged again: `admits` says whether it may
+/// under this seq, `None` where its bytes are not here. An inadmissible one is as if never sent. The order of `listed` is irrelevant.
 ///
 /// # Errors
 /// The one that is needed and not known.
-pub fn count_objects(listed: &[(u8, Hash)], admits: impl Fn(&Hash) -> Option<bool>) -> Result<CountedObjects, Hash> {
+pub fn count_objects(
+    listed: &[(u8, Hash)],
+    admits: impl Fn(u8, &Hash) -> Option<bool>,
+) -> Result<CountedObjects, Hash> {
     let mut leaves = listed.to_vec();
     leaves.sort_unstable();
     leaves.dedup();
@@ -27,12 +30,12 @@ pub fn count_objects(listed: &[(u8, Hash)], admits: impl Fn(&Hash) -> Option<boo
         // all of them are one builder's: the one that holds the right
         let standing = standings(leaves.iter().map(|(seq, _)| (Address::ZERO, *seq)));
         let live = standing.iter().position(|standing| *standing == Standing::Live);
-        let Some((at, (_, hash))) = live.and_then(|at| Some((at, *leaves.get(at)?))) else {
+        let Some((at, (seq, hash))) = live.and_then(|at| Some((at, *leaves.get(at)?))) else {
             counted.left.extend(leaves.iter().map(|(_, hash)| (*hash, Why::Double)));
             return Ok(counted);
         };
         leaves.remove(at);
-        if admits(&hash).ok_or(hash)? {
+        if admits(seq, &hash).ok_or(hash)? {
             counted.counting = Some(hash);
             counted.left.extend(leaves.iter().map(|(_, hash)| (*hash, Why::Superseded)));
             return Ok(counted);
@@ -51,7 +54,7 @@ mod tests {
         let listed: Vec<(u8, Hash)> = listed.iter().map(|(seq, text)| (*seq, name(text))).collect();
         let mut reversed = listed.clone();
         reversed.reverse();
-        let admits = |hash: &Hash| Some(*hash != name(bad));
+        let admits = |_: u8, hash: &Hash| Some(*hash != name(bad));
         let counted = count_objects(&listed, admits).unwrap();
         assert_eq!(count_objects(&reversed, admits).unwrap(), counted);
         (counted.counting, counted.left)
@@ -70,6 +73,6 @@ mod tests {
         assert_eq!((counting, left), (None, all));
         let (counting, left) = count(&[(0, "a"), (1, "b")], "b");
         assert_eq!((counting, left), (Some(a), Vec::from([(b, Why::Inadmissible)])));
-        assert_eq!(count_objects(&[(0, a), (1, b)], |_| None), Err(b));
+        assert_eq!(count_objects(&[(0, a), (1, b)], |_, _| None), Err(b));
     }
 }

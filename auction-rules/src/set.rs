@@ -47,6 +47,14 @@ pub struct Selection {
     pub left: Vec<(Hash, Why)>,
 }
 
+impl Selection {
+    /// All candidates fit: no body is needed.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.set.len() == self.candidates.len()
+    }
+}
+
 /// Limits of a set, or what it uses of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Room {

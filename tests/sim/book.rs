@@ -161,7 +161,7 @@ impl Book {
                         }
                     }
                     Phase::Opened { .. } => drop(seen.opened.insert(*slot, now)),
-                    Phase::Built | Phase::Ordered | Phase::Executed { .. } => {}
+                    Phase::Built | Phase::Ordered | Phase::Executed { .. } | Phase::Tail { .. } => {}
                 }
             }
             Effect::Reject { from: Some(of), reason, what } => {
@@ -180,7 +180,7 @@ impl Book {
 
     fn persist(&mut self, at: usize, record: &Record, disk: &Disk) {
         match record {
-            Record::Items(_) | Record::Bids(_) | Record::Operations(_) => {}
+            Record::Items(_) | Record::Bids(_) | Record::Objects(_) | Record::Operations(_) => {}
             Record::List { slot, bytes } => {
                 let first = self.members[at].lists.entry(*slot).or_insert_with(|| bytes.clone());
                 assert_eq!(first, bytes, "SEQ-1: m{at} signs a second list for slot {slot}");

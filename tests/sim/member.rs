@@ -13,7 +13,7 @@ use consensus::{
     Ack, EngineConfig, EngineEpoch, Outbox, QUOTAS, SeenVote, Timeouts, VoteKind,
     testing::{Clock as _, Context, Network, Spawner as _, Supervisor as _, Wire},
 };
-use execution::{Executor, OpenedUnit, SlotEnv, prepare};
+use execution::{Executor, OpenedUnit, SlotEnv, prepare, prepare_tail};
 use futures::{
     StreamExt as _,
     channel::{mpsc, oneshot},
@@ -274,7 +274,10 @@ impl Life {
     /// In order; the WAL records of the whole turn go first, as in `node::driver`.
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Gone> {
         let (items, rest): (Vec<_>, Vec<_>) = effects.into_iter().partition(|effect| {
-            matches!(effect, Effect::Persist(Record::Items(_) | Record::Bids(_) | Record::Operations(_)))
+            matches!(
+                effect,
+                Effect::Persist(Record::Items(_) | Record::Bids(_) | Record::Objects(_) | Record::Operations(_))
+            )
         });
         for effect in items.into_iter().chain(rest) {
             if let Some(left) = self.crash_in.as_mut() {
@@ -356,6 +359,15 @@ impl Life {
                 let result = Box::new(self.executor.close());
                 let handle = self.handle.clone();
                 self.later(units.len(), move || handle.send(Message::Executed { slot, result }));
+            }
+            Effect::ExecuteTail { slot, bundles } => {
+                let registry = &self.node.net.registry;
+                let prepared: Vec<_> =
+                    bundles.iter().map(|(hash, bundle)| prepare_tail(*hash, bundle, registry)).collect();
+                self.executor.tail(&prepared);
+                let result = Box::new(self.executor.close());
+                let handle = self.handle.clone();
+                self.later(bundles.len(), move || handle.send(Message::Executed { slot, result }));
             }
             Effect::Publish { .. }
             | Effect::Taken { .. }

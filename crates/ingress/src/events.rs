@@ -68,6 +68,7 @@ impl Hub {
             Event::Final { slot, .. }
             | Event::Opened { slot, .. }
             | Event::Auction { slot, .. }
+            | Event::Tail { slot, .. }
             | Event::Executed { slot, .. } => *slot,
             Event::Gap { .. } => kept.last,
         };

@@ -82,6 +82,8 @@ pub(crate) struct Saved {
     pub(crate) cosigned_at: u64,
     pub(crate) items: Vec<ItemRecord>,
     pub(crate) bids: Vec<ItemRecord>,
+    /// codec(Object) of the WAL.
+    pub(crate) objects: Vec<Vec<u8>>,
     /// Operations of the WAL, and evidence that is kept.
     pub(crate) operations: Vec<Vec<u8>>,
 }
@@ -95,6 +97,8 @@ enum Walled {
     Operation(Hash, Vec<u8>),
     /// A bid admitted here.
     Bid(Hash, ItemRecord),
+    /// codec(Object), admitted here.
+    Object(Hash, Vec<u8>),
 }
 
 /// What one turn adds to the WAL.
@@ -111,6 +115,9 @@ impl Walling {
     pub(crate) fn bids(&mut self, records: Vec<(Hash, ItemRecord)>) {
         self.0.extend(records.into_iter().map(|(hash, record)| Walled::Bid(hash, record)));
     }
+    pub(crate) fn objects(&mut self, records: Vec<(Hash, Vec<u8>)>) {
+        self.0.extend(records.into_iter().map(|(hash, bytes)| Walled::Object(hash, bytes)));
+    }
     pub(crate) fn operations(&mut self, records: Vec<(Hash, Vec<u8>)>) {
         self.0.extend(records.into_iter().map(|(hash, bytes)| Walled::Operation(hash, bytes)));
     }
@@ -119,7 +126,7 @@ impl Walling {
 impl Walled {
     fn hash(&self) -> Hash {
         match self {
-            Self::Item(hash, _) | Self::Operation(hash, _) | Self::Bid(hash, _) => *hash,
+            Self::Item(hash, _) | Self::Operation(hash, _) | Self::Bid(hash, _) | Self::Object(hash, _) => *hash,
         }
     }
 }
@@ -129,6 +136,7 @@ impl Walled {
 struct Replayed {
     items: Vec<ItemRecord>,
     bids: Vec<ItemRecord>,
+    objects: Vec<Vec<u8>>,
     operations: Vec<Vec<u8>>,
 }
 
@@ -140,7 +148,7 @@ pub(crate) struct Disk {
     log: LogDir,
     state: State,
     wal: Wal,
-    /// WAL sequence of the last record of each live envelope, bid and operation.
+    /// WAL sequence of the last record of each live envelope, bid, object and operation.
     live: BTreeMap<Hash, u64>,
     replayed: Replayed,
     opened: Slot,
@@ -213,6 +221,7 @@ impl Disk {
             match walled {
                 Walled::Item(_, record) => replayed.items.push(record),
                 Walled::Bid(_, record) => replayed.bids.push(record),
+                Walled::Object(_, bytes) => replayed.objects.push(bytes),
                 Walled::Operation(_, bytes) => replayed.operations.push(bytes),
             }
         }
@@ -347,7 +356,7 @@ impl Disk {
             Some(slot) => self.state.list(slot)?.map(|bytes| (slot, bytes)),
             None => None,
         };
-        let Replayed { items, bids, mut operations } = core::mem::take(&mut self.replayed);
+        let Replayed { items, bids, objects, mut operations } = core::mem::take(&mut self.replayed);
         operations.extend(crate::evidence::operations(&self.folder));
         Ok(Saved {
             // one that was stored before its commit point was never sent
@@ -356,6 +365,7 @@ impl Disk {
             cosigned_at: lock.time,
             items,
             bids,
+            objects,
             operations,
         })
     }

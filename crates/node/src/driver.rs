@@ -368,6 +368,15 @@ impl Driver {
                 self.waiting.submits.insert(ticket, reply);
                 return Turn::Input(Input::SubmitBid { ticket, bid });
             }
+            Request::Object(_) if self.health.is_disk_low() => {
+                self.metrics.refused(Reason::Busy);
+                Err(Refusal::new(Reason::Busy, "disk nearly full"))
+            }
+            Request::Object(object) => {
+                let ticket = self.handle.ticket();
+                self.waiting.submits.insert(ticket, reply);
+                return Turn::Input(Input::SubmitObject { ticket, object });
+            }
             Request::Status(hash) => Ok(Answer::Status(self.machine.status(&hash))),
             Request::Params => Ok(Answer::Params(self.machine.params(now))),
             Request::Account(address) => Ok(Answer::Account(self.machine.account(&address))),
@@ -392,6 +401,7 @@ impl Driver {
                     walling.items(records);
                 }
                 Record::Bids(records) => walling.bids(records),
+                Record::Objects(records) => walling.objects(records),
                 Record::Operations(records) => walling.operations(records),
                 record @ (Record::List { .. } | Record::Opened { .. } | Record::Commit(_)) => {
                     rest.push(Effect::Persist(record));
@@ -469,6 +479,11 @@ impl Driver {
             Effect::Taken { ticket, verdict } => {
                 if let Some(reply) = self.waiting.operations.remove(&ticket) {
                     reply.send(verdict).ok();
+                } else if let Some(reply) = self.waiting.submits.remove(&ticket) {
+                    if let Some(reason) = verdict.as_ref().err().and_then(Refusal::known) {
+                        self.metrics.refused(reason);
+                    }
+                    reply.send(verdict.map(|()| Answer::Seen)).ok();
                 }
             }
             Effect::Run(job) => {
@@ -481,6 +496,7 @@ impl Driver {
                 });
             }
             Effect::Execute { slot, time_ms, beacon, units } => self.executions.run(slot, time_ms, beacon, units),
+            Effect::ExecuteTail { slot, bundles } => self.executions.tail(slot, bundles),
             Effect::Publish { slot, note } => {
                 let epoch = self.machine.epoch_of(slot);
                 self.timed("checkpoint", |disk| disk.publish(epoch, slot, &note))?;
@@ -512,6 +528,7 @@ impl Driver {
         match record {
             Record::Items(records) => walling.items(records),
             Record::Bids(records) => walling.bids(records),
+            Record::Objects(records) => walling.objects(records),
             Record::Operations(records) => walling.operations(records),
             Record::List { slot, bytes } => return self.timed("list", |disk| disk.list(slot, bytes)),
             Record::Opened { slot, entries } => return self.timed("opened", |disk| disk.opened(slot, &entries)),
@@ -532,7 +549,7 @@ impl Driver {
         let now = clock::now();
         let reached = &mut self.waiting.reached;
         // beside the way of a slot from close to executed
-        let aside = matches!(phase, Phase::Built | Phase::Ordered);
+        let aside = matches!(phase, Phase::Built | Phase::Ordered | Phase::Tail { .. });
         let before = if aside { reached.get(&slot).copied() } else { reached.insert(slot, now) };
         let since = before.map_or(0, |before| now.0.saturating_sub(before.0));
         let member = self.machine.me();
@@ -563,6 +580,10 @@ impl Driver {
                 outcomes.iter().for_each(|outcome| self.metrics.outcome(*outcome));
                 tracing::info!(units = outcomes.len(), bundles, ms = since, "slot.executed");
                 reached.retain(|s, _| *s >= slot);
+            }
+            Phase::Tail { outcomes } => {
+                outcomes.iter().for_each(|outcome| self.metrics.outcome(*outcome));
+                tracing::info!(bundles = outcomes.len(), "slot.tail");
             }
         }
         let (items, bytes) = self.machine.pending();

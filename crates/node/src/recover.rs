@@ -136,6 +136,7 @@ pub(crate) fn with_saved(mut resume: Resume, disk: &mut Disk) -> Result<Resume, 
     resume.cosigned_at = saved.cosigned_at;
     resume.items = saved.items;
     resume.bids = saved.bids;
+    resume.objects = saved.objects;
     resume.operations = saved.operations;
     Ok(resume)
 }
@@ -178,6 +179,7 @@ fn resume(
         cosigned_at: saved.cosigned_at,
         items: saved.items,
         bids: saved.bids,
+        objects: saved.objects,
         operations: saved.operations,
         faults: state.faults,
     };

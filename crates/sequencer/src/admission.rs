@@ -3,6 +3,7 @@ use crate::{
     bids,
     effect::{AdmitItem, Channel, Effect, ItemRecord, Job, Record, Ticket, To, Verdict},
     message::{ITEMS_BYTES_MAX, Items},
+    objects,
     operations::TOLD_MAX,
     sign,
     state::{Flight, Sequencer},
@@ -176,6 +177,9 @@ impl Sequencer {
         }
         for bytes in items.bids.iter().take(bids::OFFERED_MAX) {
             self.offered_bid(from, bytes, false);
+        }
+        for bytes in items.objects.iter().take(objects::OFFERED_MAX) {
+            self.offered_object(from, bytes, false);
         }
         for bytes in items.operations.into_iter().take(TOLD_MAX) {
             self.offered_operation(from, bytes, false);

@@ -7,7 +7,7 @@ use crate::{
 };
 use auction_rules::{BidTerms, Claim, ListedOperation, Terms};
 use std::collections::BTreeSet;
-use types::{Block, BlockHeader, Epoch, Hash, ListSet, MemberId, SetRef, Slot, Timestamp, codec, limits};
+use types::{Block, BlockHeader, Epoch, Hash, ListSet, MemberId, Object, SetRef, Slot, Timestamp, codec, limits};
 
 /// What consensus needs of a block's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,17 @@ impl Known for Here<'_> {
     }
     fn bid(&self, hash: &Hash) -> Option<BidTerms> {
         self.machine.bids.get(hash).map(|held| BidTerms::of(*hash, &held.bid.header))
+    }
+    fn body(&self, seq: u8, hash: &Hash) -> Option<Option<Vec<Hash>>> {
+        let object = self.machine.objects.any(hash)?;
+        let Object::Body(body) = &**object else { return Some(None) };
+        let counts = body.header.seq == seq && self.machine.admits_object(object).is_ok();
+        Some(counts.then(|| body.units.clone()))
+    }
+    fn tail(&self, seq: u8, hash: &Hash) -> Option<bool> {
+        let object = self.machine.objects.any(hash)?;
+        let right = matches!(**object, Object::Tail(_)) && object.header().seq == seq;
+        Some(right && self.machine.admits_object(object).is_ok())
     }
     fn faults(&self) -> &BTreeSet<Claim> {
         self.machine.operations.faults()
@@ -191,6 +202,7 @@ impl Sequencer {
         let mut block = self.empty_block(now, build);
         block.header.set = derived.set_ref;
         block.header.bids = derived.bids_ref;
+        block.header.objects = derived.objects_ref;
         block.header.operations = derived.operations_ref;
         block.header.reveal = Some(self.reveal);
         block.header.lists = lists::root(&lists::texts(&block.header, &set));
@@ -274,7 +286,7 @@ impl Sequencer {
         }
         let derived = self.derive(now, header.height, set, Some(header.proposer))?;
         let roots = (header.set, header.bids, header.objects, header.operations)
-            == (derived.set_ref, derived.bids_ref, SetRef::EMPTY, derived.operations_ref);
+            == (derived.set_ref, derived.bids_ref, derived.objects_ref, derived.operations_ref);
         if !roots {
             return Some(Err(Refused::Roots));
         }

@@ -40,6 +40,7 @@ impl Sequencer {
         let count = leaves.len();
         // in the order of the kinds
         leaves.extend(self.bids.listed(slot.next()));
+        leaves.extend(self.objects.listed(slot, self.tail_due().map(|(due, _)| due)));
         leaves.extend(self.operations.listed(self.epoch_of(slot), |operation| self.counts(operation, slot).is_ok()));
         let list = sign::list(&self.signer, self.setup.network, slot, self.setup.me, leaves, cut);
         let bytes = codec::encode(&list);

@@ -1,6 +1,8 @@
 //! What a block's lists give: candidates, set, operations, what is left and why, and the roots of the header.
 use crate::lists;
-use auction_rules::{BidTerms, Claim, CountedBids, EnteredOperation, Ledger, ListedOperation, Selection, Terms};
+use auction_rules::{
+    BidTerms, Claim, CountedBids, CountedObjects, EnteredOperation, Ledger, ListedOperation, Selection, Terms,
+};
 use crypto::merkle;
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Hash, Leaf, LeftItem, ListSet, Params, SetRef, Slot, reason::Why};
@@ -24,6 +26,10 @@ pub(crate) struct Derived {
     /// Bids that count, ascending by bidder, and the root over them.
     pub(crate) bids: Vec<BidTerms>,
     pub(crate) bids_ref: SetRef,
+    /// The body that counts, and the tail of an earlier slot, and the root over them.
+    pub(crate) body: Option<Hash>,
+    pub(crate) tail: Option<Hash>,
+    pub(crate) objects_ref: SetRef,
 }
 
 /// What members know of what lists name.
@@ -34,14 +40,18 @@ pub(crate) trait Known {
     fn operation(&self, hash: &Hash) -> Option<ListedOperation>;
     /// What the rules read of a bid.
     fn bid(&self, hash: &Hash) -> Option<BidTerms>;
+    /// The units of a body that may count; `Some(None)`: it is here, and may not. `None`: it is not here.
+    fn body(&self, seq: u8, hash: &Hash) -> Option<Option<Vec<Hash>>>;
+    /// Whether a tail that is here may count.
+    fn tail(&self, seq: u8, hash: &Hash) -> Option<bool>;
     /// Whom the log of this epoch convicts already.
     fn faults(&self) -> &BTreeSet<Claim>;
 }
 
-/// Recomputes C_h, S_h, the bids that count and the operations.
+/// Recomputes C_h, S_h, the bids, body and tail that count, and the operations.
 ///
 /// # Errors
-/// The listed envelopes, bids and operations that are needed and not here.
+/// The listed envelopes, bids, objects and operations that are needed and not here.
 pub(crate) fn derive(
     set: &ListSet,
     need: usize,
@@ -54,6 +64,7 @@ pub(crate) fn derive(
     let counts = lists::counts(set);
     let mut why: BTreeMap<Leaf, Why> = BTreeMap::new();
     let (mut listed, mut bids, mut operations) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bodies, mut tails) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for (leaf, count) in set.leaves.iter().zip(counts) {
         if count < need {
@@ -72,7 +83,11 @@ pub(crate) fn derive(
             continue;
         }
         let Leaf::Envelope { hash, fee_per_byte, size, gas } = leaf else {
-            why.insert(*leaf, Why::Inadmissible);
+            match leaf {
+                Leaf::Body { seq, hash } => bodies.push((*seq, *hash)),
+                Leaf::Tail { seq, hash } => tails.push((*seq, *hash)),
+                Leaf::Envelope { .. } | Leaf::Bid { .. } | Leaf::Op { .. } => {}
+            }
             continue;
         };
         match known.offer(hash) {
@@ -92,22 +107,28 @@ pub(crate) fn derive(
         missing.extend(absent);
         CountedBids::default()
     });
+    let tail = auction_rules::count_objects(&tails, |seq, hash| known.tail(seq, hash)).unwrap_or_else(|absent| {
+        missing.push(absent);
+        CountedObjects::default()
+    });
     if !missing.is_empty() {
         return Err(missing);
     }
+    let (selection, body) = fill(ledger, params, slot, &listed, &bodies, known).map_err(|absent| vec![absent])?;
     let operations = auction_rules::enter(&operations, known.faults(), params.schedule().epoch_of(slot));
     why.extend(operations.left.iter().map(|hash| (Leaf::Op { hash: *hash }, Why::NoRoom)));
     let entered: Vec<Hash> = operations.entered.iter().map(|operation| operation.hash).collect();
-    let selection = auction_rules::select(ledger, params, slot, &listed, &[]);
     let reasons: BTreeMap<Hash, Why> = selection.left.iter().copied().collect();
     let of_bids: BTreeMap<Hash, Why> = counted.left.iter().copied().collect();
+    let of_objects: BTreeMap<Hash, Why> = body.left.iter().chain(&tail.left).copied().collect();
     let by_hash: BTreeMap<Hash, Terms> = listed.into_iter().map(|t| (t.hash, t)).collect();
     let mut left = Vec::new();
     for leaf in &set.leaves {
         let own = || match leaf {
             Leaf::Envelope { hash, .. } => reasons.get(hash),
             Leaf::Bid { hash, .. } => of_bids.get(hash),
-            Leaf::Body { .. } | Leaf::Tail { .. } | Leaf::Op { .. } => None,
+            Leaf::Body { hash, .. } | Leaf::Tail { hash, .. } => of_objects.get(hash),
+            Leaf::Op { .. } => None,
         };
         let reason = why.get(leaf).or_else(own);
         if let Some(reason) = reason {
@@ -124,8 +145,46 @@ pub(crate) fn derive(
         operations: operations.entered,
         bids_ref: bids_ref(&counted.counting),
         bids: counted.counting,
+        objects_ref: objects_ref(set, body.counting, tail.counting),
+        body: body.counting,
+        tail: tail.counting,
         selection,
     })
+}
+
+/// S_h, with the body that counts where C_h does not fit: with room for all every body is unused.
+///
+/// # Errors
+/// The body that is needed and not here.
+fn fill(
+    ledger: &Ledger,
+    params: &Params,
+    slot: Slot,
+    listed: &[Terms],
+    bodies: &[(u8, Hash)],
+    known: &impl Known,
+) -> Result<(Selection, CountedObjects), Hash> {
+    let alone = auction_rules::select(ledger, params, slot, listed, &[]);
+    if bodies.is_empty() || alone.is_whole() {
+        let left = bodies.iter().map(|(_, hash)| (*hash, Why::Unused)).collect();
+        return Ok((alone, CountedObjects { counting: None, left }));
+    }
+    let counted = auction_rules::count_objects(bodies, |seq, hash| Some(known.body(seq, hash)?.is_some()))?;
+    let seq = |hash: Hash| bodies.iter().find(|(_, own)| *own == hash).map(|(seq, _)| (*seq, hash));
+    let units = counted.counting.and_then(seq).and_then(|(seq, hash)| known.body(seq, &hash)?);
+    let selection = units.map(|units| auction_rules::select(ledger, params, slot, listed, &units));
+    Ok((selection.unwrap_or(alone), counted))
+}
+
+/// Root over the leaves of the body and the tail that count.
+fn objects_ref(set: &ListSet, body: Option<Hash>, tail: Option<Hash>) -> SetRef {
+    let counts = |leaf: &&Leaf| match leaf {
+        Leaf::Body { hash, .. } => Some(*hash) == body,
+        Leaf::Tail { hash, .. } => Some(*hash) == tail,
+        Leaf::Envelope { .. } | Leaf::Bid { .. } | Leaf::Op { .. } => false,
+    };
+    let leaves: Vec<Vec<u8>> = set.leaves.iter().filter(counts).map(Leaf::bytes).collect();
+    merkle::set_ref(&leaves)
 }
 
 /// What the rules read of a listed envelope, and whether this slot may include it.

@@ -7,7 +7,8 @@ use crypto::{
 use mempool::Sealed;
 use std::sync::Arc;
 use types::{
-    Address, Amount, Bid, Envelope, FinalityProof, G2Bytes, Hash, Head, MemberId, Opening, Slot, SlotResult, Timestamp,
+    Address, Amount, Bid, Bundle, Envelope, FinalityProof, G2Bytes, Hash, Head, MemberId, Object, Opening, Slot,
+    SlotResult, Timestamp,
     reason::{Outcome, Reason},
     wire,
 };
@@ -65,6 +66,13 @@ pub enum Input {
         ticket: Ticket,
         /// Decoded.
         bid: Box<Bid>,
+    },
+    /// A builder hands in a body or a tail.
+    SubmitObject {
+        /// Answered by [`Effect::Taken`].
+        ticket: Ticket,
+        /// Decoded.
+        object: Object,
     },
     /// A message of another member, authenticated by the transport.
     Message {
@@ -151,6 +159,8 @@ pub enum Record {
     Items(Vec<(Hash, ItemRecord)>),
     /// Bids admitted here (WAL).
     Bids(Vec<(Hash, ItemRecord)>),
+    /// codec(Object) of bodies and tails by hash, admitted here (WAL).
+    Objects(Vec<(Hash, Vec<u8>)>),
     /// Operations by hash, found or received here (WAL).
     Operations(Vec<(Hash, Vec<u8>)>),
     /// This member's list for a slot.
@@ -690,6 +700,14 @@ pub enum Effect {
         /// L_h.
         units: Vec<ExecUnit>,
     },
+    /// Execute the tail of the slot whose order was executed last; answer by [`Input::Executed`] with the slot's new
+    /// result.
+    ExecuteTail {
+        /// Slot.
+        slot: Slot,
+        /// Identity of each unit, and its bundle; in their order.
+        bundles: Vec<(Hash, Bundle)>,
+    },
     /// A checkpoint with a quorum of cosignatures: publish.
     Publish {
         /// The slot that the head closes.
@@ -757,6 +775,11 @@ pub enum Phase {
         bids: usize,
         /// Who won the slot after this one, and what it pays.
         sold: Option<(Address, Amount)>,
+    },
+    /// A tail ran.
+    Tail {
+        /// Outcome per bundle.
+        outcomes: Vec<Outcome>,
     },
     /// Executed.
     Executed {

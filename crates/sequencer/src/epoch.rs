@@ -10,7 +10,7 @@ use crate::{
     effect::Effect,
     recent::Recent,
     section,
-    state::{Resume, Sequencer, Unexecuted},
+    state::{Resume, Sequencer},
 };
 use crypto::succession::Succession;
 use types::{Epoch, EpochEnd, EpochFacts, Epochs, Hash, Slot, tag};
@@ -63,8 +63,10 @@ impl Sequencer {
         if !self.over || self.opened != self.fin.slot() {
             return None;
         }
-        let of = |(slot, waits): (Slot, Unexecuted)| Some((slot, waits.order, waits.result?));
-        let unexecuted = self.unexecuted.into_iter().map(of).collect::<Option<_>>()?;
+        if self.unexecuted.values().any(|waits| waits.running) {
+            return None;
+        }
+        let unexecuted = self.unexecuted.into_values().map(|waits| waits.open).collect();
         let mut openings = self.recent_openings;
         let whole = self.recent.into_iter().map(|(slot, units)| (slot, units, openings.remove(&slot))).collect();
         let faults = self.operations.faults().clone();
@@ -81,13 +83,20 @@ impl Sequencer {
             left_heads: self.left_heads,
             included: self.included,
             placed: self.placed.into_iter().collect(),
-            recent: Recent::handed_on(whole, self.heads, self.operations.into_entered(), self.bids.into_past()),
+            recent: Recent::handed_on(
+                whole,
+                self.heads,
+                self.operations.into_entered(),
+                self.bids.into_past(),
+                self.objects.into_past(),
+            ),
             rejoin: self.rejoin,
             share_message: None,
             own_list: None,
             cosigned_at: self.cosigned_at,
             items: Vec::new(),
             bids: Vec::new(),
+            objects: Vec::new(),
             operations: Vec::new(),
             faults,
         })

@@ -127,6 +127,11 @@ impl Sequencer {
                     self.offered_bid(from, bytes, true);
                 }
             }
+            Ok(Fetch::Objects(objects)) => {
+                for bytes in objects.iter().take(FETCH_ITEMS_MAX) {
+                    self.offered_object(from, bytes, true);
+                }
+            }
             Ok(Fetch::Openings(message)) => self.on_openings(from, *message),
             Ok(Fetch::GetShares(slot, combiners)) => self.serve_shares(now, from, slot, &combiners),
             Err(_codec) => {
@@ -145,7 +150,7 @@ impl Sequencer {
 
     fn serve_items(&mut self, to: MemberId, hashes: &[Hash]) {
         let (mut items, mut heads, mut operations) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut bids, mut size) = (Vec::new(), 0usize);
+        let (mut bids, mut objects, mut size) = (Vec::new(), Vec::new(), 0usize);
         // one bounded answer to a request: who lacks more asks again
         let distinct: BTreeSet<&Hash> = hashes.iter().take(FETCH_ITEMS_MAX).collect();
         for hash in distinct {
@@ -160,6 +165,10 @@ impl Sequencer {
                 let bytes = codec::encode(&**bid);
                 size = size.saturating_add(bytes.len());
                 bids.push(bytes);
+            } else if let Some(object) = self.objects.any(hash) {
+                let bytes = codec::encode(&**object);
+                size = size.saturating_add(bytes.len());
+                objects.push(bytes);
             } else {
                 heads.extend(self.heads.get(hash).cloned());
             }
@@ -167,20 +176,15 @@ impl Sequencer {
                 break;
             }
         }
-        if !items.is_empty() {
-            let bytes = codec::encode(&Fetch::Items(items));
-            self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
-        }
-        if !operations.is_empty() {
-            let bytes = codec::encode(&Fetch::Operations(operations));
-            self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
-        }
-        if !bids.is_empty() {
-            let bytes = codec::encode(&Fetch::Bids(bids));
-            self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
-        }
-        if !heads.is_empty() {
-            let bytes = codec::encode(&Fetch::Heads(heads));
+        let answers = [
+            (!items.is_empty()).then_some(Fetch::Items(items)),
+            (!operations.is_empty()).then_some(Fetch::Operations(operations)),
+            (!bids.is_empty()).then_some(Fetch::Bids(bids)),
+            (!objects.is_empty()).then_some(Fetch::Objects(objects)),
+            (!heads.is_empty()).then_some(Fetch::Heads(heads)),
+        ];
+        for answer in answers.into_iter().flatten() {
+            let bytes = codec::encode(&answer);
             self.out.push(Effect::Send { channel: Channel::Fetch, to: To::One(to), bytes });
         }
     }

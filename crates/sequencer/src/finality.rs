@@ -8,7 +8,7 @@ use crate::{
     section::{self, PartA},
     sharded::Cut,
     sign,
-    state::{Fin, Fixed, Halt, PLACED_SLOTS, Placed, RECENT_SLOTS, Sequencer, Unopened},
+    state::{Fin, Fixed, Halt, PLACED_SLOTS, Placed, RECENT_SLOTS, Sequencer, Unexecuted, Unopened},
 };
 use auction_rules::{BidTerms, Terms};
 use crypto::{
@@ -21,8 +21,8 @@ use std::{
     sync::Arc,
 };
 use types::{
-    Block, FinalityProof, Hash, Head, MemberId, ShareChunk, ShareHeader, ShareMode, SignedHeader, Slot, SlotResult,
-    Timestamp, codec, wire::Event,
+    Block, FinalityProof, Hash, Head, MemberId, Object, OpenSlot, ShareChunk, ShareHeader, ShareMode, SignedHeader,
+    Slot, SlotResult, Tail, Timestamp, codec, wire::Event,
 };
 
 /// Own shares as they are sent, before they are signed.
@@ -70,8 +70,7 @@ impl Sequencer {
         if listed && !known && self.may_list(header.height) {
             return Err(Halt::OldCopy);
         }
-        let executed = self.unexecuted.values().all(|u| u.result.is_some());
-        if block.lists.is_some() && !executed {
+        if block.lists.is_some() && self.unexecuted.values().any(|u| u.running) {
             return Ok(false);
         }
         let digest = crypto::ids::block_digest(header);
@@ -88,6 +87,12 @@ impl Sequencer {
                 }
             }
         };
+        if let Some(derived) = &derived
+            && !self.finish_execution(derived.tail)?
+        {
+            self.derived.extend([(digest, derived.clone())]);
+            return Ok(false);
+        }
         let Some((block, proof)) = self.finals.pop_front() else { return Ok(false) };
         self.fix(now, block, digest, proof, derived)?;
         Ok(true)
@@ -120,6 +125,7 @@ impl Sequencer {
         }
         let left_heads = self.left_heads_of(derived.as_ref())?;
         self.keep_heads(derived.as_ref());
+        let run = self.unexecuted.last_key_value().map(|(slot, _)| *slot).filter(|_| derived.is_some());
         let mut entries = if derived.is_some() { self.settle_executed()? } else { Vec::new() };
         entries.extend(self.announce(slot));
         let terms: Vec<Terms> = derived.as_ref().map_or(Vec::new(), |d| d.set.clone());
@@ -127,9 +133,13 @@ impl Sequencer {
             self.ledger.lock(&self.setup.params, &bids).map_err(Halt::Ledger)?;
         }
         self.ledger.close(&self.setup.params, slot, &terms).map_err(Halt::Ledger)?;
-        if derived.is_none() {
-            self.ledger.pass_right(slot).map_err(Halt::Ledger)?;
-        }
+        let body = match &derived {
+            Some(derived) => self.place_body(slot, derived)?,
+            None => {
+                self.ledger.pass_right(slot).map_err(Halt::Ledger)?;
+                None
+            }
+        };
         let held_bids: Option<Vec<HeldBid>> = bids.iter().map(|bid| self.bids.take(&bid.hash)).collect();
         let held_bids = held_bids.ok_or(Halt::Sequence)?;
         let mut held: Vec<Held> = Vec::with_capacity(hashes.len());
@@ -144,6 +154,7 @@ impl Sequencer {
             byte_price: prices.byte,
             gas_price: prices.gas,
             bids: held_bids.iter().map(|h| h.bytes.clone()).collect(),
+            body,
             envelopes: held.iter().map(|h| h.bytes.clone()).collect(),
             left_heads,
             operations: self.operation_entries(slot, &operations)?,
@@ -204,18 +215,56 @@ impl Sequencer {
             // LEFTHEAD stands once in an epoch
             self.left_heads.clear();
         }
-        self.prune();
+        self.prune(run);
         self.relay_again(now);
         self.relay_operations();
         Ok(())
     }
 
+    /// Runs the tail that counts, then the empty slots whose turn comes after it; `true` when all have their results.
+    fn finish_execution(&mut self, tail: Option<Hash>) -> Result<bool, Halt> {
+        if let (Some(hash), Some((slot, _))) = (tail, self.tail_due()) {
+            let bundles = Self::tail_units(slot, &self.tail_of(&hash)?.bundles);
+            if let Some(waits) = self.unexecuted.get_mut(&slot).filter(|waits| waits.tail != tail) {
+                (waits.tail, waits.running) = (tail, true);
+                self.out.push(Effect::ExecuteTail { slot, bundles });
+            }
+        }
+        let late = self.unexecuted.values_mut().filter(|waits| waits.open.result.is_none() && !waits.running);
+        for waits in late {
+            waits.running = true;
+            let OpenSlot { slot, time_ms, beacon, .. } = waits.open;
+            self.out.push(Effect::Execute { slot, time_ms, beacon, units: Vec::new() });
+        }
+        Ok(self.unexecuted.values().all(|waits| !waits.running))
+    }
+
+    fn tail_of(&self, hash: &Hash) -> Result<&Tail, Halt> {
+        match self.objects.any(hash).map(|object| &**object) {
+            Some(Object::Tail(tail)) => Ok(tail),
+            Some(Object::Body(_)) | None => Err(Halt::Sequence),
+        }
+    }
+
+    /// The body that counts, and whose fees of what it placed are.
+    fn place_body(&mut self, slot: Slot, derived: &Derived) -> Result<Option<Vec<u8>>, Halt> {
+        let Some(hash) = derived.body else { return Ok(None) };
+        let Some(Object::Body(body)) = self.objects.any(&hash).map(|object| &**object) else {
+            return Err(Halt::Sequence);
+        };
+        self.ledger.place(slot, &body.header.builder, &derived.selection.placed).map_err(Halt::Ledger)?;
+        Ok(Some(codec::encode(&**body)))
+    }
+
     /// C of every slot that waits for one: execution's result and the ledger's credits.
     fn settle_executed(&mut self) -> Result<Vec<Vec<u8>>, Halt> {
         let mut entries = Vec::new();
-        for (slot, unexecuted) in core::mem::take(&mut self.unexecuted) {
-            let result: SlotResult = unexecuted.result.ok_or(Halt::Sequence)?;
-            let outcomes: Vec<_> = unexecuted.order.iter().copied().zip(reveal::outcomes(&result)).collect();
+        for (slot, Unexecuted { open, tail, .. }) in core::mem::take(&mut self.unexecuted) {
+            let result: SlotResult = open.result.ok_or(Halt::Sequence)?;
+            if let Some(hash) = tail {
+                entries.push(section::tail(slot, self.tail_of(&hash)?));
+            }
+            let outcomes: Vec<_> = open.order.iter().copied().zip(reveal::outcomes(&result)).collect();
             let sums = self.ledger.settle(&self.setup.params, slot, &outcomes, &[]).map_err(Halt::Ledger)?;
             self.states = result.states;
             entries.push(section::part_c(slot, &result, sums, self.ledger.chain()));
@@ -228,6 +277,7 @@ impl Sequencer {
         let heads = section::heads_wanted(derived, &self.left_heads);
         derived.selection.set.iter().all(|hash| self.held(hash).is_some())
             && derived.bids.iter().all(|bid| self.bids.get(&bid.hash).is_some())
+            && derived.body.iter().chain(&derived.tail).all(|hash| self.objects.any(hash).is_some())
             && heads.iter().all(|hash| self.header_of(hash).is_some())
             && derived.operations.iter().all(|entered| self.operations.get(&entered.hash).is_some())
     }
@@ -335,7 +385,7 @@ impl Sequencer {
     }
 
     /// Forgets what no rule and no peer needs any more.
-    fn prune(&mut self) {
+    fn prune(&mut self, run: Option<Slot>) {
         let slot = self.fin.slot();
         let next = slot.next();
         self.lists.retain(|s, _| *s >= next);
@@ -352,6 +402,7 @@ impl Sequencer {
         self.recent.retain(|s, _| *s > recent);
         self.recent_openings.retain(|s, _| *s > recent);
         self.bids.end_slot(recent);
+        self.objects.end_slot(slot, run, recent);
         if slot.0.trailing_zeros() >= 5 {
             let known = Slot(slot.0.saturating_sub(PLACED_SLOTS));
             self.placed.retain(|_, p| p.slot > known);

@@ -49,6 +49,7 @@ mod fetch;
 mod finality;
 mod lists;
 mod message;
+mod objects;
 mod operations;
 mod queries;
 mod recent;
@@ -85,6 +86,7 @@ impl Sequencer {
         match input {
             Input::Submit { ticket, envelope } => self.submit(now, ticket, envelope),
             Input::SubmitBid { ticket, bid } => self.submit_bid(now, ticket, bid),
+            Input::SubmitObject { ticket, object } => self.submit_object(ticket, object),
             Input::Message { channel, from, bytes } => self.message(now, channel, from, &bytes),
             Input::Build { ticket, parent, at } => self.ask_build(now, ticket, &parent, at),
             Input::Check { ticket, block, parent, at } => self.ask_check(now, ticket, &block, &parent, at),

@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 use types::{G2Bytes, Hash, MemberId, Opening, OpeningMessage, SignedHeader, Slot};
 
-/// Channel `Items`: envelopes and bids that the sender took from clients, and operations, as codec bytes.
+/// Channel `Items`: what the sender took from clients, and operations, as codec bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Items {
     /// codec(Envelope) each.
@@ -11,12 +11,14 @@ pub(crate) struct Items {
     pub(crate) operations: Vec<Vec<u8>>,
     /// codec(Bid) each.
     pub(crate) bids: Vec<Vec<u8>>,
+    /// codec(Object) each.
+    pub(crate) objects: Vec<Vec<u8>>,
 }
 
 /// Channel `Fetch`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fetch {
-    /// Send me these envelopes, bids and operations.
+    /// Send me these envelopes, bids, bodies, tails and operations.
     GetItems(Vec<Hash>),
     /// Here are those that I have.
     Items(Vec<Vec<u8>>),
@@ -36,6 +38,8 @@ pub(crate) enum Fetch {
     Openings(Box<OpeningMessage>),
     /// These combiners did not open their items: send me your shares for them, or what opened the slot.
     GetShares(Slot, Vec<MemberId>),
+    /// Here are those of the bodies and tails that I have.
+    Objects(Vec<Vec<u8>>),
 }
 
 /// Part B of a section in short form.

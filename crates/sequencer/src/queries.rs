@@ -91,6 +91,7 @@ impl Sequencer {
     pub fn is_live(&self, hash: &Hash) -> bool {
         self.pool.contains(hash)
             || self.bids.is_live(hash)
+            || self.objects.is_live(hash)
             || self.extra.contains_key(hash)
             || self.flights.contains_key(hash)
             || self.operations.is_live(hash, self.fin.slot())

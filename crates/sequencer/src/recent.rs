@@ -3,7 +3,8 @@ use crate::{message::OpeningSection, state::RECENT_SLOTS};
 use crypto::ids;
 use std::{collections::BTreeMap, sync::Arc};
 use types::{
-    Bid, Entry, Envelope, G2Bytes, Hash, Kind, LeftHeadItem, Opening, Operation, SignedHeader, Slot, codec, limits,
+    Bid, Body, Entry, Envelope, G2Bytes, Hash, Kind, LeftHeadItem, Object, Opening, Operation, SignedHeader, Slot,
+    Tail, codec, limits,
 };
 
 type Units = Vec<(Hash, Arc<Envelope>)>;
@@ -29,6 +30,7 @@ pub struct Recent {
     /// Slot of the entry, and codec(Operation).
     operations: BTreeMap<Hash, (Slot, Vec<u8>)>,
     bids: BTreeMap<Hash, Arc<Bid>>,
+    objects: BTreeMap<Hash, Arc<Object>>,
 }
 
 /// Whether a member that lags may, at `slot`, still come to a block whose lists name this envelope.
@@ -49,6 +51,7 @@ impl Recent {
                 self.heads.retain(|_, (signed, _)| is_kept(signed, slot));
                 self.operations.retain(|_, (s, _)| *s > oldest);
                 self.bids.retain(|_, bid| bid.header.slot > oldest);
+                self.objects.retain(|_, object| object.header().slot > oldest);
                 self.slots.insert(slot, Parts::default());
             }
             Kind::LeftHead { heads, .. } => {
@@ -67,6 +70,16 @@ impl Recent {
             Kind::Bid { bytes, .. } => {
                 if let Ok(bid) = codec::decode::<Bid>(&bytes, limits::BID_BYTES_MAX) {
                     self.bids.insert(ids::bid_hash(&bid), Arc::new(bid));
+                }
+            }
+            Kind::Body { bytes, .. } => {
+                if let Ok(body) = codec::decode::<Body>(&bytes, limits::BODY_BYTES_MAX) {
+                    self.objects.insert(ids::body_hash(&body), Arc::new(Object::Body(Box::new(body))));
+                }
+            }
+            Kind::Tail { bytes, .. } => {
+                if let Ok(tail) = codec::decode::<Tail>(&bytes, limits::TAIL_BYTES_MAX) {
+                    self.objects.insert(ids::tail_hash(&tail), Arc::new(Object::Tail(Box::new(tail))));
                 }
             }
             Kind::Operation { bytes, .. } => {
@@ -107,6 +120,11 @@ impl Recent {
         core::mem::take(&mut self.bids)
     }
 
+    /// Bodies and tails of the newest slots.
+    pub(crate) fn take_objects(&mut self) -> BTreeMap<Hash, Arc<Object>> {
+        core::mem::take(&mut self.objects)
+    }
+
     /// Envelopes of every slot, ascending by hash, and its opening once it is whole.
     pub(crate) fn slots(self) -> impl Iterator<Item = (Slot, Units, Option<OpeningSection>)> {
         let read = self.slots.into_iter().map(|(slot, mut parts)| {
@@ -122,8 +140,9 @@ impl Recent {
         heads: BTreeMap<Hash, (SignedHeader, Hash)>,
         operations: BTreeMap<Hash, (Slot, Vec<u8>)>,
         bids: BTreeMap<Hash, Arc<Bid>>,
+        objects: BTreeMap<Hash, Arc<Object>>,
     ) -> Self {
-        Self { slots: BTreeMap::new(), whole, heads, operations, bids }
+        Self { slots: BTreeMap::new(), whole, heads, operations, bids, objects }
     }
 }
 

@@ -15,8 +15,8 @@ use std::{
     sync::Arc,
 };
 use types::{
-    Address, Amount, G1Bytes, G2Bytes, Hash, Head, MemberId, Opening, ShareChunk, ShareForm, ShareHeader, ShareMessage,
-    ShareMode, Signature, SignedShare, Slot, SlotResult, Timestamp, codec, limits,
+    Address, Amount, G1Bytes, G2Bytes, Hash, Head, MemberId, OpenSlot, Opening, ShareChunk, ShareForm, ShareHeader,
+    ShareMessage, ShareMode, Signature, SignedShare, Slot, SlotResult, Timestamp, codec, limits,
     reason::{Outcome, Reason},
     wire::Event,
 };
@@ -306,17 +306,25 @@ impl Sequencer {
         let phase = Phase::Opened { opened: units.saturating_sub(bottom), bottom, bids, sold };
         self.out.push(Effect::Persist(Record::Opened { slot, entries }));
         self.out.push(Effect::Phase { slot, phase });
-        self.out.push(Effect::Event(Event::Opened { slot, order: order.clone() }));
+        let told = Event::Opened { slot, reveal: self.reveal.root, order: order.clone(), openings: openings.clone() };
+        self.out.push(Effect::Event(told));
         self.out.push(Effect::Event(Event::Auction { slot, for_slot: slot.next(), bids: count(bids), sold }));
-        self.out.push(Effect::Execute { slot, time_ms: self.fin.header.time_ms, beacon: revealed.beacon, units: exec });
         for (index, hash) in (0u32..).zip(&order) {
             if let Some(placed) = self.placed.get_mut(hash) {
                 placed.index = Some(index);
             }
         }
         self.recent_openings.insert(slot, OpeningSection { slot, sig: revealed.sig, openings: revealed.openings });
-        self.unexecuted.insert(slot, Unexecuted { order, result: None });
+        let (time_ms, beacon) = (self.fin.header.time_ms, revealed.beacon);
+        // an empty slot comes after the tail of the slot before, which may still be listed
+        let running = self.unexecuted.is_empty();
+        if running {
+            self.out.push(Effect::Execute { slot, time_ms, beacon, units: exec });
+        }
+        let open = OpenSlot { slot, order, reveal: self.reveal.root, time_ms, beacon, result: None };
+        self.unexecuted.insert(slot, Unexecuted { open, running, tail: None });
         self.wake_bids();
+        self.wake_objects();
         Ok(())
     }
 
@@ -333,8 +341,8 @@ impl Sequencer {
             // an empty block lists no bid and sells nothing
             return Ok((Sale { reserve, opened: Vec::new(), winner: None, price: Amount::ZERO }, None));
         }
-        let amount = |message: &Option<Vec<u8>>| crypto::bid::text(message.as_deref()).map(|text| text.amount);
-        let opened: Vec<_> = bids.iter().map(|bid| bid.bidder).zip(revealed.messages.iter().map(amount)).collect();
+        let text = |message: &Option<Vec<u8>>| crypto::bid::text(message.as_deref());
+        let opened: Vec<_> = bids.iter().map(|bid| bid.bidder).zip(revealed.messages.iter().map(text)).collect();
         let resolution = self.ledger.auction(slot, &revealed.beacon, &opened).map_err(Halt::Ledger)?;
         let winner = resolution.winner.and_then(|winner| bids.iter().position(|bid| bid.bidder == winner));
         let sale = Sale {
@@ -348,14 +356,23 @@ impl Sequencer {
 
     /// Execution of a slot is done: its outcomes are known, its EXEC waits for the next block with lists.
     pub(crate) fn executed(&mut self, slot: Slot, result: SlotResult) -> Result<(), Halt> {
-        let Some(unexecuted) = self.unexecuted.get_mut(&slot).filter(|u| u.result.is_none()) else {
+        let Some(unexecuted) = self.unexecuted.get_mut(&slot).filter(|u| u.running) else {
             return Err(Halt::Sequence);
         };
-        place(&mut self.placed, &unexecuted.order, &result);
+        unexecuted.running = false;
+        let units = unexecuted.open.order.len();
         let outcomes = outcomes(&result);
-        self.out.push(Effect::Event(Event::Executed { slot, outcomes: result.outcomes.clone() }));
-        self.out.push(Effect::Phase { slot, phase: Phase::Executed { bundles: bundles(&result), outcomes } });
-        unexecuted.result = Some(result);
+        if unexecuted.open.result.is_none() {
+            place(&mut self.placed, &unexecuted.open.order, &result);
+            self.out.push(Effect::Event(Event::Executed { slot, outcomes: result.outcomes.clone() }));
+            self.out.push(Effect::Phase { slot, phase: Phase::Executed { bundles: bundles(&result), outcomes } });
+        } else {
+            let codes = result.outcomes.iter().skip(units).copied().collect();
+            self.out.push(Effect::Event(Event::Tail { slot, outcomes: codes }));
+            let outcomes = outcomes.into_iter().skip(units).collect();
+            self.out.push(Effect::Phase { slot, phase: Phase::Tail { outcomes } });
+        }
+        unexecuted.open.result = Some(result);
         Ok(())
     }
 

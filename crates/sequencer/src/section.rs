@@ -4,7 +4,7 @@ use crypto::merkle;
 use std::collections::BTreeSet;
 use types::{
     Amount, BlockHeader, Entry, Epoch, EpochRecord, G2Bytes, Hash, Kind, Leaf, LeftHeadItem, ListSet, Network, Opening,
-    SignedHeader, Slot, SlotResult, codec, limits, reason::Why,
+    SignedHeader, Slot, SlotResult, Tail, codec, limits, reason::Why,
 };
 
 /// The entries before the first section: EPOCH(0) and its registry.
@@ -35,6 +35,8 @@ pub(crate) struct PartA<'a> {
     pub(crate) gas_price: u128,
     /// codec(Bid) of the bids that count, ascending by leaf.
     pub(crate) bids: Vec<Vec<u8>>,
+    /// codec(Body) of the one that counts.
+    pub(crate) body: Option<Vec<u8>>,
     /// codec(Envelope) of S_h, in its order.
     pub(crate) envelopes: Vec<Vec<u8>>,
     /// Header and ciphertext hash of listed envelopes that were left out, ascending by hash.
@@ -68,6 +70,7 @@ impl PartA<'_> {
             }));
         }
         out.extend(self.bids.into_iter().map(|bytes| Entry::bytes(Kind::Bid { slot, bytes })));
+        out.extend(self.body.map(|bytes| Entry::bytes(Kind::Body { slot, bytes })));
         out.extend(self.envelopes.into_iter().map(|bytes| Entry::bytes(Kind::Envelope { slot, bytes })));
         out.extend(self.operations.into_iter().map(Entry::bytes));
         out
@@ -164,6 +167,11 @@ pub(crate) fn part_b(
         first = first.saturating_add(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
     }
     out
+}
+
+/// TAIL: the one that counts.
+pub(crate) fn tail(slot: Slot, tail: &Tail) -> Vec<u8> {
+    Entry::bytes(Kind::Tail { slot, bytes: codec::encode(tail) })
 }
 
 /// Part C: what execution and the ledger left.

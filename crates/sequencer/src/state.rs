@@ -6,6 +6,7 @@ use crate::{
     derive::Derived,
     effect::{AdmitItem, Effect, ItemRecord, RevealItem, Ticket},
     message::OpeningSection,
+    objects::Objects,
     operations::Operations,
     recent::Recent,
     rejoin::Rejoin,
@@ -26,7 +27,7 @@ use std::{
 use tlog::{Tree, checkpoint::Policy};
 use types::{
     Address, Bid, Block, BlockHeader, Envelope, Epoch, Epochs, FinalityProof, Hash, Head, MemberId, MemberRecord,
-    Nonce, Params, SignedHeader, SignedList, Slot, SlotResult, Timestamp,
+    Nonce, OpenSlot, Params, SignedHeader, SignedList, Slot, Timestamp,
 };
 
 /// What a member is, besides its secrets.
@@ -249,8 +250,8 @@ pub struct Resume {
     pub succession: Succession,
     /// Hash over the rollups' state roots as of the last EXEC in the log.
     pub states: Hash,
-    /// Opened slots without EXEC, with their order and what execution gave.
-    pub unexecuted: Vec<(Slot, Vec<Hash>, SlotResult)>,
+    /// Opened slots without EXEC.
+    pub unexecuted: Vec<OpenSlot>,
     /// Left envelopes whose header the log holds.
     pub left_heads: BTreeSet<Hash>,
     /// Payer and nonce of included envelopes within the expiry window, by hash.
@@ -271,6 +272,8 @@ pub struct Resume {
     pub items: Vec<ItemRecord>,
     /// The same of bids.
     pub bids: Vec<ItemRecord>,
+    /// codec(Object) of the WAL.
+    pub objects: Vec<Vec<u8>>,
     /// Operations that this member holds: the WAL's, and evidence that it keeps.
     pub operations: Vec<Vec<u8>>,
     /// Whom the log of this epoch convicts already, and of what.
@@ -321,8 +324,11 @@ pub(crate) struct Fixed {
 /// An opened slot that has no EXEC yet.
 #[derive(Debug)]
 pub(crate) struct Unexecuted {
-    pub(crate) order: Vec<Hash>,
-    pub(crate) result: Option<SlotResult>,
+    pub(crate) open: OpenSlot,
+    /// A result is on its way.
+    pub(crate) running: bool,
+    /// The tail that has run, or runs.
+    pub(crate) tail: Option<Hash>,
 }
 
 /// An envelope or a bid on its way through admission.
@@ -366,6 +372,7 @@ pub struct Sequencer {
     pub(crate) signer: SignKeys,
     pub(crate) pool: Mempool,
     pub(crate) bids: Bids,
+    pub(crate) objects: Objects,
     pub(crate) ledger: Ledger,
     pub(crate) tree: Tree,
     pub(crate) fin: Fin,
@@ -455,6 +462,7 @@ impl Sequencer {
         let mut machine = Self {
             pool,
             bids: Bids::new(resume.recent.take_bids()),
+            objects: Objects::new(resume.recent.take_objects()),
             ledger: resume.ledger,
             tree: resume.tree,
             fin: Fin { header: resume.last, digest },
@@ -513,9 +521,11 @@ impl Sequencer {
             secrets,
             signer,
         };
-        for (slot, order, result) in resume.unexecuted {
-            reveal::place(&mut machine.placed, &order, &result);
-            machine.unexecuted.insert(slot, Unexecuted { order, result: Some(result) });
+        for open in resume.unexecuted {
+            if let Some(result) = &open.result {
+                reveal::place(&mut machine.placed, &open.order, result);
+            }
+            machine.unexecuted.insert(open.slot, Unexecuted { open, running: false, tail: None });
         }
         for (slot, units, opening) in resume.recent.slots() {
             machine.recent.insert(slot, units);
@@ -529,6 +539,7 @@ impl Sequencer {
         }
         machine.resume_items(resume.items);
         machine.resume_bids(resume.bids);
+        machine.resume_objects(resume.objects);
         machine.resume_operations(&resume.operations);
         machine.resume_list(resume.own_list);
         machine

@@ -1,5 +1,5 @@
 //! What execution of a slot leaves (rollups.md section 8).
-use crate::{ChainId, Hash, SetRef};
+use crate::{ChainId, Hash, SetRef, Slot, Timestamp};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,23 @@ pub struct StepChain {
     pub gas: u64,
     /// Transactions placed.
     pub txs: u32,
+}
+
+/// An opened slot that has no EXEC in the log yet: its tail may come with the next block that has lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenSlot {
+    /// Slot.
+    pub slot: Slot,
+    /// L_h.
+    pub order: Vec<Hash>,
+    /// Reveal hash: root of the log just after the slot's last opening.
+    pub reveal: Hash,
+    /// Of the block's header.
+    pub time_ms: Timestamp,
+    /// R_h.
+    pub beacon: Hash,
+    /// What execution gave, so far without a tail; `None`: the turn of an empty slot comes after the tail before it.
+    pub result: Option<SlotResult>,
 }
 
 /// The result of executing one slot: what EXEC says besides the ledger.

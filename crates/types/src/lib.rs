@@ -75,7 +75,7 @@ pub use entry::{
 pub use envelope::{Envelope, EnvelopeHeader, SignedHeader, SizeClass};
 pub use epoch::{EPOCH_SLOTS_MIN, EpochEnd, EpochFacts, EpochRecord, Epochs, Schedule};
 pub use evidence::{Evidence, OpeningFault, ShareFault, SignedShare, Vote, Voted};
-pub use exec::{ChainExec, SlotResult, StepChain, StepRecord, UnitLeaf};
+pub use exec::{ChainExec, OpenSlot, SlotResult, StepChain, StepRecord, UnitLeaf};
 pub use genesis::{
     Balance, COMBINERS, COMBINERS_MAX, Fork, Genesis, KeySetParts, MemberAddress, Network, Params, Pricing, RevealMode,
     RollupSpec,

@@ -72,8 +72,8 @@ pub const NETWORK_FILE_BYTES_MAX: usize = 16 << 20;
 pub const REQUEST_BYTES_MAX: usize = 1_024;
 /// An answer of the ingress, bytes.
 pub const ANSWER_BYTES_MAX: usize = 65_535;
-/// An event on a subscription, bytes: a set of the largest count.
-pub const EVENT_BYTES_MAX: usize = 524_352;
+/// An event on a subscription, bytes: hashes and openings of a set of the largest count.
+pub const EVENT_BYTES_MAX: usize = 1_376_256;
 /// A refusal on the wire, bytes.
 pub const REFUSAL_BYTES_MAX: usize = 512;
 /// Detail text of a refusal, bytes.

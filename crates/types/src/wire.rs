@@ -1,7 +1,7 @@
 //! Requests and answers of the QUIC ingress (wallets-and-builders.md section 7).
 //!
 //! One bidirectional stream per request: `u32 LE length | u8 kind | codec bytes` each way, then FIN.
-use crate::{Account, Address, Amount, Epoch, Hash, Slot, Timestamp, limits, reason::Reason};
+use crate::{Account, Address, Amount, Epoch, Hash, Opening, Slot, Timestamp, limits, reason::Reason};
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
@@ -215,8 +215,12 @@ pub enum Event {
     Opened {
         /// Slot.
         slot: Slot,
+        /// Reveal hash: what the slot's tail names.
+        reveal: Hash,
         /// L_h.
         order: Vec<Hash>,
+        /// What opens each.
+        openings: Vec<Opening>,
     },
     /// The auction of a slot is over: what its bids were stands in AUCTION of the log.
     Auction {
@@ -231,6 +235,13 @@ pub enum Event {
     },
     /// Executed: one outcome per unit of the order.
     Executed {
+        /// Slot.
+        slot: Slot,
+        /// Outcome codes.
+        outcomes: Vec<u8>,
+    },
+    /// The tail of a slot ran: one outcome per bundle.
+    Tail {
         /// Slot.
         slot: Slot,
         /// Outcome codes.

@@ -1,4 +1,5 @@
 //! Entries in log order: the grammar of sections, and who checks what.
+mod build;
 mod close;
 mod exec;
 mod lists;
@@ -25,8 +26,8 @@ use section::{Closed, Section};
 use tlog::{Tree, checkpoint};
 use types::{
     Address, Bid, Block, BlockHeader, ENTRY_TAG, ENTRY_VERSION, Entry, Envelope, Epoch, EpochEnd, EpochFacts,
-    EpochRecord, Epochs, FinalityProof, Hash, Head, Kind, MemberId, Nonce, SignedHeader, Slot, SlotResult, codec,
-    limits, reason,
+    EpochRecord, Epochs, FinalityProof, Hash, Head, Kind, MemberId, Nonce, OpenSlot, SignedHeader, Slot, codec, limits,
+    reason,
 };
 
 /// Place of an included envelope: slot, and, as far as known, index in the order, outcome code and deciding leg.
@@ -63,8 +64,8 @@ pub struct State {
     pub before: Option<(Epoch, Arc<Committee>)>,
     /// Hash over the rollups' state roots as of the last EXEC.
     pub states: Hash,
-    /// Opened slots without EXEC: order and result.
-    pub unexecuted: Vec<(Slot, Vec<Hash>, SlotResult)>,
+    /// Opened slots without EXEC.
+    pub unexecuted: Vec<OpenSlot>,
     /// Left envelopes whose header the log holds.
     pub left_heads: BTreeSet<Hash>,
     /// Payer and nonce of envelopes that `after` may still name.
@@ -88,14 +89,6 @@ pub struct Unopened {
 
 /// Slots whose units the replay can place at its end.
 const PLACED_SLOTS: u64 = 4_096;
-
-/// An opened slot that waits for its EXEC.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    pub(crate) slot: Slot,
-    pub(crate) order: Vec<Hash>,
-    pub(crate) result: SlotResult,
-}
 
 /// Where the next entry belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +141,9 @@ pub struct Replay {
     last_digest: Hash,
     reveal: Head,
     section: Section,
-    pending: Vec<Pending>,
+    pending: Vec<OpenSlot>,
+    /// Seq and hash of the TAIL that was read since the last CLOSE.
+    tail: Option<(u8, Hash)>,
     left_heads: BTreeSet<Hash>,
     included: BTreeMap<Hash, (Address, Nonce)>,
     placed: BTreeMap<Hash, Placed>,
@@ -209,6 +204,7 @@ impl Replay {
             reveal: Tree::new().head(),
             section: Section::default(),
             pending: Vec::new(),
+            tail: None,
             left_heads: BTreeSet::new(),
             included: BTreeMap::new(),
             placed: BTreeMap::new(),
@@ -334,6 +330,9 @@ impl Replay {
         let leaf = self.tree.append(bytes);
         if core::mem::take(&mut self.section_done) {
             self.reveal = self.tree.head();
+            if let Some(open) = self.pending.last_mut() {
+                open.reveal = self.reveal.root;
+            }
         }
         leaf
     }
@@ -351,6 +350,7 @@ impl Replay {
             (Stage::Start, Kind::Epoch(_)) => self.first_epoch(bytes),
             (Stage::Between, Kind::Epoch(record)) => self.next_epoch(&record),
             (Stage::Registry, Kind::Registry { epoch, first, records }) => self.registry(epoch, first, &records),
+            (Stage::Between, Kind::Tail { slot, bytes }) if !self.announced => self.tail(slot, &bytes),
             (Stage::Between, kind @ Kind::Exec { .. }) if !self.announced => self.exec(kind),
             (
                 Stage::Between,
@@ -535,7 +535,7 @@ impl Replay {
             committee: self.now,
             before: self.before,
             states: self.states,
-            unexecuted: self.pending.into_iter().map(|p| (p.slot, p.order, p.result)).collect(),
+            unexecuted: self.pending,
             left_heads: self.left_heads,
             included,
             placed,

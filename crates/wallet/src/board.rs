@@ -81,7 +81,7 @@ impl Board {
     pub(crate) fn event(&mut self, member: MemberId, event: &Event) -> bool {
         let mut concerned = false;
         match event {
-            Event::Opened { slot, order } => {
+            Event::Opened { slot, order, .. } => {
                 for (index, hash) in (0u32..).zip(order) {
                     let Some(Watch { said, .. }) = self.items.get_mut(hash) else { continue };
                     if !matches!(said.get(&member), Some(Said::Executed { .. })) {
@@ -103,7 +103,7 @@ impl Board {
                     }
                 }
             }
-            Event::Final { .. } | Event::Auction { .. } | Event::Gap { .. } => {}
+            Event::Final { .. } | Event::Auction { .. } | Event::Tail { .. } | Event::Gap { .. } => {}
         }
         concerned
     }
@@ -171,7 +171,8 @@ mod tests {
     fn opened(slot: u64, index: usize) -> Event {
         let mut order = vec![Hash([1; 32]); index];
         order.push(ITEM);
-        Event::Opened { slot: Slot(slot), order }
+        let openings = vec![types::Opening::Key(types::Key128([0; 16])); order.len()];
+        Event::Opened { slot: Slot(slot), reveal: Hash::ZERO, order, openings }
     }
 
     fn executed(slot: u64, outcomes: &[u8]) -> Event {

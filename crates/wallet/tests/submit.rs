@@ -133,7 +133,7 @@ async fn start(listen: &str, script: Script) -> Member {
         while let Some(Inbound { request, reply, .. }) = requests.recv().await {
             let answer = match &request {
                 Request::Submit { envelope, .. } => script.submit(envelope, counted.fetch_add(1, Ordering::SeqCst)),
-                Request::Bid(_) => Some(Err(Refusal::new(Reason::NotActive, ""))),
+                Request::Bid(_) | Request::Object(_) => Some(Err(Refusal::new(Reason::NotActive, ""))),
                 Request::Status(_) => Some(Ok(Answer::Status(script.status))),
                 Request::Params => Some(Ok(Answer::Params(script.params()))),
                 Request::Account(address) => {
@@ -291,7 +291,8 @@ async fn wal_3_f_receipts_are_no_success() {
 }
 
 fn opened(slot: u64, order: &[Hash]) -> Event {
-    Event::Opened { slot: Slot(slot), order: order.to_vec() }
+    let openings = vec![types::Opening::Key(types::Key128([0; 16])); order.len()];
+    Event::Opened { slot: Slot(slot), reveal: Hash::ZERO, order: order.to_vec(), openings }
 }
 
 fn executed(slot: u64, outcomes: &[Code]) -> Event {

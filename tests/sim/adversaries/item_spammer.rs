@@ -28,7 +28,7 @@ impl Adversary for ItemSpammer {
         let mut unproven = old.ciphertext.clone();
         unproven[200] ^= 1;
         envelopes.push(codec::encode(&net.sign(net.header(&order), &order, unproven).1));
-        let items = codec::encode(&wire::Items { envelopes, operations: Vec::new(), bids: Vec::new() });
+        let items = codec::encode(&wire::Items { envelopes, ..wire::Items::default() });
         let mut spam: Vec<_> = (0..6).map(|_| (Channel::Items, items.clone())).collect();
         let garbage = [Channel::Items, Channel::Lists, Channel::Shares, Channel::Fetch];
         spam.extend(garbage.map(|channel| (channel, vec![0xa5; 2_000])));

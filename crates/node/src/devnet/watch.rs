@@ -101,6 +101,8 @@ impl Watch {
             Phase::Opened { .. } => {
                 story.opened.insert(member, time);
             }
+            // comes with the next block, when the line of its slot is told
+            Phase::Tail { .. } => {}
             Phase::Executed { outcomes, bundles } => {
                 story.executed.insert(member, time);
                 story.line.bundles = bundles;

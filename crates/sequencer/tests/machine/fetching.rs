@@ -305,8 +305,8 @@ fn bad_envelopes_in_a_relay_spoil_nothing_for_the_good_ones() {
             codec::encode(&envelope),
             codec::encode(&envelope),
         ],
-        operations: Vec::new(),
         bids: vec![vec![4, 5]],
+        ..Items::default()
     };
     for member in [0, 1] {
         world.inject(3, member, Channel::Items, codec::encode(&relay));

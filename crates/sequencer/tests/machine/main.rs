@@ -14,6 +14,7 @@
 
 mod agreement;
 mod bids;
+mod build;
 mod chaos;
 mod common;
 mod empties;

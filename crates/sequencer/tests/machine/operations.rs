@@ -28,7 +28,7 @@ fn evidence(world: &World, slot: u64, byte: u8) -> Evidence {
 
 /// A member that follows no rules tells one other member.
 fn tell(world: &mut World, to: usize, operation: &Operation) {
-    let items = wire::Items { envelopes: Vec::new(), operations: vec![codec::encode(operation)], bids: Vec::new() };
+    let items = wire::Items { operations: vec![codec::encode(operation)], ..wire::Items::default() };
     world.inject(BAD, to, Channel::Items, codec::encode(&items));
 }
 
@@ -110,9 +110,8 @@ fn what_proves_nothing_is_refused_and_in_no_log() {
         tell(&mut world, 0, &forged);
     }
     let junk = wire::Items {
-        envelopes: Vec::new(),
         operations: vec![vec![9; 40], vec![0; limits::OPERATION_BYTES_MAX + 1]],
-        bids: Vec::new(),
+        ..wire::Items::default()
     };
     world.inject(BAD, 1, Channel::Items, codec::encode(&junk));
     world.open(5);

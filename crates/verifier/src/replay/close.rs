@@ -41,8 +41,8 @@ impl Replay {
         if with_lists && !self.pending.is_empty() {
             return self.find(Finding::SectionOrder, "CLOSE of a block with lists before an EXEC that is due");
         }
-        if !with_lists && self.exec_read {
-            return self.find(Finding::SectionOrder, "EXEC before CLOSE of an empty block");
+        if !with_lists && (self.exec_read || self.tail.is_some()) {
+            return self.find(Finding::SectionOrder, "EXEC or TAIL before CLOSE of an empty block");
         }
         let prices = self.judged.prices();
         if (closed.byte_price, closed.gas_price) != (prices.byte, prices.gas) {
@@ -56,7 +56,7 @@ impl Replay {
         self.stage = Stage::PartA;
     }
 
-    /// LEFT, LEFTHEAD, LIST, ENVELOPE, OPERATION or FAULT, in this order.
+    /// LEFT, LEFTHEAD, LIST, BID, BODY, ENVELOPE, OPERATION or FAULT, in this order.
     #[expect(clippy::wildcard_enum_match_arm, reason = "whatever does not belong here is out of place")]
     pub(super) fn part_a(&mut self, kind: Kind) {
         let slot = self.section.slot;
@@ -64,8 +64,9 @@ impl Replay {
             return self.find(Finding::SectionOrder, "an entry of another slot");
         }
         let (heads, lists, units) = (self.section.heads.len(), self.section.lists.len(), self.section.units.len());
-        // bids, units, then operations
+        // bids, the body, units, then operations
         let units = units.saturating_add(self.section.operations.len()).saturating_add(self.section.bids.len());
+        let units = units.saturating_add(usize::from(self.section.body.is_some()));
         match kind {
             Kind::Left { first, items, .. } if heads == 0 && lists == 0 && units == 0 => {
                 let full = self.section.left.len().checked_rem(limits::LEFT_ITEMS_MAX) == Some(0);
@@ -89,6 +90,7 @@ impl Replay {
                 self.section.lists.push(Listed { text, sig, bits });
             }
             Kind::Bid { bytes, .. } if units == self.section.bids.len() => self.bid(&bytes),
+            Kind::Body { bytes, .. } if units == self.section.bids.len() => self.body(&bytes),
             Kind::Envelope { bytes, .. } if self.section.operations.is_empty() => self.unit(&bytes),
             Kind::Operation { bytes, .. } => self.operation(bytes, None),
             Kind::Fault { finding, accused, penalty, evidence, .. } => {
@@ -156,10 +158,14 @@ impl Replay {
         let bids = u32::try_from(self.section.bids.len()).unwrap_or(u32::MAX);
         let operations = u32::try_from(self.section.operations.len()).unwrap_or(u32::MAX);
         let header = &closed.header;
-        let here = [lists, bids, units, operations];
-        let due = [header.lists.count, header.bids.count, header.set.count, header.operations.count];
+        let objects = u32::from(self.section.body.is_some()).saturating_add(u32::from(self.tail.is_some()));
+        let here = [lists, bids, objects, units, operations];
+        let due = [&header.lists, &header.bids, &header.objects, &header.set, &header.operations].map(|set| set.count);
         if here.iter().zip(due).any(|(here, due)| *here > due) {
-            return self.find(Finding::CloseRootsWrong, "more lists, bids, units or operations than the header counts");
+            return self.find(
+                Finding::CloseRootsWrong,
+                "more lists, bids, objects, units or operations than the header counts",
+            );
         }
         if here != due {
             return;
@@ -191,6 +197,7 @@ impl Replay {
         self.tally(9, terms.len());
         self.tally(10, self.section.bids.len());
         self.tally(20, self.section.operations.len());
+        self.tail = None;
         self.closed = Some(closed.slot);
         self.stage = Stage::PartB(Due::Beacon);
     }
@@ -202,7 +209,11 @@ impl Replay {
         }
         let bids: Vec<BidTerms> = self.section.bids.iter().map(|b| b.terms).collect();
         self.ledger.lock(params, &bids)?;
-        self.ledger.close(params, closed.slot, set)
+        self.ledger.close(params, closed.slot, set)?;
+        match &self.section.body {
+            Some(b) => self.ledger.place(closed.slot, &b.body.header.builder, &self.section.placed),
+            None => Ok(()),
+        }
     }
 
     /// Forgets what no rule needs any more, now and then.
@@ -217,8 +228,8 @@ impl Replay {
 
     fn judge(&mut self, closed: &Closed) {
         let header = &closed.header;
-        if header.objects != SetRef::EMPTY {
-            return self.find(Finding::CloseRootsWrong, "objects without entries");
+        if header.objects != self.objects_ref() {
+            return self.find(Finding::CloseRootsWrong, "the root over body and tail");
         }
         if header.bids != merkle::set_ref(&self.section.set_hashes().bids) {
             return self.find(Finding::CloseRootsWrong, "the root over the bids");
@@ -238,6 +249,7 @@ impl Replay {
                 && closed.cut.is_none()
                 && self.section.units.is_empty()
                 && self.section.bids.is_empty()
+                && header.objects == SetRef::EMPTY
                 && operations.is_empty();
             if !empty {
                 return self.find(Finding::CloseRootsWrong, "an empty block that is not empty");

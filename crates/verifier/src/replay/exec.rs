@@ -1,8 +1,9 @@
 //! Part C: execution and ledger (checks 16 and 17).
 use super::Replay;
 use alloc::{format, vec::Vec};
+use execution::SlotEnv;
 use types::{
-    Kind,
+    Kind, OpenSlot,
     reason::{Finding, Outcome},
 };
 
@@ -13,7 +14,11 @@ impl Replay {
         let Some(pending) = self.pending.first().filter(|p| p.slot == slot) else {
             return self.find(Finding::SectionOrder, "EXEC of a slot that has none due");
         };
-        let result = &pending.result;
+        let OpenSlot { time_ms, beacon, order, .. } = pending;
+        let result = pending.result.clone().unwrap_or_else(|| {
+            self.executor.order(&SlotEnv { slot, time_ms: *time_ms, beacon: *beacon }, &[]);
+            self.executor.close()
+        });
         let find = |code, detail| Some((code, detail));
         let pairs = || chains.iter().zip(&result.chains);
         let same_units = chains.len() == result.chains.len()
@@ -33,7 +38,7 @@ impl Replay {
         };
         let known: Vec<Outcome> =
             result.outcomes.iter().map(|c| Outcome::from_number(*c).unwrap_or(Outcome::OtherInvalid)).collect();
-        let settled: Vec<_> = pending.order.iter().copied().zip(known).collect();
+        let settled: Vec<_> = order.iter().copied().zip(known).collect();
         let legs: Vec<u8> = result.legs.clone();
         if let Some((code, detail)) = differs {
             return self.accuse_slot(slot, code, detail);
@@ -54,7 +59,8 @@ impl Replay {
         }
         self.tally(16, settled.len());
         self.tally(17, settled.len());
-        self.states = self.pending.remove(0).result.states;
+        self.states = result.states;
+        self.pending.remove(0);
         self.exec_read = true;
     }
 }

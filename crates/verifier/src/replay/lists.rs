@@ -23,6 +23,7 @@ impl Replay {
         }
         let bids = self.section.bids.iter().map(|b| &b.terms);
         union.extend(bids.map(|t| Leaf::Bid { bidder: t.bidder, seq: t.seq, hash: t.hash }));
+        union.extend(self.objects());
         union.extend(self.section.operations.iter().map(|operation| Leaf::Op { hash: operation.hash }));
         let sorted_left = self.section.left.is_sorted_by(|a, b| a.leaf < b.leaf);
         union.sort_unstable();

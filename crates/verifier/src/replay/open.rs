@@ -1,9 +1,9 @@
 //! Part B: beacon, auction, order, openings (checks 11 to 14).
-use super::{Due, Pending, Replay, Stage};
+use super::{Due, Replay, Stage};
 use alloc::{format, vec::Vec};
 use crypto::{beacon, tdh2};
 use execution::{OpenedUnit, SlotEnv, prepare};
-use types::{Amount, G2Bytes, Hash, Kind, Opening, SizeClass, limits, reason::Finding};
+use types::{Amount, G2Bytes, Hash, Kind, OpenSlot, Opening, SizeClass, limits, reason::Finding};
 
 impl Replay {
     pub(super) fn part_b(&mut self, due: Due, kind: Kind) {
@@ -58,7 +58,7 @@ impl Replay {
             match verdict {
                 Ok(message) => {
                     let text = crypto::bid::text(message.as_ref().map(|m| m.as_slice()));
-                    opened.push((b.terms.bidder, text.map(|text| text.amount)));
+                    opened.push((b.terms.bidder, text));
                 }
                 Err(error) => {
                     let proof = matches!(error, tdh2::OpeningError::Proof(_));
@@ -171,16 +171,20 @@ impl Replay {
             .map(|u| prepare(&u, &self.registry))
             .collect();
         let slot = self.section.slot;
-        let env = SlotEnv { slot, time_ms: self.last.time_ms, beacon: self.section.beacon.unwrap_or_default() };
-        self.executor.order(&env, &prepared);
-        let result = self.executor.close();
+        let (time_ms, beacon) = (self.last.time_ms, self.section.beacon.unwrap_or_default());
+        // an empty slot comes after the tail of the slot before, which the log may still name
+        let result = self.pending.is_empty().then(|| {
+            self.executor.order(&SlotEnv { slot, time_ms, beacon }, &prepared);
+            self.executor.close()
+        });
         let order = self.section.order();
         for (index, hash) in (0u32..).zip(&order) {
             if let Some(placed) = self.placed.get_mut(hash) {
                 placed.index = Some(index);
             }
         }
-        self.pending.push(Pending { slot, order, result });
+        // the reveal hash is that of the log after this entry
+        self.pending.push(OpenSlot { slot, order, reveal: Hash::ZERO, time_ms, beacon, result });
         self.end_of_epoch(slot);
         self.judged = self.ledger.clone();
         self.stage = Stage::Between;

@@ -1,6 +1,7 @@
 //! Checks 7 to 9: candidates, reasons and set as the lists give them, and whether each unit may be in a set at all.
 use super::{
     Replay,
+    build::Named,
     close::paid_by,
     section::{Closed, Unit},
 };
@@ -31,6 +32,7 @@ impl Replay {
         let prices = self.judged.prices();
         let mut listed: Vec<Terms> = Vec::new();
         let mut bids: Vec<(Address, u8, Hash)> = Vec::new();
+        let (mut bodies, mut tails) = (Named::new(), Named::new());
         for (at, (leaf, count)) in union.iter().zip(counts).enumerate() {
             let header = self.header(&leaf.hash()).filter(|_| matches!(leaf, Leaf::Envelope { .. }));
             let terms = header.as_ref().map(|h| Terms::of(leaf.hash(), &h.header));
@@ -66,10 +68,13 @@ impl Replay {
                 continue;
             }
             let (Some(header), Some(terms)) = (header, terms) else {
-                if matches!(leaf, Leaf::Envelope { .. }) {
-                    return self.find(Finding::CandidatesWrong, &format!("no header of the listed {hash}"));
+                match leaf {
+                    Leaf::Body { seq, hash } => bodies.push((*seq, *hash)),
+                    Leaf::Tail { seq, hash } => tails.push((*seq, *hash)),
+                    Leaf::Envelope { .. } | Leaf::Bid { .. } | Leaf::Op { .. } => {
+                        return self.find(Finding::CandidatesWrong, &format!("no header of the listed {hash}"));
+                    }
                 }
-                recount.wanted.insert(*leaf, Why::Inadmissible);
                 continue;
             };
             let open = self.judged.account(&terms.account).is_some_and(|a| terms.nonce >= a.nonce);
@@ -98,10 +103,37 @@ impl Replay {
                 return self.find(Finding::EnvelopeInvalid, &detail);
             }
         }
-        let selection = auction_rules::select(&self.judged, &recount.params, closed.slot, &listed, &[]);
+        let alone = auction_rules::select(&self.judged, &recount.params, closed.slot, &listed, &[]);
+        if let Err((code, detail)) = self.count_built((&bodies, &tails), union, &alone, &mut recount) {
+            return self.find(code, &detail);
+        }
+        let selection = match &self.section.body {
+            Some(b) => auction_rules::select(&self.judged, &recount.params, closed.slot, &listed, &b.body.units),
+            None => alone,
+        };
+        self.section.placed.clone_from(&selection.placed);
         if let Err((code, detail)) = self.compare(closed, &selection, &mut recount) {
             self.find(code, &detail);
         }
+    }
+
+    /// Checks 7, 8 and 15: body and tail are what the lists give.
+    fn count_built(
+        &self,
+        (bodies, tails): (&Named, &Named),
+        union: &[Leaf],
+        alone: &Selection,
+        recount: &mut Recount,
+    ) -> Result<(), (Finding, String)> {
+        let tails = self.count_tails(tails)?;
+        let bodies = self.count_bodies(bodies, alone)?;
+        let of: BTreeMap<Hash, Why> = bodies.into_iter().chain(tails).collect();
+        for leaf in union.iter().filter(|leaf| matches!(leaf, Leaf::Body { .. } | Leaf::Tail { .. })) {
+            if let Some(why) = of.get(&leaf.hash()) {
+                recount.wanted.entry(*leaf).or_insert(*why);
+            }
+        }
+        Ok(())
     }
 
     /// Checks 7 and 10: the bids that count are what the lists give, and each may count at all.

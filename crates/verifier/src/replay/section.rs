@@ -3,7 +3,8 @@ use alloc::vec::Vec;
 use auction_rules::BidTerms;
 use crypto::finality::SetHashes;
 use types::{
-    Amount, Bid, BlockHeader, Envelope, Hash, LeftItem, ListText, MemberId, Opening, Rank, SetRef, Signature, Slot,
+    Amount, Bid, BlockHeader, Body, Envelope, Hash, LeftItem, ListText, MemberId, Opening, Rank, SetRef, Signature,
+    Slot,
 };
 
 /// The fields of CLOSE.
@@ -33,6 +34,13 @@ pub(crate) struct Listed {
 pub(crate) struct SealedBid {
     pub(crate) terms: BidTerms,
     pub(crate) bid: Bid,
+}
+
+/// The body that counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Bodied {
+    pub(crate) hash: Hash,
+    pub(crate) body: Body,
 }
 
 /// A unit of the set.
@@ -73,6 +81,9 @@ pub(crate) struct Section {
     pub(crate) lists: Vec<Listed>,
     /// Bids that count, ascending by leaf.
     pub(crate) bids: Vec<SealedBid>,
+    pub(crate) body: Option<Bodied>,
+    /// What the body placed.
+    pub(crate) placed: Vec<Hash>,
     pub(crate) units: Vec<Unit>,
     pub(crate) operations: Vec<Entered>,
     pub(crate) beacon: Option<Hash>,

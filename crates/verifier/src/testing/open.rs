@@ -76,12 +76,12 @@ impl World {
     ) -> Kind {
         let schedule = self.anchor.network.genesis.params.schedule();
         let mut reserve = self.state.ledger.reserve(schedule.epoch_of(slot.next())).expect("it is decided");
-        let amount = |text: &Option<Vec<u8>>| crypto::bid::text(text.as_deref()).map(|text| text.amount);
-        let amounts: Vec<_> =
-            bids.iter().zip(texts).map(|((_, bid), text)| (bid.header.bidder, amount(text))).collect();
+        let read = |text: &Option<Vec<u8>>| crypto::bid::text(text.as_deref());
+        let opened_bids: Vec<_> =
+            bids.iter().zip(texts).map(|((_, bid), text)| (bid.header.bidder, read(text))).collect();
         let (mut winner, mut price) = (None, Amount::ZERO);
         if self.state.last.lists.count > 0 {
-            let resolution = self.state.ledger.auction(slot, beacon, &amounts).expect("these bids count");
+            let resolution = self.state.ledger.auction(slot, beacon, &opened_bids).expect("these bids count");
             let at = |who| bids.iter().position(|(_, bid)| bid.header.bidder == who);
             winner = resolution.winner.and_then(at).and_then(|at| u16::try_from(at).ok());
             price = resolution.price;

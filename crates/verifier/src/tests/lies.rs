@@ -203,7 +203,8 @@ fn headers() {
     assert_eq!(lie!(3, Kind::Close { header, .. } => flip(&mut header.lists.root)), ["close-roots-wrong"]);
     assert_eq!(lie!(3, Kind::Close { header, .. } => header.bids.count = 1), ["section-order"]);
     assert_eq!(lie!(3, Kind::Close { header, .. } => flip(&mut header.bids.root)), ["close-roots-wrong"]);
-    assert_eq!(lie!(3, Kind::Close { header, .. } => header.objects.count = 1), ["close-roots-wrong"]);
+    assert_eq!(lie!(3, Kind::Close { header, .. } => header.objects.count = 1), ["section-order"]);
+    assert_eq!(lie!(3, Kind::Close { header, .. } => flip(&mut header.objects.root)), ["close-roots-wrong"]);
     assert_eq!(lie!(3, Kind::Close { byte_price, .. } => *byte_price += 1), ["close-roots-wrong"]);
     assert_eq!(lie!(3, Kind::Close { bytes, .. } => *bytes += 1), ["close-roots-wrong"]);
     assert_eq!(lie!(2, Kind::Close { forced, .. } => *forced += 1), ["close-roots-wrong"]);
@@ -519,7 +520,10 @@ fn the_grammar() {
         let mut entries = world.log().to_vec();
         let slot = kind(&entries[place]).slot();
         entries.insert(place, Entry::bytes(Kind::Tail { slot, bytes: vec![1] }));
-        assert_eq!(codes(world, &entries), ["section-order"], "before entry {place}");
+        // of an opened slot without EXEC a tail may come, but these bytes are none
+        let due = matches!(kind(&world.log()[place]), Kind::Exec { .. } | Kind::Close { .. });
+        let found = codes(world, &entries);
+        assert!(found == ["section-order"] || due && found == ["entry-malformed"], "before entry {place}: {found:?}");
     }
     for place in 0..world.log().len() {
         let mut entries = world.log().to_vec();

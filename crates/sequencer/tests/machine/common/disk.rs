@@ -23,6 +23,7 @@ pub(crate) struct Disk {
     pub(crate) items: Vec<(Hash, ItemRecord)>,
     /// Bids of the WAL.
     pub(crate) bids: Vec<(Hash, ItemRecord)>,
+    pub(crate) objects: Vec<(Hash, Vec<u8>)>,
     /// Operations of the WAL.
     pub(crate) operations: Vec<(Hash, Vec<u8>)>,
     /// Head and proof of finality of every commit.
@@ -45,6 +46,7 @@ impl Disk {
             cosigned_at: 0,
             items: Vec::new(),
             bids: Vec::new(),
+            objects: Vec::new(),
             operations: Vec::new(),
             commits: BTreeMap::new(),
         }
@@ -61,6 +63,7 @@ impl Disk {
         match record {
             Record::Items(items) => self.items.extend(items),
             Record::Bids(bids) => self.bids.extend(bids),
+            Record::Objects(objects) => self.objects.extend(objects),
             Record::Operations(operations) => self.operations.extend(operations),
             Record::List { slot, bytes } => self.list = Some((slot, bytes)),
             Record::Opened { entries, .. } => self.append(entries),
@@ -127,6 +130,7 @@ impl Disk {
             cosigned_at: self.cosigned_at,
             items: self.items.iter().map(|(_, record)| record.clone()).collect(),
             bids: self.bids.iter().map(|(_, record)| record.clone()).collect(),
+            objects: self.objects.iter().map(|(_, bytes)| bytes.clone()).collect(),
             operations: self.operations.iter().map(|(_, bytes)| bytes.clone()).collect(),
             faults: state.faults,
         };

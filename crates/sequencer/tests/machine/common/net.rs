@@ -231,7 +231,8 @@ impl Order {
     }
 }
 
-fn transfer(order: &Order) -> Bundle {
+/// Moves five wei on the rollup.
+pub(crate) fn transfer(order: &Order) -> Bundle {
     let tx = LegTx {
         chain_id: CHAIN,
         nonce: order.nonce,

@@ -8,11 +8,12 @@ use types::{
 };
 
 /// Channel `Items`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Items {
     pub(crate) envelopes: Vec<Vec<u8>>,
     pub(crate) operations: Vec<Vec<u8>>,
     pub(crate) bids: Vec<Vec<u8>>,
+    pub(crate) objects: Vec<Vec<u8>>,
 }
 
 /// Channel `Fetch`.
@@ -28,6 +29,7 @@ pub(crate) enum Fetch {
     Bids(Vec<Vec<u8>>),
     Openings(Box<OpeningMessage>),
     GetShares(Slot, Vec<MemberId>),
+    Objects(Vec<Vec<u8>>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use crate::common::{
     wire,
 };
 use crypto::evidence::{Context, Proved, verify};
-use execution::{Executor, OpenedUnit, SlotEnv, prepare};
+use execution::{Executor, OpenedUnit, SlotEnv, prepare, prepare_tail};
 use sequencer::{
     At, Channel, Effect, EpochStart, Input, Job, JobResult, Phase, Record, Refused, Resume, Sequencer, Setup, Ticket,
     To,
@@ -18,7 +18,7 @@ use std::{
 };
 use tlog::checkpoint;
 use types::{
-    Bid, Entry, Envelope, FinalityProof, Hash, Kind, MemberId, Slot, SlotResult, Timestamp, codec, limits,
+    Bid, Entry, Envelope, FinalityProof, Hash, Kind, MemberId, Object, Slot, SlotResult, Timestamp, codec, limits,
     reason::{Finding, Outcome, Reason},
     wire::{Event as Told, Refusal},
 };
@@ -260,6 +260,15 @@ impl World {
         ticket
     }
 
+    /// A builder sends a body or a tail to one member.
+    pub(crate) fn build(&mut self, member: usize, object: &Object) -> Ticket {
+        let ticket = self.ticket();
+        let input = Input::SubmitObject { ticket, object: object.clone() };
+        let life = self.members[member].life;
+        self.after(1, Event::Input { member, life, input });
+        ticket
+    }
+
     /// A message of a member that does not follow the rules, to one member.
     pub(crate) fn inject(&mut self, from: usize, to: usize, channel: Channel, bytes: Vec<u8>) {
         self.after(1, Event::Deliver { to, from: id(from), channel, bytes });
@@ -459,8 +468,8 @@ impl World {
                 assert_eq!((handed.states, &handed.last), (from_disk.states, &from_disk.last));
                 assert_eq!(handed.left_heads, from_disk.left_heads);
                 assert!(from_disk.unopened.is_none() && handed.unopened.is_none());
-                let Resume { share_message, own_list, cosigned_at, items, bids, operations, .. } = from_disk;
-                Resume { share_message, own_list, cosigned_at, items, bids, operations, ..handed }
+                let Resume { share_message, own_list, cosigned_at, items, bids, objects, operations, .. } = from_disk;
+                Resume { share_message, own_list, cosigned_at, items, bids, objects, operations, ..handed }
             }
             None => from_disk,
         };
@@ -534,6 +543,17 @@ impl World {
                 let delay = self.delay();
                 self.after(delay, Event::Executed { member: at, life, slot, result });
             }
+            Effect::ExecuteTail { slot, bundles } => {
+                let registry = &self.net.registry;
+                let prepared: Vec<_> =
+                    bundles.iter().map(|(hash, bundle)| prepare_tail(*hash, bundle, registry)).collect();
+                let member = &mut self.members[at];
+                member.executor.tail(&prepared);
+                let result = Box::new(member.executor.close());
+                let life = member.life;
+                let delay = self.delay();
+                self.after(delay, Event::Executed { member: at, life, slot, result });
+            }
             Effect::Publish { slot, note } => {
                 let member = &mut self.members[at];
                 let verified = checkpoint::verify_checkpoint(&self.net.policy, note.as_bytes()).unwrap();
@@ -580,8 +600,8 @@ impl World {
                     member.stored.entry(*hash).or_insert(member.effects);
                 }
             }
-            Record::Operations(operations) => {
-                for (hash, _) in operations {
+            Record::Operations(records) | Record::Objects(records) => {
+                for (hash, _) in records {
                     member.stored.entry(*hash).or_insert(member.effects);
                 }
             }

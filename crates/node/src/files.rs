@@ -109,20 +109,20 @@ pub fn read(path: &Path, max: usize) -> Result<Vec<u8>, FilesError> {
     std::fs::read(path).map_err(io)
 }
 
-/// Writes a file that is no secret and can be made again.
+/// Writes a file that is no secret: whole, durable, and never half.
 ///
 /// # Errors
-/// [`FilesError::Io`].
+/// [`FilesError::Durable`].
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FilesError> {
-    std::fs::write(path, bytes).map_err(|source| FilesError::Io { path: path.to_path_buf(), source })
+    Ok(store::durable::write(path, bytes)?)
 }
 
-/// Makes a folder and those above it.
+/// Makes a folder and those above it, durably.
 ///
 /// # Errors
-/// [`FilesError::Io`].
+/// [`FilesError::Durable`].
 pub fn make_dir(path: &Path) -> Result<(), FilesError> {
-    std::fs::create_dir_all(path).map_err(|source| FilesError::Io { path: path.to_path_buf(), source })
+    Ok(store::durable::create_dir(path)?)
 }
 
 /// A network as its files describe it, checked.

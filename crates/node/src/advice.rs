@@ -30,7 +30,7 @@ const DAMAGED: &str = "what this member has signed is not certain any more, so i
 const OLD_COPY: &str = "ask two other operators whether they see this member ahead of it; if so, keep network.toml, the genesis files, node.toml, identity.key and share.lks, delete everything else in the \
     folder, and start again: the member comes back without signing anything twice";
 const LOST: &str = "start it again when more than f other members are up and agree with its clock within 5 s: it then comes back without \
-    signing anything twice; only a member that never ran has the file `new-member`, which `lockstep init` writes";
+    signing anything twice; only a member that never ran has the file `new-member`, which `lockstep init` and its key ceremony write";
 const DISK: &str = "look at the disk and its log (dmesg); start again when it is well: the member continues where its \
     disk says it was";
 const NO_SHARES: &str = "the handover in the log gave this member nothing that it can use: the others go on; have it replaced by a member with \

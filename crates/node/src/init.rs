@@ -166,9 +166,25 @@ pub(crate) fn identity(source: Source, index: u64) -> Result<Identity, InitError
 pub(crate) fn member_folder(data: &Path, network: &NetworkFiles, config: &NodeConfig) -> Result<(), InitError> {
     files::make_dir(data)?;
     network.write(data)?;
-    files::write(&data.join(NEW_MEMBER), b"This member has not run yet. Its first start removes this file.\n")?;
-    files::write(&data.join("node.toml"), toml::to_string(config)?.as_bytes())?;
-    Ok(())
+    mark_new(data)?;
+    write_config(data, config)
+}
+
+/// Says in a folder that its member has signed nothing in the network. Whoever writes it has to know that: without it
+/// the member starts as one that lost its disk, with it an old one can sign twice.
+pub(crate) fn mark_new(data: &Path) -> Result<(), FilesError> {
+    files::write(&data.join(NEW_MEMBER), b"This member has not run yet. Its first start removes this file.\n")
+}
+
+/// Name of a member's configuration.
+pub(crate) const CONFIG_FILE: &str = "node.toml";
+
+/// Writes a member's configuration.
+///
+/// # Errors
+/// [`InitError`].
+pub(crate) fn write_config(data: &Path, config: &NodeConfig) -> Result<(), InitError> {
+    Ok(files::write(&data.join(CONFIG_FILE), toml::to_string(config)?.as_bytes())?)
 }
 
 /// The key set of a network as a file's contents; share files name its hash.

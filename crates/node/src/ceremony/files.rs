@@ -66,7 +66,8 @@ impl Planned {
         Self::new(file, rollups)
     }
 
-    fn new(file: Ceremony, rollups: Vec<(RollupSpec, RollupGenesis)>) -> Result<Self, CeremonyFileError> {
+    /// Checks a file with its genesis files.
+    pub(super) fn new(file: Ceremony, rollups: Vec<(RollupSpec, RollupGenesis)>) -> Result<Self, CeremonyFileError> {
         let members = &file.genesis.members;
         // they are printed, stand in names of files, and say who is absent
         for (member, record) in (0..).map(MemberId).zip(members) {

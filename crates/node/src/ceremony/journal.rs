@@ -19,8 +19,7 @@ impl Journal {
     /// # Errors
     /// [`FilesError`]; a file that is there and no message is damage, and nothing is signed on it.
     pub(super) fn open(dir: &Path, plan: &Hash) -> Result<(Self, Vec<Message>), FilesError> {
-        let name: Vec<u8> = plan.as_bytes().iter().copied().take(8).collect();
-        let folder = dir.join(format!("ceremony-{}", hex::encode(name)));
+        let folder = Self::folder(dir, plan);
         durable::create_dir(&folder)?;
         let mut journal = Self { folder, next: 0 };
         let mut messages = Vec::new();
@@ -30,6 +29,16 @@ impl Journal {
             journal.next = journal.next.saturating_add(1);
         }
         Ok((journal, messages))
+    }
+
+    fn folder(dir: &Path, plan: &Hash) -> PathBuf {
+        let name: Vec<u8> = plan.as_bytes().iter().copied().take(8).collect();
+        dir.join(format!("ceremony-{}", hex::encode(name)))
+    }
+
+    /// Whether this process is the first that opens it.
+    pub(super) fn is_new(dir: &Path, plan: &Hash) -> bool {
+        !Self::folder(dir, plan).exists()
     }
 
     fn path(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 use super::{files::names, finish, verify};
 use crate::{
     cli::{Failure, print},
+    disk::NEW_MEMBER,
     files::{self, FilesError, Identity, NETWORK_FILE, NetworkFiles},
     member::{self, MemberError},
     passphrase::{Lock, PassphraseArgs},
@@ -154,9 +155,14 @@ fn open(path: &Path, magic: [u8; 4], locks: [&Lock; 2]) -> Result<zeroize::Zeroi
     Err(MemberError::Share { path: path.to_path_buf(), source: last }.into())
 }
 
+/// Nobody else works in the folder.
+fn lock_dir(dir: &Path) -> Result<store::durable::DirLock, Failure> {
+    store::durable::lock_dir(dir).map_err(|error| Failure { code: 75, text: error.to_string() })
+}
+
 /// Runs `seal`.
 pub(super) fn seal(args: &SealArgs) -> Result<(), Failure> {
-    let _dir = store::durable::lock_dir(&args.dir).map_err(|error| Failure { code: 75, text: error.to_string() })?;
+    let _dir = lock_dir(&args.dir)?;
     let old = match &args.old_passphrase_file {
         Some(path) => {
             Lock::file(path).map_err(|error| Failure { code: 66, text: format!("{}: {error}", path.display()) })?
@@ -188,9 +194,9 @@ pub(super) fn seal(args: &SealArgs) -> Result<(), Failure> {
 pub(super) fn share(args: &ShareArgs) -> Result<(), Failure> {
     let network = NetworkFiles::read(&args.network).map_err(MemberError::from)?;
     let (transcript, _) = verify::verified(&args.transcript, &network)?;
-    finish::check_unused(&args.dir)?;
     let lock = args.passphrase.existing()?;
     let identity = Identity::read(&args.dir, &lock).map_err(MemberError::from)?;
+    let _dir = lock_dir(&args.dir)?;
     let me = member(&network, &identity, &args.dir)?;
     let keys: Vec<Hash> = network.network.genesis.members.iter().map(|member| member.consensus).collect();
     let refused = |error: keygen::operators::PlanError| Failure { code: 65, text: error.to_string() };
@@ -201,7 +207,17 @@ pub(super) fn share(args: &ShareArgs) -> Result<(), Failure> {
     }
     let none = || Failure { code: 65, text: "the transcript gives this member no share".into() };
     let at = network.network.addresses.iter().find(|at| at.member == me);
-    finish::write(&args.dir, &network, (me, at), operator.secrets().ok_or_else(none)?, &lock)?;
-    print(format_args!("wrote      {}", files::share_path(&args.dir).display()));
+    let wrote = finish::write(&args.dir, &network, (me, at), operator.secrets().ok_or_else(none)?, &lock)?;
+    for path in &wrote {
+        print(format_args!("wrote      {}", path.display()));
+    }
+    if wrote.is_empty() {
+        print(format_args!("wrote      nothing: the share is there, and so is what it needs"));
+    }
+    if !["state.redb", NEW_MEMBER].iter().any(|name| args.dir.join(name).exists()) {
+        print(format_args!(
+            "lost disk  nothing here says what this member has signed: it votes from the epoch after the one it starts in"
+        ));
+    }
     Ok(())
 }

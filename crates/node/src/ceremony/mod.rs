@@ -65,3 +65,6 @@ pub(crate) async fn run(args: KeygenArgs) -> Result<(), Failure> {
         Step::Share(args) => keys::share(&args),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use crate::{
     cli::{Failure, note, print, start_log},
     clock, config,
     files::{self, FilesError, Identity},
+    init,
     member::MemberError,
     passphrase::{Lock, PassphraseArgs},
 };
@@ -79,6 +80,10 @@ pub(super) async fn run(args: CeremonyArgs) -> Result<(), Failure> {
         });
     }
     introduce(&planned, me);
+    // once, before its first word: later nobody knows from the folder whether the member has run since
+    if Journal::is_new(&args.dir, &planned.plan.name()) && !files::share_path(&args.dir).exists() {
+        init::mark_new(&args.dir)?;
+    }
     let (journal, kept) = Journal::open(&args.dir, &planned.plan.name())?;
     let mut process = Process { planned, operator, journal, board: Arc::default(), said: String::new() };
     for message in &kept {
@@ -258,7 +263,8 @@ impl Process {
         let network = finish::network(&self.planned, finished.key_set.clone())?;
         store::durable::write(&dir.join(TRANSCRIPT_FILE), &transcript.bytes()).map_err(FilesError::Durable)?;
         let place = (self.operator.me(), self.planned.address(self.operator.me()));
-        finish::write(dir, &network, place, secrets, lock)?;
+        let mut wrote = finish::write(dir, &network, place, secrets, lock)?;
+        wrote.push(dir.join(TRANSCRIPT_FILE));
         let outcome = &finished.outcome;
         let names = |members: &[MemberId]| self.planned.names(members);
         print(format_args!(
@@ -277,13 +283,13 @@ impl Process {
             print(format_args!("REVEALED   {}: anybody can compute these shares", names(&outcome.revealed)));
         }
         print(format_args!("keys       decrypt {} beacon {}", first(&outcome.decrypt), first(&outcome.beacon)));
-        for name in [files::NETWORK_FILE, "node.toml", "share.lks", TRANSCRIPT_FILE] {
-            print(format_args!("wrote      {}", dir.join(name).display()));
+        for path in &wrote {
+            print(format_args!("wrote      {}", path.display()));
         }
         if matches!(lock, Lock::Plain) {
             print(format_args!("PLAIN      identity.key and share.lks are not sealed: for tests and devnets"));
         }
-        let (network, config) = (dir.join(files::NETWORK_FILE), dir.join("node.toml"));
+        let (network, config) = (dir.join(files::NETWORK_FILE), dir.join(init::CONFIG_FILE));
         print(format_args!("check      lockstep keygen check-backup --dir {}", dir.display()));
         let passphrase = if matches!(lock, Lock::Plain) { "" } else { " --passphrase-file <file>" };
         print(format_args!(

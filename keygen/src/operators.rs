@@ -59,6 +59,9 @@ pub enum Failure {
     /// Too few dealers can be used.
     #[error("too few usable dealers")]
     Dealers(#[source] ReshareError),
+    /// The logs that count come to no keys.
+    #[error("the logs come to no keys")]
+    Keys(#[source] CeremonyError),
     /// Too few operators published a share key that fits.
     #[error("too few share keys")]
     ShareKeys {

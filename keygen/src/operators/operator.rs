@@ -1,7 +1,7 @@
 //! One operator: messages in, the message that it must say next out.
 use super::{
     Failure, Message, Outcome, Phase, Plan, PlanError, Refused, Sighting, Step, Transcript,
-    record::{Record, Settled, entropy},
+    record::{Record, Settled},
 };
 use crate::{
     MemberSecrets,
@@ -11,7 +11,7 @@ use crate::{
     public,
     reshare::outcome,
 };
-use commonware_cryptography::bls12381::primitives::group::G1;
+use commonware_cryptography::{bls12381::primitives::group::G1, ed25519::PrivateKey};
 use crypto::{ed25519::SigningKey, hash::t256, keys::DecryptionShareKey};
 use std::{collections::BTreeMap, sync::Arc};
 use types::{HandoverAck, Hash, KeySetParts, MemberId, SealedDealing, Signature, tag};
@@ -68,10 +68,13 @@ pub struct Operator {
     record: Record,
     me: MemberId,
     key: SigningKey,
+    /// The same key.
+    signer: PrivateKey,
     opener: Opener,
     /// Until it has sealed.
     dealer: Option<Dealer>,
-    player: Option<Player>,
+    /// Acknowledges the first dealing of each dealer that it hears. The share is another one's: [`Operator::secrets_of`].
+    player: Player,
     acks: BTreeMap<MemberId, HandoverAck>,
     end: End,
 }
@@ -112,10 +115,7 @@ impl Operator {
         let key = SigningKey::from_seed(seed.clone());
         let me = plan.member(&key.public()).ok_or(PlanError::Stranger)?;
         let rounds = plan.rounds();
-        let player = Player {
-            decrypt: PlayerSide::new(rounds.decrypt, &signer)?,
-            beacon: PlayerSide::new(rounds.beacon, &signer)?,
-        };
+        let player = Player::new(&plan, &signer)?;
         let entropy = Zeroizing::new(t256(tag::CEREMONY_ENTROPY, &[plan.name().as_bytes(), seed.as_slice()]).0);
         let Dealt { dealer: decrypt, dealings: first } = DealerSide::start(rounds.decrypt, &signer, &entropy, None)?;
         let Dealt { dealer: beacon, dealings: second } = DealerSide::start(rounds.beacon, &signer, &entropy, None)?;
@@ -127,8 +127,9 @@ impl Operator {
             record: Record::new(plan),
             me,
             key,
+            signer,
             dealer: Some(Dealer { decrypt, beacon, step }),
-            player: Some(player),
+            player,
             acks: BTreeMap::new(),
             end: End::Open,
         })
@@ -172,14 +173,32 @@ impl Operator {
         if self.record.of(Phase::Deal, dealer).len() > 1 {
             return;
         }
-        let info = info(self.record.plan(), dealer, self.me);
-        let Some(player) = &mut self.player else { return };
-        let sealed = sealed.get(usize::from(self.me.0));
-        let opened = sealed.and_then(|sealed| self.opener.open(&info, commitments, sealed));
-        let Some(dealing) = opened.and_then(|scalars| seal::join(commitments, &scalars)) else { return };
-        if let Some([decrypt, beacon]) = player.on_dealing(dealer, &dealing) {
+        let Some(dealing) = self.open(dealer, commitments, sealed) else { return };
+        if let Some([decrypt, beacon]) = self.player.on_dealing(dealer, &dealing) {
             self.acks.insert(dealer, HandoverAck { dealer, decrypt, beacon });
         }
+    }
+
+    /// What a dealer has dealt to this operator.
+    fn open(&self, dealer: MemberId, commitments: &[u8], sealed: &[SealedDealing]) -> Option<Zeroizing<Vec<u8>>> {
+        let info = info(self.record.plan(), dealer, self.me);
+        let scalars = self.opener.open(&info, commitments, sealed.get(usize::from(self.me.0))?)?;
+        seal::join(commitments, &scalars)
+    }
+
+    /// This operator's shares, from the dealings that U names and no others: which it heard first, or was told besides,
+    /// changes nothing.
+    fn secrets_of(&self, settled: &Settled) -> Result<MemberSecrets, CeremonyError> {
+        let mut player = Player::new(self.record.plan(), &self.signer)?;
+        for (dealer, id) in &settled.deals {
+            let message = self.record.held(Phase::Deal, *dealer, id);
+            let Some(Step::Deal { commitments, sealed }) = message.map(|message| &message.step) else { continue };
+            if let Some(dealing) = self.open(*dealer, commitments, sealed) {
+                // one that does not hold was published by its dealer
+                player.on_dealing(*dealer, &dealing);
+            }
+        }
+        player.finish(settled)
     }
 
     fn on_acks(&mut self, player: MemberId, acks: &[HandoverAck]) {
@@ -198,7 +217,7 @@ impl Operator {
                 None => return,
                 Some(Err(failure)) => self.end = End::Failed(failure),
                 Some(Ok(settled)) => {
-                    self.end = match self.player.take().ok_or(CeremonyError::Library).and_then(|p| p.finish(&settled)) {
+                    self.end = match self.secrets_of(&settled) {
                         Ok(secrets) => End::Settled { settled: Box::new(settled), secrets, split: None },
                         Err(error) => End::Failed(Failure::Share(error)),
                     };
@@ -289,7 +308,7 @@ impl Operator {
         self.record.contradictions()
     }
 
-    /// Ids of all messages held: what another may ask for.
+    /// All messages held: what another may ask for.
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
         self.record.messages()
     }
@@ -310,6 +329,11 @@ impl Operator {
 }
 
 impl Player {
+    fn new(plan: &Plan, signer: &PrivateKey) -> Result<Self, CeremonyError> {
+        let rounds = plan.rounds();
+        Ok(Self { decrypt: PlayerSide::new(rounds.decrypt, signer)?, beacon: PlayerSide::new(rounds.beacon, signer)? })
+    }
+
     fn on_dealing(&mut self, dealer: MemberId, bytes: &[u8]) -> Option<[Signature; 2]> {
         let (first, second) = bytes.split_at_checked(bytes.len().div_euclid(2))?;
         let decrypt = self.decrypt.on_dealing(dealer, first)?;
@@ -319,7 +343,7 @@ impl Player {
 
     fn finish(self, settled: &Settled) -> Result<MemberSecrets, CeremonyError> {
         let me = self.decrypt.me();
-        let entropy = entropy(settled);
+        let entropy = settled.taken.entropy();
         let [decrypt, beacon] = &settled.sharings;
         let [points, more] = &settled.commitments;
         let one = |side: PlayerSide, board: &Board, output: &PublicOutput, commitments: &[G1]| {

@@ -13,7 +13,6 @@ use std::{
     sync::Arc,
 };
 use types::{G1Bytes, Hash, KeySetParts, MemberId, codec, codec::DecodeError, tag};
-use zeroize::Zeroizing;
 
 /// Why a message does not count. What names a member is signed by it.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +80,8 @@ pub(super) struct Settled {
     pub(super) taken: Taken,
     pub(super) sharings: [PublicOutput; 2],
     pub(super) commitments: [Vec<G1>; 2],
+    /// The dealing that counts, of each dealer whose log does.
+    pub(super) deals: BTreeMap<MemberId, Hash>,
 }
 
 /// The messages so far: at most two of an author and step, which differ.
@@ -98,19 +99,27 @@ impl Record {
         &self.plan
     }
 
-    /// Takes a message; whether it is new. `wanted`: an outcome that is taken even as a third word.
+    /// Takes a message; whether it is new. A third word is one that U names, or agrees to the outcome `wanted`: it takes
+    /// the place of one that does not.
     pub(super) fn take(&mut self, message: &Message, wanted: Option<Hash>) -> Result<bool, Refused> {
         let id = message.check(&self.plan)?;
-        let held = self.held.entry((message.step.phase(), message.from)).or_default();
+        let (phase, author) = (message.step.phase(), message.from);
+        let named = if self.of(phase, author).len() > 1 { self.named(phase, author) } else { BTreeSet::new() };
+        let held = self.held.entry((phase, author)).or_default();
         if held.iter().any(|(known, _)| *known == id) {
             return Ok(false);
         }
         if held.len() > 1 {
-            let agrees = |message: &Message| message.agrees().is_some_and(|(outcome, _)| Some(outcome) == wanted);
-            if !agrees(message) || held.iter().any(|(_, message)| agrees(message)) {
-                return Err(Refused::Spent { member: message.from });
-            }
-            held.pop();
+            let spare = match message.agrees() {
+                Some((said, _)) => {
+                    let agrees = |message: &Message| message.agrees().is_some_and(|(said, _)| Some(said) == wanted);
+                    let is_new = Some(said) == wanted && !held.iter().any(|(_, message)| agrees(message));
+                    is_new.then(|| held.len().saturating_sub(1))
+                }
+                None if named.contains(&id) => held.iter().rposition(|(known, _)| !named.contains(known)),
+                None => None,
+            };
+            held.remove(spare.ok_or(Refused::Spent { member: message.from })?);
         }
         held.push((id, message.clone()));
         Ok(true)
@@ -118,6 +127,11 @@ impl Record {
 
     pub(super) fn of(&self, phase: Phase, member: MemberId) -> &[(Hash, Message)] {
         self.held.get(&(phase, member)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The message of this id, if it is here.
+    pub(super) fn held(&self, phase: Phase, author: MemberId, id: &Hash) -> Option<&Message> {
+        self.of(phase, author).iter().find(|(known, _)| known == id).map(|(_, message)| message)
     }
 
     pub(super) fn first(&self, phase: Phase, member: MemberId) -> Option<&Message> {
@@ -163,12 +177,21 @@ impl Record {
         Some(union)
     }
 
-    /// What is named in U and decides, and is not here yet. Of an author with two messages here it does not matter which.
+    /// What U names of an author in a step, once the echoes are all there; before, nothing.
+    fn named(&self, phase: Phase, author: MemberId) -> BTreeSet<Hash> {
+        let union = self.union().unwrap_or_default();
+        union.iter().filter(|s| (s.phase, s.author) == (phase, author)).map(|s| s.id).collect()
+    }
+
+    /// What is named in U and decides, and is not here yet. Of an author that U names with two words in a step any two
+    /// that are here decide: they prove what the others would.
     pub(super) fn unresolved(&self) -> Option<Vec<Sighting>> {
         let union = self.union()?;
+        let named = by_place(&union);
         let open = |s: &&Sighting| {
-            let held = self.of(s.phase, s.author);
-            held.len() < 2 && !held.iter().any(|(id, _)| *id == s.id)
+            let place = (s.author, s.phase);
+            let proved = self.of(s.phase, s.author).len() > 1 && named.get(&place).is_some_and(|ids| ids.len() > 1);
+            !proved && self.held(s.phase, s.author, &s.id).is_none()
         };
         Some(union.iter().filter(open).copied().collect())
     }
@@ -179,23 +202,22 @@ impl Record {
         if !self.unresolved()?.is_empty() {
             return None;
         }
-        let mut named: BTreeMap<(MemberId, Phase), Vec<Hash>> = BTreeMap::new();
-        for sighting in &union {
-            named.entry((sighting.author, sighting.phase)).or_default().push(sighting.id);
-        }
+        let named = by_place(&union);
         let twice: BTreeSet<MemberId> =
             named.iter().filter(|(_, ids)| ids.len() > 1).map(|((author, _), _)| *author).collect();
+        // the one word that U names of each that contradicts itself nowhere
+        let counted = |phase: Phase| -> Vec<&Message> {
+            let once = named.iter().filter(|((author, of), _)| *of == phase && !twice.contains(author));
+            once.filter_map(|((author, of), ids)| self.held(*of, *author, ids.first()?)).collect()
+        };
         let mut logs = Vec::new();
-        for ((author, phase), ids) in &named {
-            if *phase != Phase::Seal || twice.contains(author) {
-                continue;
+        for message in counted(Phase::Seal) {
+            if let Step::Seal { log } = &message.step {
+                logs.push(log.as_slice());
             }
-            let message = self.of(*phase, *author).iter().find(|(id, _)| ids.contains(id));
-            // Named once, but two others are here: an echo names what its author did not show.
-            let (_, Message { step: Step::Seal { log }, .. }) = message? else { return None };
-            logs.push(log.as_slice());
         }
-        Some(self.reckon(&union, twice, logs))
+        let deals = counted(Phase::Deal).iter().map(|message| (message.from, message.id(&self.plan))).collect();
+        Some(self.reckon(&union, twice, logs, deals))
     }
 
     fn reckon(
@@ -203,6 +225,7 @@ impl Record {
         union: &BTreeSet<Sighting>,
         twice: BTreeSet<MemberId>,
         logs: Vec<&[u8]>,
+        deals: BTreeMap<MemberId, Hash>,
     ) -> Result<Settled, Failure> {
         let plan = &self.plan;
         let rounds = plan.rounds();
@@ -216,19 +239,19 @@ impl Record {
         let both =
             || Ok::<_, CeremonyError>([one(rounds.decrypt, &taken.decrypt)?, one(rounds.beacon, &taken.beacon)?]);
         let bytes = |points: &[G1]| points.iter().map(public::g1_bytes).collect::<Result<Vec<_>, _>>();
-        let [decrypt, beacon] = both().map_err(Failure::Share)?;
+        let [decrypt, beacon] = both().map_err(Failure::Keys)?;
         let revealed: BTreeSet<MemberId> = decrypt.2.iter().chain(&beacon.2).copied().collect();
         let faulty: BTreeSet<MemberId> = taken.faulty.iter().copied().chain(twice).collect();
         let mut outcome = Outcome {
-            decrypt: bytes(&decrypt.1).map_err(Failure::Share)?,
-            beacon: bytes(&beacon.1).map_err(Failure::Share)?,
+            decrypt: bytes(&decrypt.1).map_err(Failure::Keys)?,
+            beacon: bytes(&beacon.1).map_err(Failure::Keys)?,
             revealed: revealed.into_iter().collect(),
             dealers: taken.dealers.clone(),
             faulty: faulty.into_iter().collect(),
             hash: Hash::ZERO,
         };
         outcome.hash = hash(plan, union, &taken.logs, &outcome);
-        Ok(Settled { outcome, taken, sharings: [decrypt.0, beacon.0], commitments: [decrypt.1, beacon.1] })
+        Ok(Settled { outcome, taken, sharings: [decrypt.0, beacon.0], commitments: [decrypt.1, beacon.1], deals })
     }
 
     /// Who signed another outcome and not this one, once all have signed some.
@@ -288,7 +311,11 @@ fn hash(plan: &Plan, union: &BTreeSet<Sighting>, logs: &Hash, outcome: &Outcome)
     t256(tag::CEREMONY_OUTCOME, &[plan.name().as_bytes(), &codec::encode(&union), logs.as_bytes(), &keys])
 }
 
-/// Public randomness of checks that the messages fix.
-pub(super) fn entropy(settled: &Settled) -> Zeroizing<[u8; 32]> {
-    settled.taken.entropy()
+/// The ids that U names, by author and step.
+fn by_place(union: &BTreeSet<Sighting>) -> BTreeMap<(MemberId, Phase), Vec<Hash>> {
+    let mut named: BTreeMap<(MemberId, Phase), Vec<Hash>> = BTreeMap::new();
+    for sighting in union {
+        named.entry((sighting.author, sighting.phase)).or_default().push(sighting.id);
+    }
+    named
 }

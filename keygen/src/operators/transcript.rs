@@ -8,7 +8,7 @@
 //!
 //! A frame is its length u32 LE and its bytes.
 //!
-//! Messages in order of step and author, for echo and agreement one each; in `proofs` what was said besides. Nothing of it
+//! Messages in order of step, author and id, for echo and agreement one each; in `proofs` what was said besides. Nothing of it
 //! is secret, but what is sealed in it is for ever (see [`super`], trust).
 use super::{Finished, MESSAGE_BYTES_MAX, Message, Phase, Plan, PlanError, Refused, record::Record};
 use serde::{Deserialize, Serialize};
@@ -125,7 +125,11 @@ impl Transcript {
         for phase in Phase::ALL {
             for member in plan.expected() {
                 let agrees = |message: &Message| message.agrees().is_some_and(|(said, _)| said == *outcome);
-                let held = record.of(phase, member).iter().map(|(_, message)| message);
+                let mut held: Vec<_> = record.of(phase, member).iter().collect();
+                if Phase::ECHOED.contains(&phase) {
+                    held.sort_by_key(|(id, _)| *id);
+                }
+                let held = held.into_iter().map(|(_, message)| message);
                 // Of echoes the first counted, of agreements the right one.
                 let used = match phase {
                     Phase::Deal | Phase::Ack | Phase::Seal => None,
@@ -224,9 +228,9 @@ pub fn verify(
     let mut record = Record::new(Arc::clone(&plan));
     let mut last = None;
     for (index, message) in transcript.messages.iter().enumerate() {
-        let place = (message.step.phase(), message.from);
-        let again = last == Some(place) && place.0 >= Phase::Echo;
-        if last.is_some_and(|last| last > place) || again {
+        let place = (message.step.phase(), message.from, message.id(&plan));
+        let again = last.is_some_and(|(phase, from, _)| (phase, from) == (place.0, place.1)) && place.0 >= Phase::Echo;
+        if last.is_some_and(|last| last >= place) || again {
             return Err(TranscriptError::Order { index });
         }
         last = Some(place);
@@ -239,7 +243,10 @@ pub fn verify(
     if let Some(phase) = Phase::ALL.into_iter().find(|phase| !record.missing(*phase).is_empty()) {
         return Err(TranscriptError::Missing { phase });
     }
-    let settled = record.settle().ok_or(TranscriptError::Missing { phase: Phase::Seal })?;
+    if let Some(sighting) = record.unresolved().and_then(|open| open.into_iter().min_by_key(|open| open.phase)) {
+        return Err(TranscriptError::Missing { phase: sighting.phase });
+    }
+    let settled = record.settle().ok_or(TranscriptError::Missing { phase: Phase::Echo })?;
     let settled = settled.map_err(TranscriptError::Outcome)?;
     let others = record.disagreeing(&settled.outcome.hash).unwrap_or_default();
     if !others.is_empty() {

@@ -298,3 +298,46 @@ fn key_3_seeded_alterations_are_refused_without_a_panic() {
     }
     assert!(Message::read(&vec![0; MESSAGE_BYTES_MAX + 1]).is_err());
 }
+
+/// Every message of a finished ceremony, as another machine tells them: to whom in which order, the test says.
+fn told(world: &World) -> Vec<Message> {
+    world.machines[0].running.messages().cloned().collect()
+}
+
+#[test]
+fn key_8_the_share_follows_from_what_u_names_whatever_was_heard_first() {
+    let mut world = World::new(4, &[]);
+    world.run_all();
+    let keys = world.assert_sound().key_set.clone();
+    // Eve shows them only when all have said what they hold
+    let late = [bad_deal(&world, &[2]), bad_deal(&world, &[1]), bad_deal(&world, &[1, 2])];
+    for heard in 0..=late.len() {
+        let mut fresh = Machine::new(&world.plan, &world.seeds[2]);
+        late[..heard].iter().for_each(|deal| fresh.hear(deal));
+        // twice: with two others of Eve's here, hers counts only once the echoes name it
+        for message in told(&world).iter().chain(&told(&world)) {
+            fresh.hear(message);
+        }
+        assert_eq!(fresh.finished().key_set, keys, "{heard} before");
+        assert_share(&keys, 4, MemberId(2), fresh.running.secrets().unwrap());
+        assert_eq!(fresh.running.contradictions().count(), usize::from(heard > 0), "Eve's pair is kept");
+        fresh.restart();
+        assert_eq!(fresh.finished().key_set, keys, "{heard} before, again");
+    }
+}
+
+#[test]
+fn key_8_what_u_names_is_not_resolved_by_two_other_words() {
+    let mut world = World::new(4, &[]);
+    world.run_all();
+    let named = world.machines[EVE].own(Phase::Deal);
+    let mut fresh = Operator::start(Arc::clone(&world.plan), &world.seeds[0]).unwrap();
+    for message in [bad_deal(&world, &[1]), bad_deal(&world, &[2])].iter().chain(&told(&world)) {
+        fresh.on(message).ok();
+    }
+    let State::Waiting { unseen, .. } = fresh.state() else { panic!("{:?}", fresh.state()) };
+    let sighting = Sighting { author: member_id(EVE), phase: Phase::Deal, id: named.id(&world.plan) };
+    assert_eq!(unseen.iter().map(|(sighting, _)| *sighting).collect::<Vec<_>>(), [sighting]);
+    assert!(fresh.on(&named).unwrap());
+    assert!(matches!(fresh.state(), State::Finished(_)), "{:?}", fresh.state());
+}

@@ -79,3 +79,46 @@ fn key_9_an_outcome_that_was_not_computed_is_no_agreement() {
     // all of them lie together, and it is found
     assert_eq!(code(&world, &transcript, &keys), "NO_AGREEMENT");
 }
+
+/// A second dealing of member 3, with nothing in it for member 0.
+fn second_deal(world: &World) -> Message {
+    let mut eve = Operator::start(Arc::clone(&world.plan), &world.seeds[3]).unwrap();
+    let Step::Deal { commitments, mut sealed } = eve.due().unwrap().step else { panic!() };
+    sealed[0] = SealedDealing::ZERO;
+    let key = SigningKey::from_seed(world.seeds[3].clone());
+    Message::sign(&world.plan, MemberId(3), &key, Step::Deal { commitments, sealed })
+}
+
+#[test]
+fn key_9_two_words_of_a_step_stand_in_one_order_and_give_the_same_shares() {
+    let (world, mut transcript, keys) = done();
+    let second = second_deal(&world);
+    let at = transcript.messages.iter().position(|m| m.from == MemberId(3)).unwrap();
+    let first_is_less = transcript.messages[at].id(&world.plan) < second.id(&world.plan);
+    transcript.messages.insert(at + usize::from(first_is_less), second);
+    let report = verify(&transcript, &NETWORK, &members(&world.seeds), &keys).unwrap();
+    assert_eq!(report.contradicted, [(MemberId(3), Phase::Deal)]);
+    assert!(report.finished.outcome.faulty.is_empty(), "U names one");
+    transcript.messages.swap(at, at + 1);
+    assert_eq!(code(&world, &transcript, &keys), "ORDER");
+    // whoever writes its share again from either has the same
+    let mut again = Operator::start(Arc::clone(&world.plan), &world.seeds[0]).unwrap();
+    for message in &transcript.messages {
+        assert!(again.on(message).unwrap());
+    }
+    assert_share(&keys, 4, MemberId(0), again.secrets().unwrap());
+}
+
+#[test]
+fn key_9_a_word_that_u_names_is_missing_although_two_others_are_there() {
+    let (world, mut transcript, keys) = done();
+    let at = transcript.messages.iter().position(|m| m.from == MemberId(3)).unwrap();
+    let (second, mut third) = (second_deal(&world), second_deal(&world));
+    let Step::Deal { sealed, .. } = &mut third.step else { panic!() };
+    sealed[2] = SealedDealing::ZERO;
+    let key = SigningKey::from_seed(world.seeds[3].clone());
+    let mut others = [second, Message::sign(&world.plan, MemberId(3), &key, third.step)];
+    others.sort_by_key(|message| message.id(&world.plan));
+    transcript.messages.splice(at..=at, others);
+    assert_eq!(code(&world, &transcript, &keys), "MISSING");
+}

@@ -45,7 +45,28 @@ struct Peers {
     /// This process needs nothing more.
     ended: bool,
     others_ended: BTreeSet<MemberId>,
-    answers: BTreeSet<MemberId>,
+    answers: BTreeMap<MemberId, Answers>,
+}
+
+/// What a peer said at the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// Something, but it knows no such ceremony.
+    Another,
+    /// What it holds.
+    Here,
+}
+
+/// What is handed on, in this order.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// To be judged.
+    Message(Box<Message>),
+    /// All that this peer had when this process first looked has been handed on; or it has no answer.
+    Looked(MemberId),
 }
 
 impl Board {
@@ -71,8 +92,8 @@ impl Board {
         self.peers(|peers| others.iter().all(|other| peers.others_ended.contains(other)))
     }
 
-    pub(super) fn answers(&self, member: MemberId) -> bool {
-        self.peers(|peers| peers.answers.contains(&member))
+    pub(super) fn answers(&self, member: MemberId) -> Answers {
+        self.peers(|peers| peers.answers.get(&member).copied().unwrap_or_default())
     }
 }
 
@@ -119,28 +140,31 @@ pub(super) async fn follow(
     (member, http): (MemberId, String),
     plan: Arc<Plan>,
     board: Arc<Board>,
-    found: mpsc::Sender<Message>,
+    found: mpsc::Sender<Found>,
 ) {
     let base = format!("http://{http}/lockstep/v1/ceremony/{}", hex::encode(plan.name().0));
     let mut asked: BTreeMap<Hash, u8> = BTreeMap::new();
     let client = crate::source::Asker::new();
+    let mut looked = false;
     for look in 0u32.. {
         if look.is_multiple_of(FORGET_AFTER) {
             asked.clear();
         }
-        let list = client.get(base.clone(), 1 + 32 * MESSAGES_MAX).await.ok().flatten();
-        let answers = list.is_some();
+        let list = client.get(base.clone(), 1 + 32 * MESSAGES_MAX).await;
+        let answers = match &list {
+            Ok(Some(_)) => Answers::Here,
+            Ok(None) => Answers::Another,
+            Err(_) => Answers::Silent,
+        };
+        let list = list.ok().flatten();
         let (ended, ids) = list.as_deref().and_then(<[u8]>::split_first).unwrap_or((&0, &[]));
         board.peers(|peers| {
-            if answers {
-                peers.answers.insert(member)
-            } else {
-                peers.answers.remove(&member)
-            };
+            peers.answers.insert(member, answers);
             if *ended == 1 {
                 peers.others_ended.insert(member);
             }
         });
+        let mut is_whole = true;
         for id in ids.as_chunks::<32>().0 {
             let id = Hash(*id);
             let times = asked.entry(id).or_default();
@@ -149,12 +173,20 @@ pub(super) async fn follow(
             }
             *times = times.saturating_add(1);
             let url = format!("{base}/{}", hex::encode(id.0));
-            let Ok(Some(bytes)) = client.get(url, MESSAGE_BYTES_MAX).await else { continue };
+            let bytes = client.get(url, MESSAGE_BYTES_MAX).await.ok().flatten();
             // What does not read, or is another than was asked for, is nothing.
-            if let Ok(message) = Message::read(&bytes)
-                && message.id(&plan) == id
-                && found.send(message).await.is_err()
-            {
+            let message = bytes.and_then(|bytes| Message::read(&bytes).ok()).filter(|message| message.id(&plan) == id);
+            let Some(message) = message else {
+                is_whole &= *times >= ASKS_MAX;
+                continue;
+            };
+            if found.send(Found::Message(Box::new(message))).await.is_err() {
+                return;
+            }
+        }
+        if !looked && is_whole {
+            looked = true;
+            if found.send(Found::Looked(member)).await.is_err() {
                 return;
             }
         }

@@ -1,6 +1,6 @@
 //! `lockstep keygen ceremony`: one operator's process.
 use super::{
-    exchange::{self, Board},
+    exchange::{self, Answers, Board, Found},
     files::{Planned, TRANSCRIPT_FILE},
     finish,
     journal::Journal,
@@ -14,8 +14,8 @@ use crate::{
     member::MemberError,
     passphrase::{Lock, PassphraseArgs},
 };
-use keygen::operators::{Failure as NoKeys, Finished, Message, Operator, State};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use keygen::operators::{Failure as NoKeys, Finished, Message, Operator, Phase, State};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet};
 use types::{MemberId, codec};
 
@@ -46,13 +46,17 @@ pub(super) struct CeremonyArgs {
     passphrase: PassphraseArgs,
 }
 
-struct Process {
+pub(super) struct Process {
     planned: Planned,
     operator: Operator,
     journal: Journal,
     board: Arc<Board>,
     /// What was said last, so that it is not said again.
     said: String,
+    /// Whose messages have not been looked at since the start. Before that nothing is said but the dealing, which is the
+    /// same each time: a member whose journal is gone, or an old one, hears its other words from those who heard them,
+    /// and does not make up second ones.
+    looks_due: BTreeSet<MemberId>,
 }
 
 /// Runs the command.
@@ -85,13 +89,7 @@ pub(super) async fn run(args: CeremonyArgs) -> Result<(), Failure> {
         init::mark_new(&args.dir)?;
     }
     let (journal, kept) = Journal::open(&args.dir, &planned.plan.name())?;
-    let mut process = Process { planned, operator, journal, board: Arc::default(), said: String::new() };
-    for message in &kept {
-        match process.operator.on(message) {
-            Ok(_) => process.board.show(&process.planned.plan, message),
-            Err(error) => return Err(Failure { code: 65, text: format!("the journal does not hold: {error}") }),
-        }
-    }
+    let process = Process::new(planned, operator, journal, &kept)?;
     if !kept.is_empty() {
         print(format_args!("resumed    with {} messages of the journal", kept.len()));
     }
@@ -119,6 +117,25 @@ fn introduce(planned: &Planned, me: MemberId) {
 }
 
 impl Process {
+    /// Goes on after what the journal kept.
+    pub(super) fn new(
+        planned: Planned,
+        operator: Operator,
+        journal: Journal,
+        kept: &[Message],
+    ) -> Result<Self, Failure> {
+        let me = operator.me();
+        let looks_due = planned.plan.expected().filter(|member| *member != me).collect();
+        let mut process = Self { planned, operator, journal, board: Arc::default(), said: String::new(), looks_due };
+        for message in kept {
+            match process.operator.on(message) {
+                Ok(_) => process.board.show(&process.planned.plan, message),
+                Err(error) => return Err(Failure { code: 65, text: format!("the journal does not hold: {error}") }),
+            }
+        }
+        Ok(process)
+    }
+
     async fn go(mut self, args: &CeremonyArgs, me: MemberId, lock: &Lock) -> Result<(), Failure> {
         let own = self.planned.address(me).map(|at| listen(&at.http)).unwrap_or_default();
         let listen = config::listen("--listen", args.listen.as_deref().unwrap_or_default(), &own)
@@ -164,8 +181,8 @@ impl Process {
                     stopped.map_err(|error| Failure::software(error.to_string()))?;
                     break;
                 }
-                Some(message) = found.recv() => {
-                    tokio::task::block_in_place(|| self.hear(&message))?;
+                Some(found) = found.recv() => {
+                    tokio::task::block_in_place(|| self.take(&found))?;
                 }
                 () = tokio::time::sleep(exchange::EVERY) => {}
             }
@@ -178,14 +195,29 @@ impl Process {
     }
 
     /// Says everything that is due: on disk first, then shown.
-    fn speak(&mut self) -> Result<(), Failure> {
-        while let Some(message) = self.operator.due() {
+    pub(super) fn speak(&mut self) -> Result<(), Failure> {
+        while let State::Due(phase) = self.operator.state() {
+            if phase > Phase::Deal && !self.looks_due.is_empty() {
+                break;
+            }
+            let Some(message) = self.operator.due() else { break };
             self.journal.append(&message)?;
             self.operator.on(&message).map_err(|error| Failure::software(format!("own message refused: {error}")))?;
             self.board.show(&self.planned.plan, &message);
             print(format_args!("said       {}", message.step.phase()));
         }
         Ok(())
+    }
+
+    /// Takes what a look at a peer has found.
+    pub(super) fn take(&mut self, found: &Found) -> Result<(), Failure> {
+        match found {
+            Found::Message(message) => self.hear(message),
+            Found::Looked(member) => {
+                self.looks_due.remove(member);
+                Ok(())
+            }
+        }
     }
 
     fn hear(&mut self, message: &Message) -> Result<(), Failure> {
@@ -211,6 +243,11 @@ impl Process {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn operator(&self) -> &Operator {
+        &self.operator
+    }
+
     /// A line when something has moved.
     fn report(&mut self) {
         let State::Waiting { phase, missing, unseen } = self.operator.state() else { return };
@@ -219,7 +256,13 @@ impl Process {
             .iter()
             .map(|member| {
                 let name = self.planned.name(*member);
-                if self.board.answers(*member) { name.to_owned() } else { format!("{name} (does not answer)") }
+                match self.board.answers(*member) {
+                    Answers::Here => name.to_owned(),
+                    Answers::Another => {
+                        format!("{name} (answers, but for another ceremony: compare ceremony.toml)")
+                    }
+                    Answers::Silent => format!("{name} (does not answer)"),
+                }
             })
             .collect();
         let mut line = format!("{phase:<10} {} of {expected}", expected.saturating_sub(all.len()));

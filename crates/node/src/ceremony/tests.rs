@@ -25,6 +25,7 @@ use std::{
 use types::{ChainId, MemberAddress, MemberId, RevealMode};
 
 mod folder;
+mod looks;
 
 /// Four operators, and what they have at the end.
 struct Done {

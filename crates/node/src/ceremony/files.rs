@@ -1,6 +1,6 @@
 //! `ceremony.toml`: a network without its keys, and who is not waited for.
 use crate::{
-    change::join,
+    change::{is_address, join},
     files::{self, FilesError, genesis_name},
 };
 use execution::genesis::RollupGenesis;
@@ -37,8 +37,10 @@ pub(super) enum CeremonyFileError {
     Name(String),
     #[error("name of member {0}: 1 to 64 printable characters without spaces, and nobody else's")]
     Names(MemberId),
-    #[error("no address of member {0}")]
-    Address(MemberId),
+    #[error("addresses of member {0}: once, p2p as ip:port, quic and http as host:port of at most 64 characters")]
+    Addresses(MemberId),
+    #[error("addresses of somebody who is no member")]
+    Stranger,
     #[error(transparent)]
     Plan(#[from] keygen::operators::PlanError),
 }
@@ -82,10 +84,15 @@ impl Planned {
         };
         let mut absent: Vec<MemberId> = file.absent.iter().map(index).collect::<Result<_, _>>()?;
         absent.sort_unstable();
+        // they are asked all the time, printed, and end in node.toml
         for (member, _) in (0..).map(MemberId).zip(members) {
-            if !file.addresses.iter().any(|address| address.member == member) {
-                return Err(CeremonyFileError::Address(member));
+            let mut own = file.addresses.iter().filter(|at| at.member == member);
+            if !matches!((own.next(), own.next()), (Some(at), None) if reached_at(at).is_some()) {
+                return Err(CeremonyFileError::Addresses(member));
             }
+        }
+        if file.addresses.len() != members.len() {
+            return Err(CeremonyFileError::Stranger);
         }
         let id = crypto::ids::network_id(&file.genesis);
         let keys: Vec<Hash> = members.iter().map(|member| member.consensus).collect();
@@ -110,6 +117,13 @@ impl Planned {
     pub(super) fn address(&self, member: MemberId) -> Option<&MemberAddress> {
         self.file.addresses.iter().find(|address| address.member == member)
     }
+}
+
+/// Where a member is reached, if that is an address.
+pub(super) fn reached_at(at: &MemberAddress) -> Option<join::Addresses> {
+    let p2p = at.p2p.parse().ok()?;
+    let good = [&at.p2p, &at.quic, &at.http].into_iter().all(|address| is_address(address));
+    good.then(|| join::Addresses { p2p, quic: at.quic.clone(), http: at.http.clone() })
 }
 
 /// What a member is called.

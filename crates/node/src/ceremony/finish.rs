@@ -1,10 +1,7 @@
 //! What a member has at the end: everything that `lockstep node` starts from.
-use super::files::Planned;
+use super::files::{Planned, reached_at};
 use crate::{
-    change::{
-        is_address,
-        join::{self, Addresses},
-    },
+    change::join,
     cli::Failure,
     config::NodeConfig,
     files::{self, FilesError, NETWORK_FILE, NetworkFiles},
@@ -67,12 +64,10 @@ pub(super) fn write(
     let mut wrote = write_network(dir, network)?;
     let config = dir.join(init::CONFIG_FILE);
     if !is_config(&config)? {
-        let listens = at.and_then(|at| {
-            let p2p = at.p2p.parse().ok()?;
-            let known = is_address(&at.quic) && is_address(&at.http);
-            known.then(|| join::listening(&Addresses { p2p, quic: at.quic.clone(), http: at.http.clone() }))
-        });
-        init::write_config(dir, &NodeConfig { member: me.0, ..listens.unwrap_or_default() })?;
+        let no_address =
+            || Failure { code: 78, text: format!("network.toml: no address of member {me} that can be one") };
+        let listens = join::listening(&at.and_then(reached_at).ok_or_else(no_address)?);
+        init::write_config(dir, &NodeConfig { member: me.0, ..listens })?;
         wrote.push(config);
     }
     if !has_share {

@@ -24,6 +24,7 @@ use std::{
 };
 use types::{ChainId, MemberAddress, MemberId, RevealMode};
 
+mod file;
 mod folder;
 mod looks;
 

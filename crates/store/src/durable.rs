@@ -283,7 +283,10 @@ pub fn read(path: &Path, max: usize) -> Result<Option<Vec<u8>>, DiskError> {
 }
 
 /// Names in a directory, sorted; none when there is no such directory.
-pub(crate) fn names(dir: &Path) -> Result<Vec<String>, DiskError> {
+///
+/// # Errors
+/// [`DiskError`].
+pub fn names(dir: &Path) -> Result<Vec<String>, DiskError> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.context(Op::Read, dir)?,

@@ -1,10 +1,36 @@
 //! Every message of a ceremony on disk, a file each, in the order in which they came: written before anybody sees it or
 //! what follows from it.
-use crate::files::FilesError;
+use crate::{cli::Failure, files::FilesError, member::MemberError};
 use keygen::operators::{MESSAGE_BYTES_MAX, Message};
 use std::path::{Path, PathBuf};
-use store::durable;
+use store::durable::{self, DiskError};
 use types::Hash;
+
+/// Why a journal cannot be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JournalError {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error("{0}: no message of a ceremony")]
+    Damaged(PathBuf),
+    #[error("{0}: gone, and later messages are there")]
+    Gap(PathBuf),
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Disk(error) => MemberError::from(FilesError::Durable(error)).into(),
+            JournalError::Damaged(_) | JournalError::Gap(_) => Self {
+                code: 65,
+                text: format!(
+                    "{error}\n  do: look at the disk; move this ceremony's folder away and start again while the other \
+                     operators are there: what this one has said comes back from them"
+                ),
+            },
+        }
+    }
+}
 
 /// A folder for one ceremony: another number or another absence has another one.
 #[derive(Debug)]
@@ -17,16 +43,19 @@ impl Journal {
     /// Opens the journal; what is in it, in order.
     ///
     /// # Errors
-    /// [`FilesError`]; a file that is there and no message is damage, and nothing is signed on it.
-    pub(super) fn open(dir: &Path, plan: &Hash) -> Result<(Self, Vec<Message>), FilesError> {
+    /// [`JournalError`]: what is there and no message, or not there before a later one, is damage; nothing is signed on it.
+    pub(super) fn open(dir: &Path, plan: &Hash) -> Result<(Self, Vec<Message>), JournalError> {
         let folder = Self::folder(dir, plan);
         durable::create_dir(&folder)?;
+        let written = durable::names(&folder)?.iter().filter_map(|name| name.parse::<u32>().ok()).max();
         let mut journal = Self { folder, next: 0 };
         let mut messages = Vec::new();
         while let Some(bytes) = durable::read(&journal.path(), MESSAGE_BYTES_MAX)? {
-            let message = Message::read(&bytes).map_err(|_damaged| FilesError::KeyFile { path: journal.path() })?;
-            messages.push(message);
+            messages.push(Message::read(&bytes).map_err(|_damaged| JournalError::Damaged(journal.path()))?);
             journal.next = journal.next.saturating_add(1);
+        }
+        if written.is_some_and(|last| last >= journal.next) {
+            return Err(JournalError::Gap(journal.path()));
         }
         Ok((journal, messages))
     }
@@ -46,7 +75,7 @@ impl Journal {
     }
 
     /// Makes a message durable.
-    pub(super) fn append(&mut self, message: &Message) -> Result<(), FilesError> {
+    pub(super) fn append(&mut self, message: &Message) -> Result<(), DiskError> {
         durable::write_private(&self.path(), &message.bytes())?;
         self.next = self.next.saturating_add(1);
         Ok(())

@@ -3,7 +3,7 @@ use super::{
     exchange::{self, Answers, Board, Found},
     files::{Planned, TRANSCRIPT_FILE},
     finish,
-    journal::Journal,
+    journal::{Journal, JournalError},
 };
 use crate::{
     change::join::listen,
@@ -113,6 +113,9 @@ fn introduce(planned: &Planned, me: MemberId) {
             ""
         };
         print(format_args!("member {member:<3} {} {}{role}", record.name, record.consensus));
+        if let Some(at) = planned.address(member) {
+            print(format_args!("           p2p {} quic {} http {}", at.p2p, at.quic, at.http));
+        }
     }
 }
 
@@ -201,7 +204,7 @@ impl Process {
                 break;
             }
             let Some(message) = self.operator.due() else { break };
-            self.journal.append(&message)?;
+            self.journal.append(&message).map_err(JournalError::Disk)?;
             self.operator.on(&message).map_err(|error| Failure::software(format!("own message refused: {error}")))?;
             self.board.show(&self.planned.plan, &message);
             print(format_args!("said       {}", message.step.phase()));
@@ -231,7 +234,7 @@ impl Process {
             }
         }
         // what follows from it is said only after this, in `speak`
-        self.journal.append(message)?;
+        self.journal.append(message).map_err(JournalError::Disk)?;
         self.board.show(&self.planned.plan, message);
         if self.operator.contradictions().count() > contradicted {
             let phase = message.step.phase();

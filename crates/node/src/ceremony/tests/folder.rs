@@ -1,5 +1,6 @@
 // What stands in a member's folder before, at and after the end, and what a lost disk leaves of it.
 use super::*;
+use crate::ceremony::journal::{Journal, JournalError};
 
 /// `lockstep keygen share` for a folder.
 fn share(done: &Done, dir: &Path) -> Result<(), Failure> {
@@ -121,4 +122,26 @@ fn a_folder_that_shows_that_its_member_has_run_takes_part_in_no_ceremony() {
         std::fs::create_dir(dir.path().join(name)).unwrap();
         assert_eq!(finish::check_unused(dir.path()).err().map(|failure| failure.code), Some(78), "{name}");
     }
+}
+
+#[test]
+fn a_gap_in_the_journal_is_damage_and_not_its_end() {
+    let done = done();
+    let dir = tempfile::tempdir().unwrap();
+    let name = done.planned.plan.name();
+    let messages = &done.transcript.messages[..4];
+    let (mut journal, _) = Journal::open(dir.path(), &name).unwrap();
+    messages.iter().for_each(|message| journal.append(message).unwrap());
+    let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+    // what a crash leaves of a fifth one
+    std::fs::write(folder.join("00004.tmp"), [0; 9]).unwrap();
+    assert_eq!(Journal::open(dir.path(), &name).unwrap().1, messages);
+    std::fs::rename(folder.join("00001"), folder.join("away")).unwrap();
+    let found = Journal::open(dir.path(), &name).map(drop).unwrap_err();
+    assert!(matches!(&found, JournalError::Gap(path) if path.ends_with("00001")), "{found}");
+    assert_eq!(Failure::from(found).code, 65);
+    std::fs::write(folder.join("00001"), [0; 9]).unwrap();
+    let found = Journal::open(dir.path(), &name).map(drop).unwrap_err();
+    assert!(matches!(&found, JournalError::Damaged(path) if path.ends_with("00001")), "{found}");
+    assert_eq!(Failure::from(found).code, 65);
 }

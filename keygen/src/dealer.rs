@@ -1,7 +1,8 @@
 //! **A trusted dealer**, and the cross-check against `threshold_crypto`. Feature `dealer`; no node is built with it.
 //!
 //! Whoever runs [`deal`] knows both secrets. It exists for test networks and as an oracle: the same key set, made by the
-//! library whose encodings we use. Networks refuse its sets unless genesis says `allow_dealer`.
+//! library whose encodings we use. Its key set says so in its file; a network.toml with those keys does not, and only a
+//! transcript shows that keys are no dealer's.
 //!
 //! What is used of `threshold_crypto` are its key-set types, polynomials, shares and signatures. Its `Ciphertext` can be
 //! mauled (docs: cryptography, section 8) and appears only as a probe of the keys.

@@ -10,6 +10,10 @@
 //! The associated data of a sealed payload is everything before it. The checksum finds accidents, not attackers; what an
 //! attacker changes in a sealed file fails its tag. A plain file is for devnets and says so by its lock byte, and is read
 //! only by a caller that names [`Unlock::InsecurePlaintext`].
+mod passphrase;
+
+pub use passphrase::{PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARACTERS_MIN, is_long_enough, read_passphrase};
+
 use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
     aead::{Aead, KeyInit, Payload},
@@ -44,7 +48,8 @@ const FILE_MAX: usize = codec::FRAME_MAX;
 pub enum Origin {
     /// A ceremony: nobody ever held the secrets.
     Dkg,
-    /// A trusted dealer held them; accepted only where genesis says `allow_dealer`.
+    /// A trusted dealer held them. network.toml does not say so: that its keys are not such ones, only the transcript of
+    /// their ceremony shows.
     Dealer,
 }
 
@@ -63,7 +68,8 @@ pub struct KeySetFile {
     pub members: Vec<Hash>,
     /// The keys.
     pub parts: KeySetParts,
-    /// SHA-256 of the dealer logs; zero for a dealt set.
+    /// Digest of the dealers' logs; zero for a dealt set, and wherever a set is put together from network.toml or EPOCH,
+    /// which have no logs.
     pub logs: Hash,
 }
 

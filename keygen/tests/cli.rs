@@ -59,5 +59,12 @@ fn wrong_command_lines_and_committees() {
     assert_eq!(dealer(&members(3), "--insecure-plaintext"), 65);
     assert_eq!(dealer(&format!("{}{}", members(3), members(1)), "--insecure-plaintext"), 65, "one twice");
     assert_eq!(dealer(&members(4), "--passphrase-file none"), 74);
+    std::fs::write(dir.path().join("short"), "eleven char\n\n").unwrap();
+    std::fs::write(dir.path().join("long"), [b'x'; 5_000]).unwrap();
+    assert_eq!(dealer(&members(4), "--passphrase-file short"), 0, "twelve with the first end of a line");
+    std::fs::remove_dir_all(dir.path().join("a")).unwrap();
+    std::fs::write(dir.path().join("short"), "eleven char\n").unwrap();
+    assert_eq!(dealer(&members(4), "--passphrase-file short"), 64);
+    assert_eq!(dealer(&members(4), "--passphrase-file long"), 74, "not cut");
     assert!(!dir.path().join("a").exists(), "nothing was written");
 }

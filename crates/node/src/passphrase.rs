@@ -3,20 +3,17 @@
 //!
 //! Trust: it stays in memory as long as the process, wiped at its end; whoever can read that memory has the keys as well.
 use crate::{cli::Failure, entropy::Source};
-use keygen::files::{Protection, Unlock};
+use keygen::files::{
+    PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARACTERS_MIN, Protection, Unlock, is_long_enough, read_passphrase,
+};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 use zeroize::Zeroizing;
-
-/// Longest passphrase, bytes.
-const BYTES_MAX: u64 = 4_096;
-/// Shortest that a new file is sealed with.
-const CHARACTERS_MIN: usize = 12;
 
 /// What opens and seals key files.
 #[derive(Clone, Default)]
@@ -56,22 +53,7 @@ impl Lock {
     /// # Errors
     /// The operating system's; an empty file, or one that is too long.
     pub fn file(path: &Path) -> io::Result<Self> {
-        Self::read(File::open(path)?)
-    }
-
-    fn read(file: File) -> io::Result<Self> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(BYTES_MAX + 1).unwrap_or_default()));
-        file.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        if bytes.last() == Some(&b'\n') {
-            bytes.pop();
-        }
-        if bytes.last() == Some(&b'\r') {
-            bytes.pop();
-        }
-        if bytes.is_empty() || u64::try_from(bytes.len()).is_ok_and(|len| len > BYTES_MAX) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a passphrase has 1 to 4096 bytes"));
-        }
-        Ok(Self::Passphrase(Arc::new(bytes)))
+        Ok(Self::Passphrase(Arc::new(read_passphrase(File::open(path)?)?)))
     }
 
     /// For reading key files.
@@ -151,8 +133,13 @@ impl PassphraseArgs {
     pub(crate) fn existing(&self) -> Result<Lock, Failure> {
         match self.named()? {
             Some(lock) => Ok(lock),
-            None => prompt("passphrase: "),
+            None => Self::typed("passphrase: "),
         }
+    }
+
+    /// Typed at the terminal, once.
+    pub(crate) fn typed(text: &str) -> Result<Lock, Failure> {
+        prompt(text)
     }
 
     /// For files that are written: a typed one is asked for twice.
@@ -169,9 +156,9 @@ impl PassphraseArgs {
             }
         };
         match &lock {
-            Lock::Passphrase(passphrase) if passphrase.len() < CHARACTERS_MIN => {
-                Err(Failure::usage(format!("a passphrase for new key files has at least {CHARACTERS_MIN} characters")))
-            }
+            Lock::Passphrase(passphrase) if !is_long_enough(passphrase) => Err(Failure::usage(format!(
+                "a passphrase for new key files has at least {PASSPHRASE_CHARACTERS_MIN} characters"
+            ))),
             Lock::Passphrase(_) | Lock::Plain => Ok(lock),
         }
     }
@@ -182,26 +169,51 @@ fn prompt(text: &str) -> Result<Lock, Failure> {
     let failed = |error: io::Error| Failure {
         code: 66,
         text: format!(
-            "passphrase: no terminal to ask at ({error}); name --passphrase-file, -fd or -credential, or --insecure-plaintext"
+            "passphrase: no terminal to ask at ({error}); name a file, a descriptor or a credential, or --insecure-plaintext"
         ),
     };
     let mut tty = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(failed)?;
     let before = tcgetattr(&tty).map_err(|error| failed(error.into()))?;
     let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    silent.local_modes.insert(LocalModes::ECHONL);
+    // Ctrl-C comes as a byte, so that the echo is there again when the program ends
+    silent.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
     tty.write_all(text.as_bytes()).map_err(failed)?;
     tcsetattr(&tty, OptionalActions::Flush, &silent).map_err(|error| failed(error.into()))?;
-    let mut line = Zeroizing::new(String::with_capacity(usize::try_from(BYTES_MAX).unwrap_or_default()));
-    let read = tty.try_clone().and_then(|tty| BufReader::new(tty.take(BYTES_MAX)).read_line(&mut line));
+    let typed = typed(&tty);
     let restored = tcsetattr(&tty, OptionalActions::Flush, &before);
-    read.map_err(failed)?;
+    let ended = tty.write_all(b"\n");
+    let typed = typed.map_err(failed)?;
     restored.map_err(|error| failed(error.into()))?;
-    let typed = line.trim_end_matches(['\n', '\r']);
-    if typed.is_empty() {
-        return Err(Failure::usage("an empty passphrase opens nothing".into()));
+    ended.map_err(failed)?;
+    let typed = typed.ok_or_else(|| Failure { code: 130, text: "given up at the passphrase".into() })?;
+    let typed = read_passphrase(typed.as_slice());
+    let typed = typed.map_err(|error| Failure::usage(format!("passphrase: {error}")))?;
+    Ok(Lock::Passphrase(Arc::new(typed)))
+}
+
+/// A line, byte by byte, with the keys that correct it; `None`: Ctrl-C. No buffer keeps a copy.
+fn typed(mut tty: impl io::Read) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    const CTRL_C: u8 = 3;
+    const CTRL_D: u8 = 4;
+    const CTRL_U: u8 = 21;
+    const BACKSPACE: [u8; 2] = [8, 127];
+    let mut line = Zeroizing::new(Vec::with_capacity(PASSPHRASE_BYTES_MAX + 1));
+    let mut key = Zeroizing::new([0u8]);
+    while tty.read(&mut key[..])? == 1 {
+        let [byte] = *key;
+        match byte {
+            CTRL_C => return Ok(None),
+            CTRL_D | b'\n' | b'\r' => break,
+            CTRL_U => line.clear(),
+            byte if BACKSPACE.contains(&byte) => {
+                // a character: its last bytes begin with the bits 10
+                while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            }
+            byte if line.len() <= PASSPHRASE_BYTES_MAX => line.push(byte),
+            _too_long => {}
+        }
     }
-    Ok(Lock::Passphrase(Arc::new(Zeroizing::new(typed.as_bytes().to_vec()))))
+    Ok(Some(line))
 }
 
 #[cfg(test)]
@@ -223,8 +235,22 @@ mod tests {
             assert_eq!(read.as_slice(), b"a b ");
         }
         assert!(lock(b"").is_none() && lock(b"\n").is_none());
-        assert!(lock(&[b'x'; 5_000]).is_none());
+        assert!(lock(&[b'x'; 5_000]).is_none() && lock(&[b'x'; 4_097]).is_none());
+        assert!(lock(&[&[b'x'; 4_096][..], b"\r\n"].concat()).is_some());
+        let Lock::Passphrase(read) = lock(b"a\n\n").unwrap() else { panic!() };
+        assert_eq!(read.as_slice(), b"a\n", "one end of a line");
         assert!(!format!("{:?}", lock(b"secret").unwrap()).contains("secret"));
+    }
+
+    #[test]
+    fn what_is_typed_can_be_corrected_and_given_up() {
+        let line = |keys: &[u8]| typed(keys).unwrap().map(|line| line.to_vec());
+        assert_eq!(line(b"a b\nc").as_deref(), Some(b"a b".as_slice()));
+        assert_eq!(line(b"ax\x7fb\x15\x7fcd\r").as_deref(), Some(b"cd".as_slice()));
+        assert_eq!(line("a\u{e9}\u{7f}b\n".as_bytes()).as_deref(), Some(b"ab".as_slice()), "a character, not a byte");
+        assert_eq!(line(b"secret\x03\n"), None);
+        assert_eq!(line(b"").as_deref(), Some(b"".as_slice()));
+        assert!(line(&[b'x'; 9_000]).is_some_and(|line| read_passphrase(line.as_slice()).is_err()), "not cut");
     }
 
     #[test]
@@ -234,6 +260,9 @@ mod tests {
         std::fs::write(&path, "short").unwrap();
         let args = PassphraseArgs { passphrase_file: Some(path), ..PassphraseArgs::default() };
         assert!(args.existing().is_ok());
+        assert_eq!(args.new_one().err().map(|failure| failure.code), Some(64));
+        // twelve bytes, six characters
+        std::fs::write(args.passphrase_file.as_ref().unwrap(), "\u{e9}".repeat(6)).unwrap();
         assert_eq!(args.new_one().err().map(|failure| failure.code), Some(64));
     }
 }

@@ -14,8 +14,8 @@ use keygen::{
     CeremonyError, MemberSecrets,
     dealer::{CrossCheckError, cross_check, deal, export},
     files::{
-        FileError, KeySetFile, Origin, Protection, ShareFile, Unlock, keyset_hash, read_keyset, read_share,
-        write_keyset, write_share,
+        FileError, KeySetFile, Origin, PASSPHRASE_CHARACTERS_MIN, Protection, ShareFile, Unlock, is_long_enough,
+        keyset_hash, read_keyset, read_passphrase, read_share, write_keyset, write_share,
     },
 };
 use std::{collections::VecDeque, fs::File, io::Read, path::PathBuf, process::ExitCode};
@@ -31,6 +31,8 @@ LOCK:  --passphrase-file FILE | --insecure-plaintext";
 enum Failure {
     #[error("{USAGE}")]
     Usage,
+    #[error("a passphrase for new key files has at least {PASSPHRASE_CHARACTERS_MIN} characters")]
+    Short,
     #[error("member keys must be distinct, and 3f + 1 of them")]
     Members,
     #[error("the share files are not those of the key set, one per member")]
@@ -49,7 +51,7 @@ impl Failure {
     /// As `sysexits` has them.
     fn code(&self) -> u8 {
         match self {
-            Self::Usage => 64,
+            Self::Usage | Self::Short => 64,
             Self::Members | Self::Shares | Self::Ceremony(_) | Self::Check(_) | Self::File(_) => 65,
             Self::Io(_) => 74,
         }
@@ -86,7 +88,7 @@ impl Options {
                 "--epoch" => options.epoch = value.parse().map_err(|_number| Failure::Usage)?,
                 "--keyset" => options.keyset = Some(value.into()),
                 "--share" => options.shares.push(value.into()),
-                "--passphrase-file" => options.passphrase = Some(passphrase(&value)?),
+                "--passphrase-file" => options.passphrase = Some(read_passphrase(File::open(&value)?)?),
                 _ => return Err(Failure::Usage),
             }
         }
@@ -114,6 +116,7 @@ impl Options {
 
     fn protection(&self) -> Result<Protection, Failure> {
         match &self.passphrase {
+            Some(passphrase) if !is_long_enough(passphrase) => Err(Failure::Short),
             Some(passphrase) => {
                 let (mut salt, mut nonce) = ([0; 32], [0; 24]);
                 random(&mut salt)?;
@@ -126,16 +129,6 @@ impl Options {
     }
 }
 
-/// The file without the line break at its end; at most 4 KiB.
-fn passphrase(path: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4_096));
-    File::open(path)?.take(4_096).read_to_end(&mut bytes)?;
-    while matches!(bytes.last(), Some(b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    Ok(bytes)
-}
-
 /// This program is a process of its own, so it asks the operating system itself.
 fn random(bytes: &mut [u8]) -> Result<(), Failure> {
     Ok(File::open("/dev/urandom")?.read_exact(bytes)?)
@@ -144,7 +137,8 @@ fn random(bytes: &mut [u8]) -> Result<(), Failure> {
 fn dealer(options: &Options) -> Result<(), Failure> {
     let network = options.network()?;
     let out = options.out.as_deref().ok_or(Failure::Usage)?;
-    options.unlock()?;
+    // before anything is made
+    drop(options.protection()?);
     let mut members = options.members.clone();
     members.sort_unstable();
     members.dedup();

@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use types::{Hash, KeySetParts, MemberId, codec, codec::DecodeError};
 
-const MAGIC: [u8; 5] = *b"LKTR\x01";
+/// First bytes of a transcript's file.
+pub const TRANSCRIPT_MAGIC: [u8; 4] = *b"LKTR";
+const VERSION: u8 = 1;
 /// Longest transcript: that of a committee of 127 has some 12 MB.
 pub const TRANSCRIPT_BYTES_MAX: usize = 64 << 20;
 
@@ -157,7 +159,8 @@ impl Transcript {
             proofs: count(&self.proofs),
         };
         let frames = self.messages.iter().chain(&self.proofs).map(Message::bytes);
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = TRANSCRIPT_MAGIC.to_vec();
+        bytes.push(VERSION);
         for frame in core::iter::once(codec::encode(&header)).chain(frames) {
             bytes.extend_from_slice(&count_bytes(frame.len()));
             bytes.extend_from_slice(&frame);
@@ -170,7 +173,8 @@ impl Transcript {
     /// # Errors
     /// [`TranscriptError::Magic`], [`TranscriptError::Malformed`].
     pub fn read(bytes: &[u8]) -> Result<Self, TranscriptError> {
-        let mut rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or(TranscriptError::Magic)?;
+        let rest = bytes.strip_prefix(TRANSCRIPT_MAGIC.as_slice());
+        let mut rest = rest.and_then(|rest| rest.strip_prefix(&[VERSION])).ok_or(TranscriptError::Magic)?;
         let Header { network, number, absent, messages, proofs } = codec::decode(frame(&mut rest)?, MESSAGE_BYTES_MAX)?;
         let mut read = |count: u32| {
             let mut list = Vec::new();

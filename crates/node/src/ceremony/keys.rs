@@ -9,7 +9,7 @@ use crate::{
 };
 use keygen::{
     files::{FileError, KEYSET_MAGIC, SHARE_MAGIC},
-    operators::{Operator, Plan, TRANSCRIPT_BYTES_MAX, Transcript},
+    operators::{Operator, Plan, TRANSCRIPT_BYTES_MAX, TRANSCRIPT_MAGIC, Transcript},
 };
 use std::{
     path::{Path, PathBuf},
@@ -43,7 +43,7 @@ pub(super) struct SealArgs {
     /// The member's folder. The member must not run.
     #[arg(long)]
     dir: PathBuf,
-    /// File with the passphrase that the files are sealed with now; plain files need none.
+    /// File with the passphrase that the files are sealed with now; without it sealed files ask for it.
     #[arg(long, value_name = "FILE")]
     old_passphrase_file: Option<PathBuf>,
     #[command(flatten)]
@@ -68,14 +68,16 @@ pub(super) struct ShareArgs {
 
 /// The member of the network with these keys.
 fn member(network: &NetworkFiles, identity: &Identity, dir: &Path) -> Result<MemberId, Failure> {
-    let wrong = || FilesError::WrongKeys { path: dir.to_path_buf(), member: 0 };
     let key = identity.record("").consensus;
-    let members = &network.network.genesis.members;
-    let at = members.iter().position(|member| member.consensus == key).ok_or_else(wrong).map_err(MemberError::from)?;
-    match members.get(at) {
-        Some(record) if identity.record(&record.name) == *record => Ok(MemberId(u16::try_from(at).unwrap_or(u16::MAX))),
-        _ => Err(MemberError::from(wrong()).into()),
+    let mut members = (0..).map(MemberId).zip(&network.network.genesis.members);
+    let Some((member, record)) = members.find(|(_, record)| record.consensus == key) else {
+        let text = format!("{}: consensus key {key} is of no member in network.toml", dir.display());
+        return Err(Failure { code: 78, text });
+    };
+    if identity.record(&record.name) != *record {
+        return Err(MemberError::from(FilesError::WrongKeys { path: dir.to_path_buf(), member: member.0 }).into());
     }
+    Ok(member)
 }
 
 /// Runs `check-backup`.
@@ -108,7 +110,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<(), Failure> {
             print(format_args!("signing and TLS keys of a member, PLAIN"));
             Ok(())
         }
-        Some(b"LKTR") => {
+        Some(&TRANSCRIPT_MAGIC) => {
             let transcript = Transcript::read(&bytes).map_err(|error| Failure { code: 65, text: error.to_string() })?;
             let absent: Vec<String> = transcript.absent.iter().map(ToString::to_string).collect();
             print(format_args!("transcript of a ceremony: not verified here"));
@@ -160,6 +162,12 @@ fn lock_dir(dir: &Path) -> Result<store::durable::DirLock, Failure> {
     store::durable::lock_dir(dir).map_err(|error| Failure { code: 75, text: error.to_string() })
 }
 
+/// How a member's files are kept: identity.key is the last that changes.
+fn is_sealed(dir: &Path) -> Result<bool, Failure> {
+    let bytes = zeroize::Zeroizing::new(files::read(&files::identity_path(dir), limits::NETWORK_FILE_BYTES_MAX)?);
+    Ok(bytes.starts_with(&files::SEALED_MAGIC))
+}
+
 /// Runs `seal`.
 pub(super) fn seal(args: &SealArgs) -> Result<(), Failure> {
     let _dir = lock_dir(&args.dir)?;
@@ -167,6 +175,7 @@ pub(super) fn seal(args: &SealArgs) -> Result<(), Failure> {
         Some(path) => {
             Lock::file(path).map_err(|error| Failure { code: 66, text: format!("{}: {error}", path.display()) })?
         }
+        None if is_sealed(&args.dir)? => PassphraseArgs::typed("passphrase of the files as they are: ")?,
         None => Lock::Plain,
     };
     let new = args.passphrase.new_one()?;

@@ -130,6 +130,9 @@ pub(crate) fn note(line: std::fmt::Arguments<'_>) {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Err(error) = crate::dump::forbid() {
+        note(format_args!("lockstep: a crash may leave keys in a core dump: {error}"));
+    }
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -29,6 +29,7 @@ mod demo;
 pub mod devnet;
 mod disk;
 mod driver;
+mod dump;
 mod engine;
 pub mod entropy;
 mod evidence;

@@ -44,7 +44,9 @@ pub use message::{MESSAGE_BYTES_MAX, Message, Phase, Sighting, Step};
 pub use operator::{Finished, Operator, State};
 pub use plan::{Plan, PlanError};
 pub use record::{Outcome, Refused};
-pub use transcript::{TRANSCRIPT_BYTES_MAX, TRANSCRIPT_MAGIC, Transcript, TranscriptError, Verified, verify};
+pub use transcript::{
+    TRANSCRIPT_BYTES_MAX, TRANSCRIPT_MAGIC, Transcript, TranscriptError, Verified, verify, verify_proof,
+};
 
 /// Why a ceremony ended without keys. Whoever has the same messages has the same failure.
 #[derive(Debug, thiserror::Error)]

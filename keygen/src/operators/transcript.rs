@@ -10,6 +10,9 @@
 //!
 //! Messages in order of step, author and id, for echo and agreement one each; in `proofs` what was said besides. Nothing of it
 //! is secret, but what is sealed in it is for ever (see [`super`], trust).
+//!
+//! A file without messages and with two proofs is a *proof* by itself, of a ceremony that need not have come to an end:
+//! two messages of one author and step.
 use super::{Finished, MESSAGE_BYTES_MAX, Message, Phase, Plan, PlanError, Refused, record::Record};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -147,6 +150,24 @@ impl Transcript {
         Self { network: plan.network(), number: plan.number(), absent: plan.absent().to_vec(), messages, proofs }
     }
 
+    /// A proof against the author of two messages of one step, as [`super::Operator::contradictions`] gives them.
+    #[must_use]
+    pub fn proof(plan: &Plan, pair: [&Message; 2]) -> Self {
+        Self {
+            network: plan.network(),
+            number: plan.number(),
+            absent: plan.absent().to_vec(),
+            messages: Vec::new(),
+            proofs: pair.into_iter().cloned().collect(),
+        }
+    }
+
+    /// Whether it is a proof only: [`verify_proof`] judges it.
+    #[must_use]
+    pub fn is_proof(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     /// The file's bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
@@ -192,6 +213,30 @@ impl Transcript {
     }
 }
 
+impl Transcript {
+    fn plan(&self, network: &Hash, members: &[Hash]) -> Result<Arc<Plan>, TranscriptError> {
+        if self.network != *network {
+            return Err(TranscriptError::Network { found: self.network });
+        }
+        Ok(Arc::new(Plan::new(network, self.number, members, &self.absent)?))
+    }
+}
+
+impl Record {
+    /// Takes messages that are all new; `first` is the place of the first one in the file.
+    fn take_all(&mut self, messages: &[Message], first: usize) -> Result<(), TranscriptError> {
+        for (at, message) in messages.iter().enumerate() {
+            let index = first.saturating_add(at);
+            match self.take(message, None) {
+                Ok(true) => {}
+                Ok(false) => return Err(TranscriptError::Order { index }),
+                Err(source) => return Err(TranscriptError::Message { index, source }),
+            }
+        }
+        Ok(())
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Header {
     network: Hash,
@@ -213,6 +258,29 @@ fn frame<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], TranscriptError> {
     Ok(frame)
 }
 
+/// Who signed two different messages in a step, and in which: what a [`Transcript::proof`] proves to anybody.
+///
+/// `members` are the consensus keys of `network`, whose id binds them.
+///
+/// # Errors
+/// [`TranscriptError`]: the first thing that is wrong; [`TranscriptError::Order`] for anything but one such pair.
+pub fn verify_proof(
+    proof: &Transcript,
+    network: &Hash,
+    members: &[Hash],
+) -> Result<(MemberId, Phase), TranscriptError> {
+    let mut record = Record::new(proof.plan(network, members)?);
+    if !proof.is_proof() {
+        return Err(TranscriptError::Order { index: 0 });
+    }
+    record.take_all(&proof.proofs, 0)?;
+    let mut pairs = record.contradictions().map(|[first, _]| (first.from, first.step.phase()));
+    match (pairs.next(), proof.proofs.len()) {
+        (Some(proved), 2) => Ok(proved),
+        _ => Err(TranscriptError::Order { index: proof.proofs.len() }),
+    }
+}
+
 /// Recomputes everything: signatures, who counts, the keys, and that every expected operator signed that.
 ///
 /// `members` are the consensus keys of `network`, whose id binds them; `keys` what the network says its keys are.
@@ -225,10 +293,7 @@ pub fn verify(
     members: &[Hash],
     keys: &KeySetParts,
 ) -> Result<Verified, TranscriptError> {
-    if transcript.network != *network {
-        return Err(TranscriptError::Network { found: transcript.network });
-    }
-    let plan = Arc::new(Plan::new(network, transcript.number, members, &transcript.absent)?);
+    let plan = transcript.plan(network, members)?;
     let mut record = Record::new(Arc::clone(&plan));
     let mut last = None;
     for (index, message) in transcript.messages.iter().enumerate() {
@@ -238,11 +303,7 @@ pub fn verify(
             return Err(TranscriptError::Order { index });
         }
         last = Some(place);
-        match record.take(message, None) {
-            Ok(true) => {}
-            Ok(false) => return Err(TranscriptError::Order { index }),
-            Err(source) => return Err(TranscriptError::Message { index, source }),
-        }
+        record.take_all(core::slice::from_ref(message), index)?;
     }
     if let Some(phase) = Phase::ALL.into_iter().find(|phase| !record.missing(*phase).is_empty()) {
         return Err(TranscriptError::Missing { phase });
@@ -261,14 +322,7 @@ pub fn verify(
     if key_set != *keys {
         return Err(TranscriptError::Keys);
     }
-    for (at, message) in transcript.proofs.iter().enumerate() {
-        let index = transcript.messages.len().saturating_add(at);
-        match record.take(message, None) {
-            Ok(true) => {}
-            Ok(false) => return Err(TranscriptError::Order { index }),
-            Err(source) => return Err(TranscriptError::Message { index, source }),
-        }
-    }
+    record.take_all(&transcript.proofs, transcript.messages.len())?;
     let said = record.contradictions().map(|[first, _]| (first.from, first.step.phase()));
     Ok(Verified {
         number: plan.number(),

@@ -113,7 +113,8 @@ pub(super) fn show(args: &ShowArgs) -> Result<(), Failure> {
         Some(&TRANSCRIPT_MAGIC) => {
             let transcript = Transcript::read(&bytes).map_err(|error| Failure { code: 65, text: error.to_string() })?;
             let absent: Vec<String> = transcript.absent.iter().map(ToString::to_string).collect();
-            print(format_args!("transcript of a ceremony: not verified here"));
+            let what = if transcript.is_proof() { "proof from" } else { "transcript of" };
+            print(format_args!("{what} a ceremony: not verified here"));
             print(format_args!("network    {}", transcript.network));
             print(format_args!("number     {}, absent members: {}", transcript.number, absent.join(", ")));
             print(format_args!("messages   {}, and {} proofs", transcript.messages.len(), transcript.proofs.len()));

@@ -14,10 +14,10 @@ use crate::{
     member::MemberError,
     passphrase::{Lock, PassphraseArgs},
 };
-use keygen::operators::{Failure as NoKeys, Finished, Message, Operator, Phase, State};
+use keygen::operators::{Failure as NoKeys, Finished, Message, Operator, Phase, State, Transcript};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet};
-use types::{MemberId, codec};
+use types::MemberId;
 
 /// Messages that wait to be judged.
 const FOUND_MAX: usize = 64;
@@ -377,12 +377,11 @@ impl Process {
     fn keep_proofs(&self, args: &CeremonyArgs) -> Result<(), Failure> {
         for pair in self.operator.contradictions() {
             let [first, _] = pair;
-            let name = format!("proof-{}-{}", self.planned.name(first.from), first.step.phase());
-            let name: String =
-                name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-            let path = args.dir.join(name);
-            store::durable::write(&path, &codec::encode(&pair)).map_err(FilesError::Durable)?;
-            print(format_args!("proof      {}", path.display()));
+            // by index: two names can be one name of a file
+            let path = args.dir.join(format!("proof-{}-{}.lktr", first.from, first.step.phase()));
+            let proof = Transcript::proof(&self.planned.plan, pair);
+            store::durable::write(&path, &proof.bytes()).map_err(FilesError::Durable)?;
+            print(format_args!("proof      against {}: {}", self.planned.name(first.from), path.display()));
         }
         Ok(())
     }

@@ -122,3 +122,30 @@ fn key_9_a_word_that_u_names_is_missing_although_two_others_are_there() {
     transcript.messages.splice(at..=at, others);
     assert_eq!(code(&world, &transcript, &keys), "MISSING");
 }
+
+#[test]
+fn key_8_two_words_of_a_step_prove_it_to_anybody_and_nothing_else_does() {
+    let (world, transcript, _) = done();
+    let first = transcript.messages.iter().find(|m| m.from == MemberId(3)).unwrap();
+    let (second, ack) = (second_deal(&world), world.machines[0].own(Phase::Ack));
+    let proof = Transcript::read(&Transcript::proof(&world.plan, [first, &second]).bytes()).unwrap();
+    let members = members(&world.seeds);
+    let judged = |proof: &Transcript| verify_proof(proof, &NETWORK, &members).map_err(|error| error.code());
+    assert_eq!(judged(&proof), Ok((MemberId(3), Phase::Deal)));
+    let with = |change: &dyn Fn(&mut Transcript)| {
+        let mut changed = proof.clone();
+        change(&mut changed);
+        judged(&changed)
+    };
+    assert_eq!(with(&|p| p.proofs[1] = first.clone()), Err("ORDER"), "twice the same");
+    assert_eq!(with(&|p| p.proofs[1] = ack.clone()), Err("ORDER"), "another author and step");
+    assert_eq!(with(&|p| p.proofs.push(ack.clone())), Err("ORDER"));
+    assert_eq!(with(&|p| p.proofs.truncate(1)), Err("ORDER"));
+    assert_eq!(with(&|p| p.messages.push(ack.clone())), Err("ORDER"));
+    assert_eq!(with(&|p| p.proofs[1].sig.0[3] ^= 1), Err("MESSAGE"));
+    assert_eq!(with(&|p| p.number = 1), Err("MESSAGE"));
+    assert_eq!(with(&|p| p.absent.clear()), Err("MESSAGE"));
+    assert_eq!(with(&|p| p.network = Hash([1; 32])), Err("NETWORK"));
+    assert_eq!(judged(&transcript), Err("ORDER"));
+    assert_eq!(code(&world, &proof, &world.machines[0].finished().key_set), "MISSING", "no transcript");
+}

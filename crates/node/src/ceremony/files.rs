@@ -68,8 +68,16 @@ impl Planned {
         Self::new(file, rollups)
     }
 
-    /// Checks a file with its genesis files.
-    pub(super) fn new(file: Ceremony, rollups: Vec<(RollupSpec, RollupGenesis)>) -> Result<Self, CeremonyFileError> {
+    /// Checks a file that was made here, with what its genesis files will be.
+    pub(super) fn made(file: Ceremony, made: Vec<(RollupSpec, RollupGenesis)>) -> Result<Self, CeremonyFileError> {
+        let rollups = files::rollups(&file.genesis, |chain| {
+            let found = made.iter().find(|(spec, _)| spec.chain_id == chain);
+            Ok((genesis_name(chain).into(), found.map(|(_, genesis)| genesis.to_json()).unwrap_or_default()))
+        })?;
+        Self::new(file, rollups)
+    }
+
+    fn new(file: Ceremony, rollups: Vec<(RollupSpec, RollupGenesis)>) -> Result<Self, CeremonyFileError> {
         let members = &file.genesis.members;
         // they are printed, stand in names of files, and say who is absent
         for (member, record) in (0..).map(MemberId).zip(members) {

@@ -1,12 +1,11 @@
 //! `lockstep keygen join` and `plan`: from nothing to a file that all operators have.
 use super::files::{CEREMONY_FILE, Ceremony, Planned};
 use crate::{
-    change::{join, join::Addresses},
+    change::join,
     cli::{Failure, print},
     clock, demo,
     entropy::Source,
     files, init,
-    passphrase::PassphraseArgs,
 };
 use std::path::{Path, PathBuf};
 use types::{Address, Joining, MemberAddress, MemberId};
@@ -14,16 +13,8 @@ use types::{Address, Joining, MemberAddress, MemberId};
 /// Arguments of `lockstep keygen join`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct JoinArgs {
-    /// Where to write the operator's folder; must be empty or absent.
-    #[arg(long)]
-    dir: PathBuf,
-    /// Name of the member: up to 64 characters without spaces.
-    #[arg(long)]
-    name: String,
     #[command(flatten)]
-    at: Addresses,
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
+    folder: join::NewFolder,
 }
 
 /// Arguments of `lockstep keygen plan`.
@@ -60,28 +51,12 @@ pub(super) struct PlanArgs {
 
 /// Runs `join`.
 pub(super) fn join(args: &JoinArgs) -> Result<(), Failure> {
-    let dir = &args.dir;
-    let identity = init::identity(Source::System, 0)?;
-    let joining = join::joining(&identity, &args.name, &args.at)?;
-    demo::check_empty(
-        dir,
-        ": an operator has a folder of its own, and its keys are never replaced; take another --dir",
-    )?;
-    let lock = args.passphrase.new_one()?;
-    files::make_dir(dir)?;
-    identity.write(dir, &lock.protection()?)?;
-    // last: a folder with it is whole
-    let file = join::write(dir, &joining)?;
-    print(format_args!("member     {}, consensus key {}", args.name, joining.record.consensus));
+    let made = args.folder.make(|_, _, _| Ok(()))?;
+    made.say();
     print(format_args!(
-        "wrote      {}   p2p {} quic {} http {}",
-        dir.display(),
-        joining.p2p,
-        joining.quic,
-        joining.http
+        "next       give {} to whoever writes the plan: lockstep keygen plan --add",
+        made.file.display()
     ));
-    join::say_secret(dir, &lock);
-    print(format_args!("next       give {} to whoever writes the plan: lockstep keygen plan --add", file.display()));
     Ok(())
 }
 
@@ -104,10 +79,10 @@ pub(super) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     demo::check(members, args.rollups)?;
     demo::check_epoch(args.epoch_slots)?;
     demo::check_empty(dir, ": a plan is written into a folder of its own; take another --dir")?;
-    let seed = *Source::System.draw("wallets", 0)?;
+    let seed = if args.demo { Some(Source::System.draw("wallets", 0)?) } else { None };
     let (mut payers, mut senders) = (addresses(&args.payer)?, addresses(&args.sender)?);
-    if args.demo {
-        let (fee, sender) = demo::account(&seed);
+    if let Some(seed) = &seed {
+        let (fee, sender) = demo::account(seed);
         payers.push(fee);
         senders.push(sender);
     }
@@ -129,17 +104,18 @@ pub(super) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let addresses = (0..).map(MemberId).zip(&joining).map(|(member, joining)| joining.address(member));
     let file =
         Ceremony { number: 0, absent: Vec::new(), genesis, addresses: addresses.collect::<Vec<MemberAddress>>() };
+    let text = toml::to_string(&file).map_err(|error| Failure::software(error.to_string()))?;
+    // whatever is wrong with it is said now, and not to every operator
+    let planned = Planned::made(file, rollups)
+        .map_err(|error| Failure { code: 78, text: format!("no such network: {error}") })?;
     files::make_dir(dir)?;
-    for (spec, genesis) in &rollups {
+    for (spec, genesis) in &planned.rollups {
         files::write(&dir.join(files::genesis_name(spec.chain_id)), &genesis.to_json())?;
     }
-    let text = toml::to_string(&file).map_err(|error| Failure::software(error.to_string()))?;
     let path = dir.join(CEREMONY_FILE);
     files::write(&path, text.as_bytes())?;
-    // whatever is wrong with it is said now, and not to every operator
-    let planned = Planned::read(&path).map_err(|error| Failure { code: 78, text: error.to_string() })?;
-    if args.demo {
-        demo::write_account(&seed, dir)?;
+    if let Some(seed) = &seed {
+        demo::write_account(seed, dir)?;
     }
     print(format_args!("network    {} of {members} members, {} rollups", planned.id, args.rollups));
     for (index, record) in planned.file.genesis.members.iter().enumerate() {

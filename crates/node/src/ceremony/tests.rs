@@ -58,7 +58,7 @@ fn planned(identities: &[Identity]) -> Planned {
         MemberAddress { member: MemberId(member), p2p: at(0), quic: at(1), http: at(2) }
     };
     let file = Ceremony { number: 0, absent: Vec::new(), genesis, addresses: (0..4).map(address).collect() };
-    Planned::new(file, rollups).unwrap()
+    Planned::made(file, rollups).unwrap()
 }
 
 fn identities() -> Vec<Identity> {
@@ -98,10 +98,10 @@ impl Done {
     }
 
     /// As the last step of the ceremony.
-    fn finish(&self, member: usize, dir: &Path) -> Result<Vec<PathBuf>, Failure> {
-        let me = MemberId(u16::try_from(member).unwrap());
+    fn finish(&self, member: u16, dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+        let me = MemberId(member);
         let place = (me, self.planned.address(me));
-        finish::write(dir, &self.network, place, &self.secrets[member], &Lock::Plain)
+        finish::write(dir, &self.network, place, &self.secrets[usize::from(member)], &Lock::Plain)
     }
 
     /// Another folder with network.toml, genesis files and the transcript.

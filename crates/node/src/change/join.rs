@@ -4,7 +4,7 @@ use crate::{
     cli::{Failure, print},
     config::NodeConfig,
     entropy::Source,
-    files::{FilesError, Identity, NetworkFiles},
+    files::{self, FilesError, Identity, NetworkFiles},
     init,
     passphrase::{Lock, PassphraseArgs},
 };
@@ -30,6 +30,13 @@ pub(super) struct JoinArgs {
     /// The network's network.toml, with the rollups' genesis files beside it.
     #[arg(long)]
     network: PathBuf,
+    #[command(flatten)]
+    folder: NewFolder,
+}
+
+/// A new member's folder.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct NewFolder {
     /// Where to write the member's folder; must be empty or absent.
     #[arg(long)]
     dir: PathBuf,
@@ -40,6 +47,51 @@ pub(super) struct JoinArgs {
     at: Addresses,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+}
+
+impl NewFolder {
+    /// Draws the member's keys and writes its folder; `more` writes what else belongs there, before the keys.
+    ///
+    /// # Errors
+    /// [`Failure`]: 64 when an argument does not fit or something stands in the folder already.
+    pub(crate) fn make(
+        &self,
+        more: impl FnOnce(&Path, &Addresses, &Joining) -> Result<(), Failure>,
+    ) -> Result<Made<'_>, Failure> {
+        let dir = &self.dir;
+        let identity = init::identity(Source::System, 0)?;
+        let joining = joining(&identity, &self.name, &self.at)?;
+        crate::demo::check_empty(
+            dir,
+            ": a member has a folder of its own, and its keys are never replaced; take another --dir",
+        )?;
+        let lock = self.passphrase.new_one()?;
+        files::make_dir(dir)?;
+        more(dir, &self.at, &joining)?;
+        identity.write(dir, &lock.protection()?)?;
+        // last: a folder with it is whole
+        let file = write(dir, &joining)?;
+        Ok(Made { dir, joining, lock, file })
+    }
+}
+
+/// What was made.
+pub(crate) struct Made<'a> {
+    dir: &'a Path,
+    pub(crate) joining: Joining,
+    lock: Lock,
+    /// joining.json.
+    pub(crate) file: PathBuf,
+}
+
+impl Made<'_> {
+    /// Says where everything is.
+    pub(crate) fn say(&self) {
+        let Joining { record, p2p, quic, http } = &self.joining;
+        print(format_args!("member     {}, consensus key {}", record.name, record.consensus));
+        print(format_args!("wrote      {}   p2p {p2p} quic {quic} http {http}", self.dir.display()));
+        say_secret(self.dir, &self.lock);
+    }
 }
 
 /// What a member may be called.
@@ -99,37 +151,23 @@ pub(crate) fn write(dir: &Path, joining: &Joining) -> Result<PathBuf, Failure> {
 /// # Errors
 /// [`Failure`]: 64 when an argument does not fit or something stands in the folder already.
 pub(super) fn run(args: &JoinArgs) -> Result<(), Failure> {
-    let (dir, name) = (&args.dir, &args.name);
-    let identity = init::identity(Source::System, 0)?;
-    let joining = joining(&identity, name, &args.at)?;
-    crate::demo::check_empty(
-        dir,
-        ": a member has a folder of its own, and its keys are never replaced; take another --dir",
-    )?;
     let network = NetworkFiles::read(&args.network)?;
-    let lock = args.passphrase.new_one()?;
-    let config = NodeConfig { member: number(&joining.record.consensus), joins: true, ..listening(&args.at) };
-    init::member_folder(dir, &network, &config)?;
-    identity.write(dir, &lock.protection()?)?;
-    // last: a folder with it is whole
-    let file = write(dir, &joining)?;
+    let made = args.folder.make(|dir, at, joining| {
+        let config = NodeConfig { member: number(&joining.record.consensus), joins: true, ..listening(at) };
+        Ok(init::member_folder(dir, &network, &config)?)
+    })?;
     print(format_args!("network    {}", network.id));
-    print(format_args!("member     {name}, consensus key {}", joining.record.consensus));
+    made.say();
     print(format_args!(
-        "wrote      {}   p2p {} quic {} http {}",
-        dir.display(),
-        joining.p2p,
-        joining.quic,
-        joining.http
+        "next       give {} to whoever proposes it: lockstep change propose --add",
+        made.file.display()
     ));
-    say_secret(dir, &lock);
-    print(format_args!("next       give {} to whoever proposes it: lockstep change propose --add", file.display()));
     Ok(())
 }
 
 /// Says where the secret is, and how it is kept.
-pub(crate) fn say_secret(dir: &Path, lock: &Lock) {
-    let file = crate::files::identity_path(dir);
+fn say_secret(dir: &Path, lock: &Lock) {
+    let file = files::identity_path(dir);
     let how = match lock {
         Lock::Passphrase(_) => "sealed: keep a copy, and the passphrase elsewhere",
         Lock::Plain => "PLAIN: whoever reads it is this member; keep a copy",

@@ -1,12 +1,13 @@
 // What ceremony.toml may say.
 use super::*;
-use crate::ceremony::files::CeremonyFileError;
+use crate::ceremony::{files::CeremonyFileError, plan};
+use types::Joining;
 
 fn with(change: impl FnOnce(&mut Ceremony)) -> Result<Planned, CeremonyFileError> {
     let good = &done().planned;
     let mut file = good.file.clone();
     change(&mut file);
-    Planned::new(file, good.rollups.clone())
+    Planned::made(file, good.rollups.clone())
 }
 
 #[test]
@@ -30,4 +31,28 @@ fn addresses_that_are_none_end_it_before_it_begins() {
     assert!(matches!(with(|file| drop(file.addresses.pop())), Err(CeremonyFileError::Addresses(MemberId(3)))));
     let stranger = MemberAddress { member: MemberId(4), ..done().planned.file.addresses[0].clone() };
     assert!(matches!(with(|file| file.addresses.push(stranger)), Err(CeremonyFileError::Stranger)));
+}
+
+#[test]
+fn a_plan_that_cannot_be_is_refused_before_anything_is_written() {
+    let done = done();
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("plan");
+    let plan = |names: [&str; 4]| {
+        let mut line = format!("--origin example.org/test --dir {}", to.display());
+        for (member, name) in names.iter().enumerate() {
+            let MemberAddress { p2p, quic, http, .. } = done.planned.file.addresses[member].clone();
+            let joining = Joining { record: done.identities[member].record(name), p2p, quic, http };
+            let path = dir.path().join(format!("{member}.json"));
+            std::fs::write(&path, serde_json::to_vec(&joining).unwrap()).unwrap();
+            line = format!("{line} --add {}", path.display());
+        }
+        plan::plan(&args(&line))
+    };
+    assert_eq!(plan(["ann", "bob", "cat", "ann"]).err().map(|failure| failure.code), Some(78));
+    assert!(!to.exists());
+    plan(["ann", "bob", "cat", "dave"]).unwrap();
+    let planned = Planned::read(&to.join("ceremony.toml")).unwrap();
+    assert_eq!(planned.name(MemberId(3)), "dave");
+    assert!(!to.join("accounts.json").exists());
 }

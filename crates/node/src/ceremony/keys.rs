@@ -176,7 +176,10 @@ pub(super) fn seal(args: &SealArgs) -> Result<(), Failure> {
         Some(path) => {
             Lock::file(path).map_err(|error| Failure { code: 66, text: format!("{}: {error}", path.display()) })?
         }
-        None if is_sealed(&args.dir)? => PassphraseArgs::typed("passphrase of the files as they are: ")?,
+        None if is_sealed(&args.dir)? => {
+            let typed = PassphraseArgs::typed("passphrase of the files as they are: ");
+            typed.map_err(|failure| Failure { text: format!("--old-passphrase-file: {}", failure.text), ..failure })?
+        }
         None => Lock::Plain,
     };
     let new = args.passphrase.new_one()?;

@@ -1,5 +1,8 @@
 //! What a member has at the end: everything that `lockstep node` starts from.
-use super::files::{Planned, reached_at};
+use super::{
+    files::{Planned, reached_at},
+    journal::Journal,
+};
 use crate::{
     change::join,
     cli::Failure,
@@ -15,7 +18,7 @@ use keygen::{
 };
 use std::path::{Path, PathBuf};
 use store::durable;
-use types::{Epoch, KeySetParts, MemberAddress, MemberId, limits};
+use types::{Epoch, Hash, KeySetParts, MemberAddress, MemberId, limits};
 
 /// What a member that has run leaves in its folder.
 const HAS_RUN: [&str; 5] = ["state.redb", "engine", "wal", "log", "heads"];
@@ -30,6 +33,13 @@ pub(super) fn check_unused(dir: &Path) -> Result<(), Failure> {
         return Err(Failure { code: 78, text });
     }
     Ok(())
+}
+
+/// Says that the member is new: once, before its first word in a ceremony. Later nobody knows from the folder whether the
+/// member has run since, nor where a backup of its keys stands in it.
+pub(super) fn mark_new(dir: &Path, plan: &Hash) -> Result<(), FilesError> {
+    let begins = Journal::is_new(dir, plan) && !files::share_path(dir).exists();
+    if begins { init::mark_new(dir) } else { Ok(()) }
 }
 
 /// The network with its keys, checked as everybody who reads it does.

@@ -84,10 +84,7 @@ pub(super) async fn run(args: CeremonyArgs) -> Result<(), Failure> {
         });
     }
     introduce(&planned, me);
-    // once, before its first word: later nobody knows from the folder whether the member has run since
-    if Journal::is_new(&args.dir, &planned.plan.name()) && !files::share_path(&args.dir).exists() {
-        init::mark_new(&args.dir)?;
-    }
+    finish::mark_new(&args.dir, &planned.plan.name())?;
     let (journal, kept) = Journal::open(&args.dir, &planned.plan.name())?;
     let process = Process::new(planned, operator, journal, &kept)?;
     if !kept.is_empty() {

@@ -1,6 +1,7 @@
 // What stands in a member's folder before, at and after the end, and what a lost disk leaves of it.
 use super::*;
 use crate::ceremony::journal::{Journal, JournalError};
+use types::Hash;
 
 /// `lockstep keygen share` for a folder.
 fn share(done: &Done, dir: &Path) -> Result<(), Failure> {
@@ -54,6 +55,26 @@ fn the_end_of_a_ceremony_says_nothing_about_what_the_member_has_signed() {
     init::mark_new(dir.path()).unwrap();
     done.finish(2, dir.path()).unwrap();
     assert!(is_new(dir.path()), "nor does it take the mark away");
+}
+
+#[test]
+fn a_ceremony_says_once_that_its_member_is_new_and_not_beside_a_share() {
+    let done = done();
+    let plan = done.planned.plan.name();
+    let dir = done.folder(2);
+    let dir = dir.path();
+    let mark = dir.join(NEW_MEMBER);
+    finish::mark_new(dir, &plan).unwrap();
+    assert!(mark.exists());
+    // its first start, and a lost disk but for the journal
+    std::fs::remove_file(&mark).unwrap();
+    drop(Journal::open(dir, &plan).unwrap());
+    finish::mark_new(dir, &plan).unwrap();
+    assert!(!mark.exists());
+    // a backup of its keys
+    done.finish(2, dir).unwrap();
+    finish::mark_new(dir, &Hash([1; 32])).unwrap();
+    assert!(!mark.exists());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Envelopes on their way in: cheap checks, one job for signatures and proofs, the WAL, then the receipt.
 use crate::{
     bids,
-    effect::{AdmitItem, Channel, Effect, ItemRecord, Job, Record, Ticket, To, Verdict},
+    effect::{Channel, Effect, ItemRecord, Record, Ticket, To},
+    job::{AdmitItem, Job, Verdict},
     message::{ITEMS_BYTES_MAX, Items},
     objects,
     operations::TOLD_MAX,

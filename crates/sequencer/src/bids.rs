@@ -9,7 +9,8 @@
 //! Bids have little time, so they go before envelopes, and only what an active builder has signed gets a place: nobody can
 //! use up the places of another.
 use crate::{
-    effect::{AdmitItem, Channel, Effect, ItemRecord, Record, Ticket, To},
+    effect::{Channel, Effect, ItemRecord, Record, Ticket, To},
+    job::AdmitItem,
     message::Items,
     state::{Flight, Sequencer},
 };

@@ -1,6 +1,7 @@
 //! Evidence that this member comes across: kept once per finding and member, and told only if it proves itself.
 use crate::{
-    effect::{BadShare, Effect},
+    effect::Effect,
+    job::BadShare,
     reveal::Received,
     state::{Former, Sequencer},
 };

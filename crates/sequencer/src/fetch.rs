@@ -1,6 +1,7 @@
 //! Asking other members for what is missing, and answering them.
 use crate::{
-    effect::{Channel, Effect, Job, RevealWork, To},
+    effect::{Channel, Effect, To},
+    job::{Job, RevealWork},
     message::{FETCH_ITEMS_MAX, Fetch, OpeningSection},
     state::Sequencer,
 };

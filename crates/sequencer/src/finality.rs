@@ -2,7 +2,8 @@
 use crate::{
     bids::HeldBid,
     derive::Derived,
-    effect::{Commit, Effect, Phase, Record, RevealItem},
+    effect::{Commit, Effect, Phase, Record},
+    job::RevealItem,
     recent, release,
     reveal::{self, Received},
     section::{self, PartA},

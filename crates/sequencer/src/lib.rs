@@ -47,6 +47,7 @@ mod epoch;
 mod evidence;
 mod fetch;
 mod finality;
+mod job;
 mod lists;
 mod message;
 mod objects;
@@ -59,15 +60,15 @@ mod reveal;
 mod section;
 mod sharded;
 mod sign;
-mod split;
 mod state;
 
 pub use blocks::{OpenedBlock, open};
-pub use effect::{
-    AdmitItem, At, BadShare, Channel, Claimed, CombineWork, Combined, Commit, Effect, ExecUnit, Input, ItemRecord, Job,
-    JobResult, Judged, Opened, Phase, Record, RevealItem, RevealWork, Revealed, Ticket, To, Verdict,
-};
+pub use effect::{At, Channel, Commit, Effect, ExecUnit, Input, ItemRecord, Phase, Record, Ticket, To};
 pub use epoch::EpochStart;
+pub use job::{
+    AdmitItem, BadShare, Claimed, CombineWork, Combined, Job, JobResult, Judged, Opened, RevealItem, RevealWork,
+    Revealed, Verdict,
+};
 pub use recent::Recent;
 pub use rejoin::Rejoin;
 pub use section::genesis as genesis_section;

@@ -1,6 +1,7 @@
 //! Share messages in, part B of the section out.
 use crate::{
-    effect::{BadShare, Effect, ExecUnit, Job, Phase, Record, RevealWork, Revealed},
+    effect::{Effect, ExecUnit, Phase, Record},
+    job::{BadShare, Job, RevealWork, Revealed},
     message::OpeningSection,
     section::{self, Sale},
     sharded::{Piece, Sharded},

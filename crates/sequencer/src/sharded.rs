@@ -18,7 +18,8 @@ mod outgoing;
 pub(crate) use outgoing::{Cut, Outgoing};
 
 use crate::{
-    effect::{BadShare, Channel, CombineWork, Combined, Effect, Job, RevealItem, RevealWork, Revealed, To},
+    effect::{Channel, Effect, To},
+    job::{BadShare, CombineWork, Combined, Job, RevealItem, RevealWork, Revealed},
     message::Fetch,
     reveal::Received,
     state::{Fixed, Halt, Sequencer},

@@ -1,7 +1,8 @@
 //! What combiners say that opens their items: signed here, checked there.
 use super::Sharded;
 use crate::{
-    effect::{Channel, Claimed, Effect, Job, Judged, To},
+    effect::{Channel, Effect, To},
+    job::{Claimed, Job, Judged},
     message::Fetch,
     state::{Halt, Sequencer},
 };

@@ -2,7 +2,7 @@
 //!
 //! Only one admission is under way in a member: what comes in meanwhile is the next one, so a member with nothing to do
 //! admits an envelope at once, and a busy one many together.
-use crate::effect::{AdmitItem, Job, JobResult};
+use super::{AdmitItem, Job, JobResult};
 use std::sync::Arc;
 
 /// Smaller parts cost more than a second core saves.

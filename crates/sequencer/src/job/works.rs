@@ -1,0 +1,155 @@
+//! What jobs do: admission, combining and opening, checks of what others say.
+use super::{
+    AdmitItem, BadShare, Claimed, CombineWork, Combined, Judged, Opened, RevealItem, RevealWork, Revealed, Verdict,
+};
+use crypto::{keys::KeySet, tdh2};
+use types::{G2Bytes, Hash, MemberId, Opening};
+
+/// From so many shares on it is cheaper to compute them together (docs, benchmarks).
+const SHARED_FROM: usize = 12;
+
+pub(super) fn admit(context: &crate::Secrets, items: Vec<AdmitItem>, seed: [u8; 32]) -> Vec<(AdmitItem, Verdict)> {
+    let verdicts = mempool::admit_batch(context.keys.encryption_key(), &context.network, &items_view(&items), seed);
+    let good = items.iter().zip(&verdicts).filter_map(|(item, verdict)| Some((item.hash, verdict.as_ref().ok()?)));
+    let many = good.clone().count() >= SHARED_FROM;
+    let mut shared = if many { context.decrypt.share_all(good) } else { Vec::new() }.into_iter();
+    let mut out = Vec::with_capacity(items.len());
+    for (item, verdict) in items.into_iter().zip(verdicts) {
+        let verdict = verdict.map(|admitted| {
+            let share = shared.next().unwrap_or_else(|| context.decrypt.share(item.hash, &admitted));
+            Box::new((admitted, share))
+        });
+        out.push((item, verdict));
+    }
+    out
+}
+
+fn items_view(items: &[AdmitItem]) -> Vec<mempool::AdmitRequest<'_>> {
+    items.iter().map(|item| mempool::AdmitRequest { sealed: &item.sealed, after: item.after.as_deref() }).collect()
+}
+
+struct Views<'a> {
+    aads: Vec<Vec<u8>>,
+    items: &'a [RevealItem],
+}
+
+impl<'a> Views<'a> {
+    fn new(items: &'a [RevealItem]) -> Self {
+        let aads = items.iter().map(|i| i.sealed.aad()).collect();
+        Self { aads, items }
+    }
+    fn view(&self) -> Vec<tdh2::Item<'_>> {
+        self.items.iter().zip(&self.aads).map(|(item, aad)| item.sealed.item(aad)).collect()
+    }
+}
+
+fn plain(messages: Vec<Option<zeroize::Zeroizing<Vec<u8>>>>) -> Vec<Option<Vec<u8>>> {
+    messages.into_iter().map(|m| m.map(|m| m.to_vec())).collect()
+}
+
+pub(super) fn beacon(
+    keys: &KeySet,
+    message: &crypto::beacon::Message,
+    shares: &[(MemberId, G2Bytes)],
+) -> Result<(G2Bytes, Hash), Vec<MemberId>> {
+    // a combination that verifies
+    let sig = crypto::beacon::combine(keys, shares, message).map_err(|culprits| culprits.0)?;
+    Ok((sig, crypto::beacon::value(&sig)))
+}
+
+pub(super) fn reveal(keys: &KeySet, work: &RevealWork) -> Result<Revealed, Vec<MemberId>> {
+    let beacons: Vec<_> = work.shares.iter().map(|(member, share, _)| (*member, *share)).collect();
+    let (sig, beacon) = beacon(keys, &work.message, &beacons)?;
+    let Opened { openings, messages, culprits } = open(keys, work)?;
+    Ok(Revealed { sig, beacon, openings, messages, culprits })
+}
+
+fn open(keys: &KeySet, work: &RevealWork) -> Result<Opened, Vec<MemberId>> {
+    let views = Views::new(&work.items);
+    let items: Vec<_> = views.view().into_iter().zip(work.items.iter().map(|i| &i.admitted)).collect();
+    let shares: Vec<_> = work.shares.iter().map(|(member, _, points)| (*member, points.clone())).collect();
+    match tdh2::reveal(keys, &items, &shares, work.seed) {
+        Ok(r) => Ok(Opened { openings: r.openings, messages: plain(r.plaintexts), culprits: r.culprits }),
+        Err(tdh2::RevealError::NeedMore { culprits }) => Err(culprits),
+        Err(_count) => Err(Vec::new()),
+    }
+}
+
+pub(super) fn combine(keys: &KeySet, work: CombineWork) -> Combined {
+    let CombineWork { combiner, places, work } = work;
+    let result = open(keys, &work);
+    let culprits = result.as_ref().map_or_else(|named| named, |opened| &opened.culprits);
+    let bids = bids_of(&work);
+    let bad = bad_shares(keys, &work, culprits).into_iter().filter_map(|(member, bad)| match bad {
+        BadShare::Item(unit) => {
+            let item = usize::try_from(*places.get(bids.checked_add(unit)?)?).ok()?;
+            Some((member, BadShare::Piece { combiner, item }))
+        }
+        BadShare::Beacon | BadShare::Piece { .. } => Some((member, bad)),
+    });
+    let bad = bad.collect();
+    Combined { slot: work.message.slot, combiner, places, result, bad }
+}
+
+/// Keys by encrypting again, points by a pairing: what is admitted needs no proof of that.
+pub(super) fn check_claims(keys: &KeySet, claims: Vec<Claimed>, seed: [u8; 32]) -> Vec<Judged> {
+    let (with_key, without): (Vec<Claimed>, Vec<Claimed>) =
+        claims.into_iter().partition(|claim| matches!(claim.opening, Opening::Key(_)));
+    let items: Vec<RevealItem> = with_key.iter().map(|claim| claim.item.clone()).collect();
+    let views = Views::new(&items);
+    let pairs: Vec<_> = views.view().into_iter().zip(items.iter().map(|i| &i.admitted)).collect();
+    let given: Vec<_> = with_key.iter().filter_map(|claim| claim.opening.key()).collect();
+    // the pairs are what was admitted, so there are messages
+    let messages = tdh2::check_keys(keys.encryption_key(), &pairs, &given).unwrap_or_default();
+    let mut judged: Vec<Judged> = Vec::new();
+    for (claim, message) in with_key.iter().zip(messages) {
+        judged.push(claim.judged(message.map(Some)));
+    }
+    let items: Vec<RevealItem> = without.iter().map(|claim| claim.item.clone()).collect();
+    let views = Views::new(&items);
+    let given: Vec<Opening> = without.iter().map(|claim| claim.opening).collect();
+    for (claim, checked) in without.iter().zip(tdh2::check_openings(keys, &views.view(), &given, seed)) {
+        judged.push(claim.judged(checked.ok()));
+    }
+    judged
+}
+
+impl Claimed {
+    fn judged(&self, message: Option<Option<zeroize::Zeroizing<Vec<u8>>>>) -> Judged {
+        let holds = message.is_some();
+        let message = message.flatten().map(|message| message.to_vec());
+        Judged { member: self.member, place: self.place, opening: self.opening, holds, message }
+    }
+}
+
+/// Bids come first.
+fn bids_of(work: &RevealWork) -> usize {
+    work.items.iter().take_while(|item| item.sealed.envelope().is_none()).count()
+}
+
+/// Says of each culprit what it sent that is bad.
+pub(super) fn bad_shares(keys: &KeySet, work: &RevealWork, culprits: &[MemberId]) -> Vec<(MemberId, BadShare)> {
+    let of = |member: &MemberId| {
+        let (_, beacon, points) = work.shares.iter().find(|(sender, ..)| sender == member)?;
+        if !crypto::beacon::share_holds(keys, *member, &work.message, beacon) {
+            return Some((*member, BadShare::Beacon));
+        }
+        // evidence is about units: whoever sends a bad share of a bid alone is left out all the same
+        let bids = bids_of(work);
+        let admitted = work.items.iter().skip(bids).map(|item| &item.admitted);
+        let unit = tdh2::bad_share(keys, *member, admitted, points.get(bids..)?, &work.seed)?;
+        Some((*member, BadShare::Item(unit)))
+    };
+    culprits.iter().filter_map(of).collect()
+}
+
+pub(super) fn check(keys: &KeySet, work: &RevealWork, sig: G2Bytes, openings: Vec<Opening>) -> Option<Revealed> {
+    let beacon = crypto::beacon::verify(keys, &work.message, &sig).ok()?;
+    if openings.len() != work.items.len() {
+        return None;
+    }
+    let views = Views::new(&work.items);
+    let checked = tdh2::check_openings(keys, &views.view(), &openings, work.seed);
+    let messages = checked.into_iter().collect::<Result<Vec<_>, _>>().ok()?;
+    Some(Revealed { sig, beacon, openings, messages: plain(messages), culprits: Vec::new() })
+}

@@ -194,10 +194,13 @@ impl Sequencer {
         Some((u32::try_from(unit).ok()?, merkle::path(&hashes, unit)?, envelope.as_ref().clone()))
     }
 
-    /// An opening of the last final block's set that is not the unit's.
-    pub(crate) fn accuse_opening(&mut self, message: &OpeningMessage, item: u32) {
+    /// Openings of the last final block's items that are not theirs. One of a unit proves it, and that with the smallest
+    /// envelope fits evidence if any does.
+    pub(crate) fn accuse_opening(&mut self, message: &OpeningMessage, wrong: &[u32]) {
         let OpeningHeader { member, epoch, .. } = message.header;
         self.accuse(Finding::OpeningBad, member, epoch, |m| {
+            let sizes = wrong.iter().filter_map(|item| Some((m.unit_bytes(*item)?, *item)));
+            let (_, item) = sizes.min()?;
             let at = message.items.iter().position(|(of, _)| *of == item)?;
             let leaves: Vec<Vec<u8>> = message.items.iter().map(|(of, o)| evidence::opening_leaf(*of, o)).collect();
             let (unit, unit_path, envelope) = m.unit_of(usize::try_from(item).ok()?)?;
@@ -214,6 +217,13 @@ impl Sequencer {
             };
             Some(Evidence::OpeningBad { fault: fault.into() })
         });
+    }
+
+    /// What the envelope of an item takes in evidence; `None` for a bid.
+    fn unit_bytes(&self, item: u32) -> Option<(usize, usize)> {
+        let unit = usize::try_from(item).ok()?.checked_sub(self.bids())?;
+        let (_, envelope) = self.recent.get(&self.fin.slot())?.get(unit)?;
+        Some((envelope.ciphertext.len(), envelope.signed.consents.len()))
     }
 
     /// A vote passed by, signature unchecked: it is checked when another one of its member and view is at odds with it.

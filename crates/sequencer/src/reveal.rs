@@ -324,6 +324,7 @@ impl Sequencer {
         }
         let open = OpenSlot { slot, order, reveal: self.reveal.root, time_ms, beacon, result: None };
         self.unexecuted.insert(slot, Unexecuted { open, running, tail: None });
+        self.compare_all_openings();
         self.wake_bids();
         self.wake_objects();
         Ok(())

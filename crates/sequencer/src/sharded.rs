@@ -436,10 +436,6 @@ impl Sequencer {
         let Some(state) = self.fixed.as_mut().and_then(|fixed| fixed.sharded.as_mut()).filter(whole) else {
             return Ok(());
         };
-        // what came meanwhile is still held against what is known
-        state.checking = false;
-        self.try_claims();
-        let Some(state) = self.fixed.as_mut().and_then(|fixed| fixed.sharded.as_mut()) else { return Ok(()) };
         let Some((sig, beacon)) = state.beacon else { return Ok(()) };
         let (openings, messages) = core::mem::take(&mut state.found).into_iter().flatten().unzip();
         self.open_slot(now, Revealed { sig, beacon, openings, messages, culprits: Vec::new() })

@@ -2,8 +2,11 @@
 use super::{
     AdmitItem, BadShare, Claimed, CombineWork, Combined, Judged, Opened, RevealItem, RevealWork, Revealed, Verdict,
 };
-use crypto::{keys::KeySet, tdh2};
-use types::{G2Bytes, Hash, MemberId, Opening};
+use crypto::{
+    keys::KeySet,
+    tdh2::{self, SharePoint},
+};
+use types::{G2Bytes, Hash, MemberId, Opening, limits};
 
 /// From so many shares on it is cheaper to compute them together (docs, benchmarks).
 const SHARED_FROM: usize = 12;
@@ -127,18 +130,33 @@ fn bids_of(work: &RevealWork) -> usize {
     work.items.iter().take_while(|item| item.sealed.envelope().is_none()).count()
 }
 
+/// Places of the units whose envelopes may fit evidence, the smallest first.
+fn units_of(work: &RevealWork) -> Vec<usize> {
+    let bytes = |item: &RevealItem| {
+        let envelope = item.sealed.envelope()?;
+        let small = envelope.ciphertext.len() < limits::EVIDENCE_BYTES_MAX;
+        small.then_some((envelope.ciphertext.len(), envelope.signed.consents.len()))
+    };
+    let sizes = work.items.iter().enumerate().filter_map(|(place, item)| Some((bytes(item)?, place)));
+    let mut sizes: Vec<_> = sizes.collect();
+    sizes.sort_unstable();
+    sizes.into_iter().map(|(_, place)| place).collect()
+}
+
 /// Says of each culprit what it sent that is bad.
 pub(super) fn bad_shares(keys: &KeySet, work: &RevealWork, culprits: &[MemberId]) -> Vec<(MemberId, BadShare)> {
+    let (bids, units) = (bids_of(work), units_of(work));
     let of = |member: &MemberId| {
         let (_, beacon, points) = work.shares.iter().find(|(sender, ..)| sender == member)?;
         if !crypto::beacon::share_holds(keys, *member, &work.message, beacon) {
             return Some((*member, BadShare::Beacon));
         }
         // evidence is about units: whoever sends a bad share of a bid alone is left out all the same
-        let bids = bids_of(work);
-        let admitted = work.items.iter().skip(bids).map(|item| &item.admitted);
-        let unit = tdh2::bad_share(keys, *member, admitted, points.get(bids..)?, &work.seed)?;
-        Some((*member, BadShare::Item(unit)))
+        let (places, shares): (Vec<usize>, Vec<SharePoint>) =
+            units.iter().filter_map(|place| Some((*place, *points.get(*place)?))).unzip();
+        let admitted = places.iter().filter_map(|place| work.items.get(*place)).map(|item| &item.admitted);
+        let bad = places.get(tdh2::bad_share(keys, *member, admitted, &shares, &work.seed)?)?;
+        Some((*member, BadShare::Item(bad.checked_sub(bids)?)))
     };
     culprits.iter().filter_map(of).collect()
 }

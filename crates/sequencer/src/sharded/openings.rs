@@ -7,7 +7,10 @@ use crate::{
     state::{Halt, Sequencer},
 };
 use crypto::{ed25519, evidence, merkle};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use types::{MemberId, Opening, OpeningHeader, OpeningMessage, SetRef, Slot, Timestamp, codec, limits, reason::Reason};
 
 fn openings_of(items: &[(u32, Opening)]) -> SetRef {
@@ -90,9 +93,11 @@ impl Sequencer {
         }
     }
 
+    /// Names a member, once in a slot.
     fn refuse_openings(&mut self, slot: Slot, from: MemberId, reason: Reason) {
-        self.exchange.refused.insert((slot, from));
-        self.reject(from, reason, "openings");
+        if self.exchange.refused.insert((slot, from)) {
+            self.reject(from, reason, "openings");
+        }
     }
 
     /// What can be said without knowing the slot.
@@ -119,27 +124,38 @@ impl Sequencer {
         message.header.digest == self.fin.digest && message.items.iter().all(|(item, _)| place(item))
     }
 
-    /// The slot is opened already: what a combiner says otherwise is wrong.
+    /// The slot is opened: what a combiner says otherwise is wrong.
     fn compare_openings(&mut self, from: MemberId) {
         let slot = self.fin.slot();
         let Some(message) = self.exchange.openings.get(&slot).and_then(|by| by.get(&from)).cloned() else { return };
         if !self.is_combiner_of(&message) {
-            self.reject(from, Reason::MalformedData, "openings");
+            self.refuse_openings(slot, from, Reason::MalformedData);
             return;
         }
         let known = self.recent_openings.get(&slot).map_or(&[][..], |section| &section.openings);
         let right = |item: &u32| usize::try_from(*item).ok().and_then(|item| known.get(item));
-        let wrong = message.items.iter().find(|(item, opening)| right(item) != Some(opening));
-        if let Some((item, _)) = wrong {
-            self.wrong_opening(from, *item);
+        let wrong = message.items.iter().filter(|(item, opening)| right(item) != Some(opening));
+        let wrong: Vec<u32> = wrong.map(|(item, _)| *item).collect();
+        self.wrong_openings(from, &wrong);
+    }
+
+    /// The slot is opened, by whom ever: only now can be said of every item what combiners should have said, and one lie
+    /// that was found first may be of an item that no evidence speaks of.
+    pub(crate) fn compare_all_openings(&mut self) {
+        let said = self.exchange.openings.get(&self.fin.slot()).into_iter().flat_map(BTreeMap::keys);
+        for member in said.copied().collect::<Vec<_>>() {
+            self.compare_openings(member);
         }
     }
 
-    fn wrong_opening(&mut self, from: MemberId, item: u32) {
+    fn wrong_openings(&mut self, from: MemberId, wrong: &[u32]) {
+        if wrong.is_empty() {
+            return;
+        }
         let slot = self.fin.slot();
-        self.reject(from, Reason::BadCiphertext, "openings");
+        self.refuse_openings(slot, from, Reason::BadCiphertext);
         if let Some(message) = self.exchange.openings.get(&slot).and_then(|by| by.get(&from)).cloned() {
-            self.accuse_opening(&message, item);
+            self.accuse_opening(&message, wrong);
         }
     }
 
@@ -159,8 +175,10 @@ impl Sequencer {
             let places =
                 message.items.iter().filter_map(|(place, o)| Some((*place, usize::try_from(*place).ok()?, *o)));
             let known = |at: usize| state.found(at).map(|(opening, _)| *opening);
-            if let Some((place, ..)) = places.clone().find(|(_, at, o)| known(*at).is_some_and(|known| known != *o)) {
-                wrong.push((*member, place));
+            let at_odds = places.clone().filter(|(_, at, o)| known(*at).is_some_and(|known| known != *o));
+            let lies: Vec<u32> = at_odds.map(|(place, ..)| place).collect();
+            if !lies.is_empty() {
+                wrong.push((*member, lies));
                 continue;
             }
             let mut open = false;
@@ -176,11 +194,11 @@ impl Sequencer {
                 settled.push(*member);
             }
         }
-        for (member, place) in &wrong {
-            self.wrong_opening(*member, *place);
+        for (member, lies) in &wrong {
+            self.wrong_openings(*member, lies);
         }
         for member in &misfits {
-            self.reject(*member, Reason::MalformedData, "openings");
+            self.refuse_openings(slot, *member, Reason::MalformedData);
         }
         let seed = self.next_seed();
         let Some(state) = self.sharded_mut() else { return };
@@ -196,23 +214,21 @@ impl Sequencer {
         if slot != self.fin.slot() {
             return Ok(());
         }
-        let mut wrong: Vec<(MemberId, u32)> = Vec::new();
+        let mut wrong: BTreeMap<MemberId, Vec<u32>> = BTreeMap::new();
         let mut state = self.sharded_mut();
         for Judged { member, place, opening, holds, message } in judged {
-            if holds {
-                if let Some(state) = state.as_mut() {
-                    state.find(usize::try_from(place).unwrap_or(usize::MAX), opening, message);
-                }
-            } else if wrong.iter().all(|(liar, _)| *liar != member) {
-                wrong.push((member, place));
+            if !holds {
+                wrong.entry(member).or_default().push(place);
+            } else if let Some(state) = state.as_mut() {
+                state.find(usize::try_from(place).unwrap_or(usize::MAX), opening, message);
             }
         }
         if let Some(state) = state {
             state.checking = false;
-            state.settled.extend(wrong.iter().map(|(member, _)| *member));
+            state.settled.extend(wrong.keys());
         }
-        for (member, place) in wrong {
-            self.wrong_opening(member, place);
+        for (member, lies) in wrong {
+            self.wrong_openings(member, &lies);
         }
         self.try_complete(now)
     }

@@ -537,11 +537,7 @@ fn bids_are_combined_before_the_set() {
     let net = Net::sharded();
     let mut world = world(net, 97);
     world.open(1);
-    let sold = world.machine(0).last_final().0 + 2;
-    for builder in 0..3u8 {
-        let bid = net.bid(builder.into(), sold, 0, Some((2 + u128::from(builder)) * 10_000_000_000_000));
-        world.bid(usize::from(builder), &bid);
-    }
+    let sold = three_bids(&mut world);
     let hashes: Vec<Hash> = (0..6)
         .map(|wallet| {
             let (hash, envelope) = net.envelope(&Order::new(wallet, 0, Inside::Transfer));
@@ -563,4 +559,84 @@ fn bids_are_combined_before_the_set() {
         .collect();
     assert_eq!(prices, [(3, 30_000_000_000_000)]);
     world.audit(2);
+}
+
+/// Two units of the largest class, which no evidence holds, come first, then some of the smallest.
+fn large_and_small(world: &mut World) -> Vec<Hash> {
+    let sealed = |wallet: usize, size_class: u8| {
+        let of = |expiry| {
+            let order = Order { expiry, size_class, ..Order::new(wallet, 0, Inside::Junk) };
+            world.net.envelope(&order)
+        };
+        (150..400).map(of).find(|(hash, _)| (hash.0[0] < 0x20) == (size_class > 0)).unwrap()
+    };
+    let all: Vec<_> = (0..8).map(|wallet| sealed(wallet, if wallet < 2 { 4 } else { 0 })).collect();
+    for (wallet, (_, envelope)) in all.iter().enumerate() {
+        world.submit(wallet % world.net.n, envelope);
+    }
+    all.into_iter().map(|(hash, _)| hash).collect()
+}
+
+fn three_bids(world: &mut World) -> u64 {
+    let sold = world.machine(0).last_final().0 + 2;
+    for builder in 0..3u8 {
+        let bid = world.net.bid(builder.into(), sold, 0, Some((2 + u128::from(builder)) * 10_000_000_000_000));
+        world.bid(usize::from(builder), &bid);
+    }
+    sold
+}
+
+#[test]
+fn who_lies_of_everything_is_convicted_by_what_fits_evidence() {
+    // whether the lie that everybody comes to first is of a bid or of a large unit, and whether of openings or shares
+    for (at, (bids, openings)) in (0u64..).zip([(true, true), (false, true), (true, false), (false, false)]) {
+        let net = Net::sharded();
+        let mut world = world(net, 100 + at);
+        world.open(1);
+        world.guilty.insert(3);
+        let lies: Rc<RefCell<BTreeSet<Slot>>> = Rc::default();
+        let lied = Rc::clone(&lies);
+        world.filter = Box::new(move |passing| {
+            if openings {
+                let said = if passing.channel == Channel::Fetch { wire::openings(passing.bytes) } else { None };
+                let Some(message) = said.filter(|m| passing.from == 3 && m.items.len() > 1) else {
+                    return Fate::Arrives;
+                };
+                lied.borrow_mut().insert(message.header.slot);
+                let forged = wire::forge_openings(net, 3, &message, |message| {
+                    message.items.iter_mut().for_each(|(_, opening)| *opening = no_key());
+                });
+                return Fate::Changed(codec::encode(&Fetch::Openings(Box::new(forged))));
+            }
+            if passing.channel != Channel::Shares || passing.from != 3 {
+                return Fate::Arrives;
+            }
+            let slice = wire::share(passing.bytes);
+            if slice.header.items > 5 {
+                lied.borrow_mut().insert(slice.header.slot);
+            }
+            let point = tdh2::SharePoint::from_compressed(&net.keys.share_key(id(3)).unwrap()).unwrap();
+            Fate::Changed(codec::encode(&wire::same_everywhere(net, 3, &slice, point)))
+        });
+        let sold = if bids { three_bids(&mut world) } else { 0 };
+        let hashes = large_and_small(&mut world);
+        world.executed(&hashes);
+        world.open(sold);
+        let with_large: Vec<Slot> = sections(&world)
+            .into_iter()
+            .filter(|(_, s)| s.units.iter().take(2).filter(|unit| unit.signed.header.size_class == 4).count() == 2)
+            .filter(|(_, s)| s.units.len() > 5)
+            .map(|(slot, _)| slot)
+            .collect();
+        assert!(with_large.len() == 1 && lies.borrow().contains(&with_large[0]), "{with_large:?} {lies:?}");
+        let finding = if openings { Finding::OpeningBad } else { Finding::ShareBad };
+        let told = evidence(&world, finding);
+        assert!(!told.is_empty() && told.iter().all(|(_, liar)| *liar == id(3)), "bids {bids}, openings {openings}");
+        let large = world.members.iter().flat_map(|m| &m.evidence).any(|p| p.place == Place::Slot(with_large[0]));
+        assert!(large, "by what it said in that slot: bids {bids}, openings {openings}");
+        world.open(with_large[0].0 + 3);
+        let convicted: Vec<_> = faults(net, &world.log).into_iter().map(|(finding, of, _)| (finding, of)).collect();
+        assert_eq!(convicted, [(finding, 3)]);
+        world.audit(0);
+    }
 }

@@ -6,13 +6,14 @@ use crate::{
     state::{Former, Sequencer},
 };
 use crypto::{
+    combiners::Combiners,
     ed25519,
     evidence::{self, Context, Proved},
     merkle, operation,
 };
 use types::{
     Block, Envelope, Epoch, Evidence, G1Bytes, Hash, MemberId, OpeningFault, OpeningHeader, OpeningMessage, Operation,
-    ShareFault, SignedList, SignedShare, Slot, Voted, limits, reason::Finding,
+    ShareFault, ShareHeader, ShareMode, SignedList, SignedShare, Slot, Voted, limits, reason::Finding,
 };
 
 /// Views before and after that of the last final block whose votes are kept.
@@ -157,10 +158,14 @@ impl Sequencer {
         self.fault_of(received, item, chunks.get(chunk)?.to_vec(), merkle::path(&leaves, chunk)?)
     }
 
-    /// A bad share among those for a combiner.
+    /// A bad share among those for a combiner. The slot may be opened already: other combiners may be faster than who
+    /// looks for the culprit.
     fn piece_fault(&self, member: MemberId, combiner: MemberId, item: usize) -> Option<Evidence> {
         let received = self.shares.get(&self.fin.slot())?.get(&member)?;
-        let (chunk, _) = self.fixed.as_ref()?.sharded.as_ref()?.combiners().place(item, combiner)?;
+        let ShareHeader { mode, items, .. } = received.header;
+        let ShareMode::Sharded { offset } = mode else { return None };
+        let combiners = Combiners::new(self.n(), self.setup.params.combiners, offset, items);
+        let (chunk, _) = combiners.place(item, combiner)?;
         let piece = received.pieces.get(&chunk)?;
         let points = piece.points.iter().map(crypto::tdh2::SharePoint::compressed).collect();
         self.fault_of(received, item, points, piece.path.clone())

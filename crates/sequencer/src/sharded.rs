@@ -148,7 +148,7 @@ impl Sequencer {
         self.setup.params.reveal.is_sharded(self.setup.members.len())
     }
 
-    fn n(&self) -> u16 {
+    pub(crate) fn n(&self) -> u16 {
         u16::try_from(self.setup.members.len()).unwrap_or(u16::MAX)
     }
 

@@ -640,3 +640,45 @@ fn who_lies_of_everything_is_convicted_by_what_fits_evidence() {
         world.audit(0);
     }
 }
+
+#[test]
+fn bad_shares_convict_also_when_another_combiner_is_faster_than_the_blame() {
+    let net = Net::sharded();
+    let mut world = world(net, 110);
+    world.guilty.insert(3);
+    // the leaf of member 0's chunk as it is sent, that of member 1's, and the rest of the tree
+    let mut trees: BTreeMap<Slot, (Hash, Hash, Hash)> = BTreeMap::new();
+    world.filter = Box::new(move |passing| {
+        if passing.channel != Channel::Shares || (passing.from, passing.to) == (1, 0) {
+            return if passing.channel == Channel::Shares { Fate::Lost } else { Fate::Arrives };
+        }
+        let mut slice = wire::share(passing.bytes);
+        let chunk = slice.chunks.first_mut().filter(|_| passing.from == 3);
+        let Some(chunk) = chunk else { return Fate::Arrives };
+        let slot = slice.header.slot;
+        if passing.to == 0 {
+            let point = net.keys.share_key(id(3)).unwrap();
+            let bad = vec![point; chunk.form.len()];
+            chunk.form = types::ShareForm::Compressed(bad.clone());
+            let leaf = crypto::merkle::leaf_hash(crypto::evidence::chunk_leaf(0, &bad).as_ref());
+            trees.insert(slot, (leaf, chunk.path[0], chunk.path[1]));
+        }
+        let Some((bad, next, rest)) = trees.get(&slot) else { return Fate::Arrives };
+        let pair = crypto::merkle::node_hash(bad, next);
+        match passing.to {
+            1 => chunk.path[0] = *bad,
+            2 => chunk.path[1] = pair,
+            _ => {}
+        }
+        slice.header.root = crypto::merkle::node_hash(&pair, rest);
+        Fate::Changed(codec::encode(&wire::sign_share(net, 3, slice)))
+    });
+    world.slow = |member, job| if member == 0 && matches!(job, Job::Combine { .. }) { 100 } else { 0 };
+    let hashes = submit(&mut world, 1);
+    world.open(4);
+    world.executed(&hashes);
+    assert_eq!(same_as_direct(&world), hashes.len());
+    assert!(evidence(&world, Finding::ShareBad).contains(&(0, id(3))));
+    assert!(world.members[1..3].iter().all(|member| member.rejects.is_empty()), "they got right ones");
+    world.audit(1);
+}

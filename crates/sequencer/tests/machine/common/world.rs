@@ -134,6 +134,8 @@ pub(crate) struct World {
     tickets: u64,
     pub(crate) delay_max: u64,
     pub(crate) filter: Filter,
+    /// What a member's job takes at least, ms.
+    pub(crate) slow: fn(usize, &Job) -> u64,
     /// Effects that this picks are carried out after all others of their step: what SEQ-1 forbids.
     pub(crate) postponed: fn(&Effect) -> bool,
     pub(crate) consensus: Consensus,
@@ -194,6 +196,7 @@ impl World {
             tickets: 0,
             delay_max: 12,
             filter: Box::new(|_| Fate::Arrives),
+            slow: |_, _| 0,
             postponed: |_| false,
             consensus: Consensus::new(net),
             guilty: BTreeSet::new(),
@@ -527,7 +530,7 @@ impl World {
             Effect::Taken { ticket, verdict } => drop(self.taken.insert(ticket, verdict)),
             Effect::Run(job) => {
                 let (delay, life) = (self.delay(), self.members[at].life);
-                self.after(delay, Event::Job { member: at, life, job });
+                self.after(delay + (self.slow)(at, &job), Event::Job { member: at, life, job });
             }
             Effect::Execute { slot, time_ms, beacon, units } => {
                 let registry = &self.net.registry;

@@ -25,6 +25,8 @@ struct Scene {
     receipt: Vec<SigningKey>,
     members: Vec<MemberRecord>,
     params: Params,
+    /// Bids that count in every block.
+    bids: u32,
 }
 
 /// What a member sends of a slot's shares.
@@ -49,7 +51,14 @@ impl Scene {
         };
         let members = voters.keys.iter().zip(&receipt).map(member).collect();
         let params = Params { count_limit: 3, ..Params::default_for(500) };
-        Self { keys: dealt.key_set(), dealt, voters, receipt, members, params }
+        Self { keys: dealt.key_set(), dealt, voters, receipt, members, params, bids: 0 }
+    }
+    /// Shares of bids come before those of units.
+    fn with_bids(bids: u32) -> Self {
+        Self { bids, ..Self::new() }
+    }
+    fn item(&self, unit: usize) -> usize {
+        unit + usize::try_from(self.bids).unwrap()
     }
     fn context(&self) -> Context<'_> {
         let Self { keys, members, params, .. } = self;
@@ -100,18 +109,28 @@ impl Scene {
         let hashes: Vec<Hash> = envelopes.iter().map(hash_envelope).collect();
         let mut header = Block::genesis(NETWORK).header;
         (header.height, header.view, header.set) = (Slot(slot), slot, merkle::set_ref(&hashes));
+        header.bids = merkle::set_ref(&self.bids(Slot(slot)).1);
         (envelopes, header)
+    }
+    /// What stands for a slot's bids, and their leaves: bidder, seq, hash.
+    fn bids(&self, slot: Slot) -> (Vec<Envelope>, Vec<Vec<u8>>) {
+        let bids: Vec<Envelope> =
+            (0..self.bids).map(|at| self.envelope(slot.0 * 1_000 + 900 + u64::from(at))).collect();
+        let leaf = |(at, bid): (u8, &Envelope)| [&[at; 21][..], hash_envelope(bid).as_ref()].concat();
+        let leaves = (1..).zip(&bids).map(leaf).collect();
+        (bids, leaves)
     }
     /// The share message of an honest member, or with shares of another's key.
     fn shares(&self, member: u16, units: &[Envelope], block: &BlockHeader, key_of: u16) -> Shared {
         let hashes: Vec<Hash> = units.iter().map(hash_envelope).collect();
-        let token = self.voters.fix(NETWORK, block.height, hashes.clone(), vec![]);
+        let (bids, leaves) = self.bids(block.height);
+        let token = self.voters.fix(NETWORK, block.height, hashes, leaves);
         assert_eq!(token.digest(), block_digest(block));
-        let held = units.iter().zip(&hashes).map(|(envelope, hash)| {
+        let held = bids.iter().chain(units).map(|envelope| {
             let aad = envelope_aad(&envelope.signed.header);
             let item = Item { aad: &aad, class_bytes: 512, ciphertext: &envelope.ciphertext };
             let admitted = admit(self.keys.encryption_key(), &[item], [1; 32]).remove(0).unwrap();
-            self.dealt.decrypt[usize::from(key_of)].share(*hash, &admitted)
+            self.dealt.decrypt[usize::from(key_of)].share(hash_envelope(envelope), &admitted)
         });
         let points = HeldShares::collect(held.collect()).release(&token).unwrap();
         let compressed: Vec<G1Bytes> = points.iter().map(SharePoint::compressed).collect();
@@ -124,7 +143,7 @@ impl Scene {
             digest: token.digest(),
             member: MemberId(member),
             mode: ShareMode::Direct,
-            items: u32::try_from(units.len()).unwrap(),
+            items: u32::try_from(self.item(units.len())).unwrap(),
             beacon: beacon::sign(&self.dealt.beacon[usize::from(member)], &token),
             head: Head { size: 9, root: Hash([9; 32]) },
             cosig: SignatureStamp::ZERO,
@@ -134,7 +153,7 @@ impl Scene {
     }
     fn share_bad(&self, shared: &Shared, units: &[Envelope], block: &BlockHeader, unit: usize) -> Evidence {
         let hashes: Vec<Hash> = units.iter().map(hash_envelope).collect();
-        let chunk = unit / 512;
+        let chunk = self.item(unit) / 512;
         let fault = ShareFault {
             share: shared.share.clone(),
             block: block.clone(),
@@ -159,8 +178,9 @@ impl Scene {
         let mut header = shared.share.header;
         header.mode = ShareMode::Sharded { offset: 1 };
         header.root = merkle::root(&chunk_leaves(&chunks));
-        let member = combiners.of_item(unit).nth(role).unwrap();
-        let chunk = usize::from(combiners.place(unit, member).unwrap().0);
+        let item = self.item(unit);
+        let member = combiners.of_item(item).nth(role).unwrap();
+        let chunk = usize::from(combiners.place(item, member).unwrap().0);
         let hashes: Vec<Hash> = units.iter().map(hash_envelope).collect();
         let fault = ShareFault {
             share: self.sign_share(header),
@@ -175,7 +195,7 @@ impl Scene {
     }
     /// What member 2 says as a combiner of the first and the third unit, and its fault in one of them.
     fn opening_bad(&self, units: &[Envelope], block: &BlockHeader, said: [Opening; 2], at: usize) -> Evidence {
-        let items = [(0u32, said[0]), (2, said[1])];
+        let items = [(self.bids, said[0]), (self.bids + 2, said[1])];
         let leaves: Vec<Vec<u8>> = items.iter().map(|(item, opening)| opening_leaf(*item, opening)).collect();
         let header = OpeningHeader {
             version: 1,
@@ -187,7 +207,8 @@ impl Scene {
             openings: merkle::set_ref(&leaves),
         };
         let hashes: Vec<Hash> = units.iter().map(hash_envelope).collect();
-        let (unit, opening) = items[at];
+        let (item, opening) = items[at];
+        let unit = item - self.bids;
         let place = usize::try_from(unit).unwrap();
         let fault = OpeningFault {
             sig: self.receipt[2].sign(openings_digest(&header).as_bytes()),
@@ -286,7 +307,7 @@ fn guilty(scene: &Scene) -> Vec<(&'static str, Evidence, Proved)> {
     out.push(("share-bad", scene.share_bad(&wrong, &units, &block, 1), slot(Finding::ShareBad)));
     // bytes that are no point
     let mut no_point = scene.shares(2, &units, &block, 2);
-    no_point.chunks[0][2] = G1Bytes([0xff; 48]);
+    no_point.chunks[0][scene.item(2)] = G1Bytes([0xff; 48]);
     let mut header = no_point.share.header.clone();
     header.root = merkle::root(&chunk_leaves(&no_point.chunks));
     no_point.share = scene.sign_share(header);
@@ -337,14 +358,39 @@ fn guilty(scene: &Scene) -> Vec<(&'static str, Evidence, Proved)> {
 
 #[test]
 fn every_kind_is_proved_and_named() {
-    let scene = Scene::new();
-    let mut ids = BTreeSet::new();
-    for (name, evidence, proved) in guilty(&scene) {
-        assert_eq!(scene.verify(&evidence), Ok(proved), "{name}");
-        let bytes = codec::encode(&evidence);
-        assert_eq!(decode(&bytes).as_ref(), Some(&evidence), "{name}");
-        assert!(ids.insert(id(&evidence)));
+    for scene in [Scene::new(), Scene::with_bids(2)] {
+        let mut ids = BTreeSet::new();
+        for (name, evidence, proved) in guilty(&scene) {
+            assert_eq!(scene.verify(&evidence), Ok(proved), "{name}, {} bids", scene.bids);
+            let bytes = codec::encode(&evidence);
+            assert_eq!(decode(&bytes).as_ref(), Some(&evidence), "{name}");
+            assert!(ids.insert(id(&evidence)));
+        }
     }
+}
+
+#[test]
+fn shares_and_openings_of_units_are_found_behind_those_of_bids() {
+    let scene = Scene::with_bids(2);
+    let (units, block) = scene.block(5, 3);
+    let honest = scene.shares(2, &units, &block, 2);
+    assert_eq!(honest.chunks.concat().len(), 5);
+    for unit in 0..3 {
+        assert_eq!(scene.verify(&scene.share_bad(&honest, &units, &block, unit)), Err(EvidenceError::ShareHolds));
+        for role in [0, 1] {
+            let right = scene.sharded_bad(2, &units, &block, unit, role);
+            assert_eq!(scene.verify(&right), Err(EvidenceError::ShareHolds));
+        }
+    }
+    let ([k, _], [other, _]) = (scene.openings(&units[0]), scene.openings(&units[2]));
+    for at in [0, 1] {
+        let right = scene.opening_bad(&units, &block, [k, other], at);
+        assert_eq!(scene.verify(&right), Err(EvidenceError::OpeningHolds));
+    }
+    // the same bytes as if there were no bids: what stands there is another item's
+    let plain = Scene::new();
+    let Evidence::OpeningBad { fault } = plain.opening_bad(&units, &block, [other, k], 0) else { panic!() };
+    assert_eq!(scene.verify(&Evidence::OpeningBad { fault }), Err(EvidenceError::Opening));
 }
 
 #[test]

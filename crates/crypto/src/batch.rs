@@ -48,10 +48,30 @@ pub(crate) fn bisect(count: usize, holds: impl Fn(core::ops::Range<usize>) -> bo
     verdicts
 }
 
+/// The first of `count` items that does not hold, from a check as for [`bisect`]: one check of all, then one per halving.
+pub(crate) fn first(count: usize, holds: impl Fn(core::ops::Range<usize>) -> bool) -> Option<usize> {
+    if count == 0 || holds(0..count) {
+        return None;
+    }
+    let (mut start, mut end) = (0usize, count);
+    loop {
+        let middle = start.midpoint(end);
+        if middle == start {
+            return Some(start);
+        }
+        if holds(start..middle) {
+            start = middle;
+        } else {
+            end = middle;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     // Goal: verdicts of a bisection are those of single checks. Method: every subset of bad items, up to 8.
     use super::*;
+    use core::cell::Cell;
 
     #[test]
     fn bisection_finds_every_bad_item() {
@@ -60,6 +80,21 @@ mod tests {
                 let is_bad = |at: usize| bad >> at & 1 == 1;
                 let verdicts = bisect(count, |mut range| !range.any(is_bad));
                 assert_eq!(verdicts, (0..count).map(|at| !is_bad(at)).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_bad_item_takes_one_check_per_halving() {
+        for count in 0..=8usize {
+            for bad in 0..1u32 << count {
+                let checks = Cell::new(0);
+                let found = first(count, |mut range| {
+                    checks.set(checks.get() + 1);
+                    !range.any(|at| bad >> at & 1 == 1)
+                });
+                assert_eq!(found, (0..count).find(|at| bad >> at & 1 == 1));
+                assert!(checks.get() <= if bad == 0 { 1 } else { 1 + count.next_power_of_two().trailing_zeros() });
             }
         }
     }

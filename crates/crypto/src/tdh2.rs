@@ -20,7 +20,9 @@ mod share;
 
 pub use admit::{AdmitError, Admitted, Item, admit};
 pub use audit::{OpeningError, check_openings};
-pub use reveal::{Combined, Reveal, RevealError, bad_share, check_keys, combine, open, reveal, share_holds};
+pub use reveal::{
+    Combined, Reveal, RevealError, bad_share, check_keys, combine, open, reveal, share_holds, wrong_bottom,
+};
 pub use share::{HeldShare, HeldShares, NotFixed, PointError, SharePoint};
 
 use crate::{

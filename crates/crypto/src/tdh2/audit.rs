@@ -3,7 +3,7 @@ use super::{
     Item,
     admit::{AdmitError, Admitted, admit},
     cipher::{Parts, Secrets, challenge, decrypt_body, mask, message_hash},
-    reveal::{opens_with, same_secret},
+    reveal::{Together, opens_with},
 };
 use crate::{
     ffi::{Fr, G1, G1Affine},
@@ -77,7 +77,7 @@ pub fn check_openings(keys: &KeySet, items: &[Item<'_>], openings: &[Opening], s
         verdicts.push(verdict);
     }
     let pairs: Vec<(G1Affine, G1Affine)> = bottoms.iter().map(|(_, u, shared)| (*u, *shared)).collect();
-    for ((index, u, shared), holds) in bottoms.iter().zip(same_secret(&key.pk2, &pairs, &seed)) {
+    for ((index, u, shared), holds) in bottoms.iter().zip(Together::new(&key.pk2, &pairs, &seed).each()) {
         let verdict = match items.get(*index) {
             Some(item) if holds && still_opens(key, item, u, shared) => Err(OpeningError::BottomOpens),
             Some(_) if holds => Ok(None),

@@ -2,21 +2,29 @@
 //!
 //! ```text
 //!  q members --combine--> D --open--> Key(K)                     exact: U = rG and D = r PK
-//!                              \--no--> judge: e(D, G^) = e(U, PK2)
-//!                                         holds: the sender was bad       --> Bottom(D)
-//!                                         fails: blame, by pairing per member, leave the culprits out, again
+//!                              \--no--> judge all that fail at once: e(D, G^) = e(U, PK2)
+//!                                         holds: their senders were bad   --> Bottom(D)
+//!                                         fails: blame, one check per member, leave the culprits out, again
 //! ```
+//!
+//! Nothing is bisected: where all shares of an item are right, its D is. So f bad members cost one check for each member
+//! and one for each time that culprits are left out, however many items they spoil.
 use super::{
     Admitted, Item, SharePoint,
     cipher::{Parts, base_secret, decrypt_body, mask, message_hash},
 };
 use crate::{
-    batch::{Coefficients, bisect},
+    batch::{Coefficients, bisect, first},
     ffi::{Fr, G1, G1Affine, G2Affine, msm_128, pairings_equal},
     keys::{EncryptionKey, KeySet},
     weights::{Weights, choose},
 };
-use alloc::{collections::BTreeMap, vec, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec,
+    vec::Vec,
+};
+use core::ops::Range;
 use types::{G1Bytes, Key128, MemberId, Opening};
 use zeroize::Zeroizing;
 
@@ -130,7 +138,7 @@ pub fn reveal(
     let tasks = tasks(items)?;
     let mut usable = usable(keys, shares, items.len());
     let mut found = vec![None; items.len()];
-    let mut culprits = Vec::new();
+    let (mut culprits, mut cleared) = (Vec::new(), BTreeSet::new());
     loop {
         let Some(quorum) = quorum(keys, &usable) else {
             return Err(RevealError::NeedMore { culprits });
@@ -138,11 +146,10 @@ pub fn reveal(
         let open: Vec<usize> = (0..).zip(&found).filter(|(_, done)| done.is_none()).map(|(at, _)| at).collect();
         let combined = combine_open(&quorum, &open);
         let failures = open_all(keys.encryption_key(), &tasks, combined, &mut found);
-        let bad_shares = judge(keys.encryption_key(), &tasks, failures, &seed, &mut found);
-        if bad_shares.is_empty() {
+        if judge(keys.encryption_key(), &tasks, &failures, &seed, &mut found) {
             break;
         }
-        let blamed = blame(keys, &tasks, &quorum, &bad_shares, &seed);
+        let blamed = blame(keys, &tasks, &quorum, &failures, &seed, &mut cleared);
         if blamed.is_empty() {
             return Err(RevealError::KeySet);
         }
@@ -150,7 +157,7 @@ pub fn reveal(
         culprits.extend(blamed);
         culprits.sort_unstable();
     }
-    // Every item is done: those that neither opened nor became Bottom were bad shares, and there are none left.
+    // Every item is done: what did not open became Bottom.
     let (openings, plaintexts) = found.into_iter().flatten().unzip();
     Ok(Reveal { openings, plaintexts, culprits })
 }
@@ -296,69 +303,128 @@ pub fn check_keys(
     Ok(opened.into_iter().map(|attempt| attempt.map(|attempt| attempt.message)).collect())
 }
 
-/// Whether the sender or a share was bad: writes down Bottom for the former and gives back the items of the latter.
-fn judge(
+/// The first of these admitted items that is not Bottom with its point: because the point is not the secret times U, or
+/// because the item opens. A point that is missing is wrong. `None`: all are right.
+///
+/// Wrong ones beyond the first cost nothing: who says one says no more that is worth a look.
+///
+/// # Errors
+/// [`RevealError::Foreign`].
+pub fn wrong_bottom(
     key: &EncryptionKey,
-    tasks: &[Task<'_>],
-    failures: Vec<Failure>,
+    items: &[(Item<'_>, &Admitted)],
+    points: &[G1Bytes],
     seed: &[u8; 32],
-    found: &mut Found,
-) -> Vec<usize> {
-    let (mut judged, mut bad_shares) = (Vec::new(), Vec::new());
-    for failure in failures {
-        let task = tasks.get(failure.index);
-        match (task, failure.shared.affine().filter(G1Affine::in_group)) {
-            (Some(task), Some(shared)) => judged.push((failure.index, task.u, shared)),
-            _ => bad_shares.push(failure.index),
-        }
-    }
-    let pairs: Vec<(G1Affine, G1Affine)> = judged.iter().map(|(_, u, shared)| (*u, *shared)).collect();
-    for ((index, _, shared), holds) in judged.iter().zip(same_secret(&key.pk2, &pairs, seed)) {
-        if holds {
-            let bottom = (Opening::Bottom(G1Bytes(shared.compress())), None);
-            found.iter_mut().skip(*index).take(1).for_each(|slot| *slot = Some(bottom.clone()));
-        } else {
-            bad_shares.push(*index);
-        }
-    }
-    bad_shares.sort_unstable();
-    bad_shares
+) -> Result<Option<usize>, RevealError> {
+    let tasks = tasks(items)?;
+    let given = points.iter().map_while(|point| G1Affine::uncompress(&point.0).filter(G1Affine::in_group));
+    let mut pairs: Vec<(G1Affine, G1Affine)> = tasks.iter().map(|task| task.u).zip(given).collect();
+    let outside = (pairs.len() < tasks.len()).then_some(pairs.len());
+    let wrong = Together::new(&key.pk2, &pairs, seed).first_wrong().or(outside);
+    pairs.truncate(wrong.unwrap_or(pairs.len()));
+    let right: Vec<&Task<'_>> = tasks.iter().take(pairs.len()).collect();
+    let shared: Vec<G1> = pairs.iter().map(|(_, shared)| shared.point()).collect();
+    let opened = with_base(key, &right, attempts(key, &right, &shared));
+    Ok(opened.iter().position(Option::is_some).or(wrong))
 }
 
-/// For each (u, d), both in the group: e(d, G^) = e(u, key), so d is u times the secret of `key`.
-pub(super) fn same_secret(key: &G2Affine, pairs: &[(G1Affine, G1Affine)], seed: &[u8; 32]) -> Vec<bool> {
-    let bytes: Vec<[u8; 48]> = pairs.iter().flat_map(|(u, d)| [u.compress(), d.compress()]).collect();
-    let coefficients = Coefficients::new(seed, bytes.iter().map(|point| point.as_slice()));
-    let short: Vec<[u8; 16]> = (0..pairs.len()).map(|at| coefficients.pair(at).0).collect();
-    let (bases, products): (Vec<G1Affine>, Vec<G1Affine>) = pairs.iter().copied().unzip();
-    let generator = G2Affine::generator();
-    bisect(pairs.len(), |range| {
-        let some = short.get(range.clone()).unwrap_or_default();
-        let left = msm_128(products.get(range.clone()).unwrap_or_default(), some);
-        let right = msm_128(bases.get(range).unwrap_or_default(), some);
-        pairings_equal(&left, &generator, &right, key)
-    })
+/// Whether the senders alone are to blame for all that failed: then Bottom is written down for each. If not, some share
+/// of some of them was bad.
+fn judge(key: &EncryptionKey, tasks: &[Task<'_>], failures: &[Failure], seed: &[u8; 32], found: &mut Found) -> bool {
+    let pair = |failure: &Failure| {
+        let shared = failure.shared.affine().filter(G1Affine::in_group)?;
+        Some((tasks.get(failure.index)?.u, shared))
+    };
+    let pairs: Option<Vec<(G1Affine, G1Affine)>> = failures.iter().map(pair).collect();
+    let Some(pairs) = pairs.filter(|pairs| Together::new(&key.pk2, pairs, seed).all_hold()) else { return false };
+    for (failure, (_, shared)) in failures.iter().zip(&pairs) {
+        let bottom = (Opening::Bottom(G1Bytes(shared.compress())), None);
+        found.iter_mut().skip(failure.index).take(1).for_each(|slot| *slot = Some(bottom.clone()));
+    }
+    true
 }
 
-/// The members of the quorum that sent a bad share for one of these items.
+/// Pairs (u, d), both in the group, that are held against one key: e(d, G^) = e(u, key), so d is u times its secret.
+pub(super) struct Together<'a> {
+    key: &'a G2Affine,
+    generator: G2Affine,
+    bases: Vec<G1Affine>,
+    products: Vec<G1Affine>,
+    short: Vec<[u8; 16]>,
+}
+
+#[cfg(test)]
+std::thread_local! {
+    /// Checks by pairing so far.
+    pub(super) static CHECKS: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+}
+
+impl<'a> Together<'a> {
+    pub(super) fn new(key: &'a G2Affine, pairs: &[(G1Affine, G1Affine)], seed: &[u8; 32]) -> Self {
+        let bytes: Vec<[u8; 48]> = pairs.iter().flat_map(|(u, d)| [u.compress(), d.compress()]).collect();
+        let coefficients = Coefficients::new(seed, bytes.iter().map(|point| point.as_slice()));
+        let short = (0..pairs.len()).map(|at| coefficients.pair(at).0).collect();
+        let (bases, products) = pairs.iter().copied().unzip();
+        Self { key, generator: G2Affine::generator(), bases, products, short }
+    }
+    fn hold(&self, range: Range<usize>) -> bool {
+        if range.is_empty() {
+            return true;
+        }
+        #[cfg(test)]
+        CHECKS.set(CHECKS.get() + 1);
+        let some = self.short.get(range.clone()).unwrap_or_default();
+        let left = msm_128(self.products.get(range.clone()).unwrap_or_default(), some);
+        let right = msm_128(self.bases.get(range).unwrap_or_default(), some);
+        pairings_equal(&left, &self.generator, &right, self.key)
+    }
+    fn all_hold(&self) -> bool {
+        self.hold(0..self.short.len())
+    }
+    /// The verdict on each.
+    pub(super) fn each(&self) -> Vec<bool> {
+        bisect(self.short.len(), |range| self.hold(range))
+    }
+    /// The first that does not hold, by as many checks as halvings.
+    pub(super) fn first_wrong(&self) -> Option<usize> {
+        first(self.short.len(), |range| self.hold(range))
+    }
+}
+
+/// The members of the quorum that sent a bad share for one of these items. Who is `cleared` sent none for any item that
+/// failed before.
 fn blame(
     keys: &KeySet,
     tasks: &[Task<'_>],
     quorum: &[(MemberId, &[SharePoint])],
-    bad: &[usize],
+    failures: &[Failure],
     seed: &[u8; 32],
+    cleared: &mut BTreeSet<MemberId>,
 ) -> Vec<MemberId> {
     let honest = |member: MemberId, points: &[SharePoint]| {
-        let pairs: Option<Vec<(G1Affine, G1Affine)>> =
-            bad.iter().map(|index| Some((tasks.get(*index)?.u, points.get(*index)?.0))).collect();
+        let pair = |failure: &Failure| {
+            let share = points.get(failure.index)?.0;
+            Some((tasks.get(failure.index)?.u, share)).filter(|(_, share)| share.in_group())
+        };
+        let pairs: Option<Vec<(G1Affine, G1Affine)>> = failures.iter().map(pair).collect();
         let (Some(pairs), Some(key)) = (pairs, keys.share_key_g2_point(member)) else { return false };
-        pairs.iter().all(|(_, share)| share.in_group()) && same_secret(&key, &pairs, seed).iter().all(|holds| *holds)
+        Together::new(&key, &pairs, seed).all_hold()
     };
-    quorum.iter().filter(|(member, points)| !honest(*member, points)).map(|(member, _)| *member).collect()
+    let mut blamed = Vec::new();
+    for (member, points) in quorum {
+        if cleared.contains(member) {
+            continue;
+        }
+        if honest(*member, points) {
+            cleared.insert(*member);
+        } else {
+            blamed.push(*member);
+        }
+    }
+    blamed
 }
 
-/// Whether this is the member's share of a ciphertext: e(share, G^) = e(U, PK2_j). `None`: U is no point of the group,
-/// or
+/// Whether this is the member's share of a ciphertext: e(share, G^) = e(U, PK2_j). `None`: U is no point of the group, or
 /// the member does not exist, so there is no right share.
 #[must_use]
 pub fn share_holds(keys: &KeySet, member: MemberId, ciphertext: &[u8], share: &G1Bytes) -> Option<bool> {
@@ -382,5 +448,6 @@ pub fn bad_share<'a>(
     let pairs: Vec<(G1Affine, G1Affine)> = items.zip(points).map(|(item, share)| (*item.u(), share.0)).collect();
     // the batch is sound within the group only
     let outside = pairs.iter().position(|(_, share)| !share.in_group());
-    outside.or_else(|| same_secret(&key, &pairs, seed).iter().position(|holds| !holds))
+    let inside = pairs.get(..outside.unwrap_or(pairs.len())).unwrap_or_default();
+    Together::new(&key, inside, seed).first_wrong().or(outside)
 }

@@ -1,7 +1,7 @@
 // Goal: CRY-4 and CRY-5. Method: every choice of q members opens to the same, whatever sender and members did; fewer
 // open nothing; bad shares are named; published openings are accepted exactly if they are the ones.
 use super::*;
-use crate::{ffi::tests::point_of_order, vectors};
+use crate::{ffi::tests::point_of_order, tdh2::reveal::CHECKS, vectors};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::vec;
@@ -193,6 +193,99 @@ fn cry_5_f_bad_members_of_seven_are_named() {
     let culprits = vec![MemberId(1), MemberId(3), MemberId(5)];
     // Found two at a time; the third only when it is in the way.
     assert_eq!(reveal(&committee.keys, &items, &shares, SEED), Err(RevealError::NeedMore { culprits }));
+}
+
+#[test]
+fn members_that_spoil_everything_cost_one_check_each() {
+    let committee = Committee::new(16, 5);
+    let mut ciphertexts: Vec<Vec<u8>> = (1..20).map(|byte| sealed(committee.key(), byte)).collect();
+    ciphertexts.push(craft(committee.key(), &Craft { c1: Some([9; 16]), ..Craft::default() }));
+    let admitted = admit_all(committee.key(), &ciphertexts);
+    let (items, good) = (paired(&ciphertexts, &admitted), committee.shares(&admitted));
+    let want = reveal(&committee.keys, &items, &good, SEED).unwrap();
+    let checks = |shares: &[(MemberId, Vec<SharePoint>)]| {
+        let before = CHECKS.get();
+        let got = reveal(&committee.keys, &items, shares, SEED).unwrap();
+        assert_eq!(got.openings, want.openings);
+        (CHECKS.get() - before, got.culprits)
+    };
+    assert_eq!(checks(&good), (1, vec![]), "what does not open, at once");
+    let mut shares = good.clone();
+    for member in 0..5 {
+        // the first spoils all, the others some
+        for at in member..20 {
+            shares[member].1[at] = good[(member + 1) % 5].1[at];
+        }
+    }
+    let (spent, culprits) = checks(&shares);
+    assert_eq!(culprits, (0..5).map(MemberId).collect::<Vec<_>>());
+    // each member at most once, and all together after each time that some are left out
+    assert!(spent <= 16 + 6, "{spent} checks");
+    // to show one of them takes one check more per halving
+    let before = CHECKS.get();
+    let bad = bad_share(&committee.keys, MemberId(3), admitted.iter(), &shares[3].1, &SEED);
+    assert_eq!((bad, CHECKS.get() - before <= 1 + 5), (Some(3), true));
+}
+
+#[test]
+fn the_first_bad_share_is_found_inside_and_outside_the_group() {
+    let committee = Committee::new(4, 1);
+    let ciphertexts: Vec<Vec<u8>> = (1..6).map(|byte| sealed(committee.key(), byte)).collect();
+    let admitted = admit_all(committee.key(), &ciphertexts);
+    let good = committee.shares(&admitted);
+    let outside = SharePoint(point_of_order(11));
+    for bad in 0..1u32 << 5 {
+        for torsion in 0..5 {
+            let is_bad = |at: usize| bad >> at & 1 == 1;
+            let share = |at: usize| match is_bad(at) {
+                true if at == torsion => outside,
+                true => good[2].1[at],
+                false => good[1].1[at],
+            };
+            let shares: Vec<SharePoint> = (0..5).map(share).collect();
+            let found = bad_share(&committee.keys, MemberId(1), admitted.iter(), &shares, &SEED);
+            assert_eq!(found, (0..5).find(|at| is_bad(*at)));
+        }
+    }
+}
+
+#[test]
+fn the_first_wrong_bottom_is_found_and_those_before_it_hold() {
+    let committee = Committee::new(4, 1);
+    let key = committee.key();
+    let (open, never) = (sealed(key, 1), craft(key, &Craft { c1: Some([9; 16]), ..Craft::default() }));
+    let point = |ciphertext: &[u8]| {
+        let u = G1Affine::uncompress(ciphertext[..48].try_into().unwrap()).unwrap();
+        G1Bytes(u.mul(&committee_secret(&committee)).compress())
+    };
+    let right = (&never, point(&never));
+    let wrong = [
+        ("opens", (&open, point(&open))),
+        ("of another", (&never, point(&open))),
+        ("no point", (&never, G1Bytes([0xff; 48]))),
+        ("outside the group", (&never, G1Bytes(point_of_order(11).compress()))),
+    ];
+    let of = |claims: &[(&Vec<u8>, G1Bytes)]| {
+        let ciphertexts: Vec<Vec<u8>> = claims.iter().map(|(ciphertext, _)| (*ciphertext).clone()).collect();
+        let points: Vec<G1Bytes> = claims.iter().map(|(_, point)| *point).collect();
+        let admitted = admit_all(key, &ciphertexts);
+        wrong_bottom(key, &paired(&ciphertexts, &admitted), &points, &SEED).unwrap()
+    };
+    assert_eq!(of(&[]), None);
+    assert_eq!(of(&[right; 5]), None);
+    for (what, first) in wrong {
+        for (_, second) in wrong {
+            for at in 0..4 {
+                let mut claims = vec![right; 5];
+                (claims[at], claims[at + 1]) = (first, second);
+                assert_eq!(of(&claims), Some(at), "{what}");
+            }
+        }
+    }
+    let ciphertexts = [never.clone(), never.clone()];
+    let admitted = admit_all(key, &ciphertexts);
+    let missing = wrong_bottom(key, &paired(&ciphertexts, &admitted), &[right.1], &SEED);
+    assert_eq!(missing, Ok(Some(1)));
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn their_ciphertext_opens_with_our_shares_and_can_be_mauled() {
         let combined = Weights::new(&ids).combine_g1(&points).affine().unwrap();
         let key_set = KeySet::new(4, 1, &parts).unwrap();
         let pair = (u, combined);
-        assert_eq!(reveal::same_secret(&key_set.encryption_key().pk2, &[pair], &SEED), [true]);
+        assert_eq!(reveal::Together::new(&key_set.encryption_key().pk2, &[pair], &SEED).each(), [true]);
     }
     // V replaced by its own digest: another ciphertext, which verifies, and whose shares open the original.
     let digest: [u8; 32] =

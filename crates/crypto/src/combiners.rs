@@ -97,9 +97,9 @@ impl Combiners {
     pub fn chunks(&self) -> usize {
         self.pieces().saturating_mul(self.n)
     }
-    /// The chunks of a combiner, ascending.
+    /// The chunks of a combiner, ascending; of nobody none.
     pub fn chunks_of(&self, member: MemberId) -> impl Iterator<Item = u16> + use<> {
-        let (n, pieces) = (self.n, self.pieces());
+        let (n, pieces) = (self.n, if self.has(member) { self.pieces() } else { 0 });
         let index = move |piece: usize| piece.saturating_mul(n).saturating_add(member.0.into());
         (0..pieces).map(index).filter_map(|index| u16::try_from(index).ok())
     }
@@ -140,6 +140,11 @@ mod tests {
                 let offset = u16::try_from((u32::from(n) * 5 + items) % u32::from(n)).unwrap();
                 let combiners = Combiners::new(n, k, offset, items);
                 let step = usize::from(n).div_ceil(k.into());
+                // of four members three combiners are two: so many have a first item
+                let roles: BTreeSet<usize> =
+                    (0..usize::from(k)).map(|c| (usize::from(offset) + c * step) % usize::from(n)).collect();
+                let most = roles.len() * usize::try_from(items).unwrap().div_ceil(n.into());
+                assert_eq!(combiners.chunks(), usize::from(n) * most.div_ceil(512), "{n} {k} {items}");
                 let mut given = vec![BTreeSet::new(); usize::try_from(items).unwrap()];
                 for chunk in 0..u16::try_from(combiners.chunks()).unwrap() {
                     let owner = combiners.owner(chunk).unwrap();
@@ -188,6 +193,7 @@ mod tests {
         let combiners = Combiners::new(7, 2, 3, 20);
         assert_eq!(combiners.owner(7), None);
         assert!(combiners.chunk_items(7).is_empty() && combiners.items_of(MemberId(7)).is_empty());
+        assert_eq!(combiners.chunks_of(MemberId(7)).count(), 0);
         assert_eq!(combiners.place(20, MemberId(0)), None);
         // nothing that a header says makes this longer than a set
         assert_eq!(Combiners::new(7, 2, u16::MAX, u32::MAX).items(), 16_384);

@@ -2,7 +2,7 @@
 //!
 //! The log's own tree, which grows and is stored in tiles, is in `tlog`; both are the same function of the leaves.
 use crate::hash::sha256;
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use types::{Hash, SetRef};
 
 /// Hash of a leaf: SHA-256(0x00 | leaf).
@@ -65,6 +65,32 @@ pub fn path<L: AsRef<[u8]>>(leaves: &[L], index: usize) -> Option<Vec<Hash>> {
     Some(out)
 }
 
+/// The audit path of each leaf, as [`path`] gives it, in one pass over the tree.
+#[must_use]
+pub fn paths<L: AsRef<[u8]>>(leaves: &[L]) -> Vec<Vec<Hash>> {
+    let hashes: Vec<Hash> = leaves.iter().map(|leaf| leaf_hash(leaf.as_ref())).collect();
+    let mut out = vec![Vec::new(); leaves.len()];
+    fill(&hashes, &mut out);
+    out
+}
+
+/// Adds to each leaf's path what is beside it in the subtree of these leaves, and gives the subtree's hash. As deep as
+/// the tree.
+fn fill(leaves: &[Hash], out: &mut [Vec<Hash>]) -> Option<Hash> {
+    match leaves {
+        [] => return None,
+        [one] => return Some(*one),
+        _ => {}
+    }
+    // RFC 6962 section 2.1, as above
+    let half = leaves.len().next_power_of_two().checked_shr(1)?;
+    let ((left, right), (of_left, of_right)) = (leaves.split_at_checked(half)?, out.split_at_mut_checked(half)?);
+    let (one, other) = (fill(left, of_left)?, fill(right, of_right)?);
+    of_left.iter_mut().for_each(|path| path.push(other));
+    of_right.iter_mut().for_each(|path| path.push(one));
+    Some(node_hash(&one, &other))
+}
+
 /// Whether `path` proves that `leaf_hash` is leaf `index` of the tree of this size and root (RFC 9162 section 2.1.3.2).
 #[must_use]
 pub fn verify_path(root: &Hash, size: u64, index: u64, leaf_hash: &Hash, path: &[Hash]) -> bool {
@@ -96,7 +122,6 @@ mod tests {
     // Goal: roots and paths are RFC 6962's. Method: known roots of the certificate-transparency test tree, the
     // recursive definition, and every path of every small tree with each bit of it flipped.
     use super::*;
-    use std::vec;
 
     fn ct_leaves() -> Vec<Vec<u8>> {
         ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
@@ -157,8 +182,10 @@ mod tests {
                 }
             }
             assert_eq!(path(&leaves, size), None);
+            let all: Vec<_> = (0..size).map(|index| path(&leaves, index).unwrap()).collect();
+            assert_eq!(paths(&leaves), all);
         }
-        assert_eq!(path::<Vec<u8>>(&[], 0), None);
+        assert_eq!((path::<Vec<u8>>(&[], 0), paths::<Vec<u8>>(&[])), (None, vec![]));
         assert!(!verify_path(&sha256(&[]), 0, 0, &sha256(&[]), &[]));
     }
 }

@@ -63,7 +63,9 @@ pub enum Job {
         keys: Arc<KeySet>,
         /// Slot.
         slot: Slot,
-        /// One per item.
+        /// Of which kind all of them are.
+        kind: ClaimKind,
+        /// Claims of a member one after the other.
         claims: Vec<Claimed>,
         /// Seed of batch checks.
         seed: [u8; 32],
@@ -152,7 +154,9 @@ pub enum JobResult {
     Checked {
         /// Slot.
         slot: Slot,
-        /// One per claim, in any order.
+        /// Which claims were checked.
+        kind: ClaimKind,
+        /// The verdicts, in any order. Beyond a member's first wrong Bottom there are none of it.
         judged: Vec<Judged>,
     },
 }
@@ -192,6 +196,15 @@ pub struct Opened {
     pub messages: Vec<Option<Vec<u8>>>,
     /// Members whose shares were bad.
     pub culprits: Vec<MemberId>,
+}
+
+/// Claims that are checked in one job: what is quick to check does not wait for what may be slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClaimKind {
+    /// Keys: each by encrypting again.
+    Keys,
+    /// That items do not open: by pairings, for all claims of a member at once.
+    Bottoms,
 }
 
 /// What a combiner says of an item.
@@ -286,8 +299,8 @@ impl Job {
                 JobResult::Beacon { slot: message.slot, result: works::beacon(&keys, &message, &shares) }
             }
             Self::Combine { keys, work } => JobResult::Combined(Box::new(works::combine(&keys, *work))),
-            Self::CheckClaims { keys, slot, claims, seed } => {
-                JobResult::Checked { slot, judged: works::check_claims(&keys, claims, seed) }
+            Self::CheckClaims { keys, slot, kind, claims, seed } => {
+                JobResult::Checked { slot, kind, judged: works::check_claims(&keys, kind, &claims, &seed) }
             }
         }
     }

@@ -66,8 +66,8 @@ pub use blocks::{OpenedBlock, open};
 pub use effect::{At, Channel, Commit, Effect, ExecUnit, Input, ItemRecord, Phase, Record, Ticket, To};
 pub use epoch::EpochStart;
 pub use job::{
-    AdmitItem, BadShare, Claimed, CombineWork, Combined, Job, JobResult, Judged, Opened, RevealItem, RevealWork,
-    Revealed, Verdict,
+    AdmitItem, BadShare, ClaimKind, Claimed, CombineWork, Combined, Job, JobResult, Judged, Opened, RevealItem,
+    RevealWork, Revealed, Verdict,
 };
 pub use recent::Recent;
 pub use rejoin::Rejoin;
@@ -160,7 +160,7 @@ impl Sequencer {
             JobResult::Revealed { slot, result, bad } => self.revealed(now, slot, result, &bad),
             JobResult::Beacon { slot, result } => self.beacon_combined(now, slot, result),
             JobResult::Combined(combined) => self.combined(now, *combined),
-            JobResult::Checked { slot, judged } => self.checked_claims(now, slot, judged),
+            JobResult::Checked { slot, kind, judged } => self.checked_claims(now, slot, kind, judged),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     job::{BadShare, Job, RevealWork, Revealed},
     message::OpeningSection,
     section::{self, Sale},
-    sharded::{Piece, Sharded},
+    sharded::{Piece, Sharded, trusted},
     sign,
     state::{Halt, Placed, Sequencer, Unexecuted},
 };
@@ -217,6 +217,7 @@ impl Sequencer {
         let slot = self.fin.slot();
         let (message, quorum) = (self.beacon_message(), self.setup.quorum());
         let seed = self.next_seed();
+        let (culprits, all) = (self.culprits(), self.needs_culprits());
         let Some(fixed) = self.fixed.as_mut().filter(|f| !f.running) else { return false };
         let Some(items) = fixed.items.iter().cloned().collect::<Option<Vec<_>>>() else { return false };
         let Some(by) = self.shares.get(&slot) else { return false };
@@ -229,6 +230,7 @@ impl Sequencer {
                     && !fixed.excluded.contains(member)
             })
             .collect();
+        let good = trusted(good, &culprits, quorum, all);
         let members: BTreeSet<MemberId> = good.iter().map(|(member, _)| **member).collect();
         if members.len() < quorum || members == fixed.tried {
             return false;
@@ -269,6 +271,7 @@ impl Sequencer {
     }
 
     pub(crate) fn reject_shares(&mut self, culprits: &[MemberId]) {
+        self.distrust(culprits);
         for member in culprits {
             self.out.push(Effect::Reject { from: Some(*member), reason: Reason::BadCiphertext, what: "share" });
         }

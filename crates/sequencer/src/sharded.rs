@@ -19,7 +19,7 @@ pub(crate) use outgoing::{Cut, Outgoing};
 
 use crate::{
     effect::{Channel, Effect, To},
-    job::{BadShare, CombineWork, Combined, Job, RevealItem, RevealWork, Revealed},
+    job::{BadShare, ClaimKind, CombineWork, Combined, Job, RevealItem, RevealWork, Revealed},
     message::Fetch,
     reveal::Received,
     state::{Fixed, Halt, Sequencer},
@@ -30,8 +30,9 @@ use std::{
     sync::Arc,
 };
 use types::{
-    G2Bytes, Hash, MemberId, Opening, OpeningMessage, ShareChunk, ShareHeader, ShareMessage, ShareMode, Slot,
-    Timestamp, codec, limits, reason::Reason,
+    Epoch, G2Bytes, Hash, MemberId, Opening, OpeningMessage, ShareChunk, ShareHeader, ShareMessage, ShareMode, Slot,
+    Timestamp, codec, limits,
+    reason::{Finding, Reason},
 };
 
 /// Items whose shares are asked for at a time, when their combiners failed: bounds what others' answers take.
@@ -60,6 +61,10 @@ pub(crate) struct Exchange {
     refused: BTreeSet<(Slot, MemberId)>,
     /// When a member was answered last that asked for shares.
     served: BTreeMap<MemberId, Timestamp>,
+    /// Members that sent bad shares or openings, and in which epoch. Nothing of theirs is used in it unless it must be.
+    culprits: BTreeSet<(Epoch, MemberId)>,
+    /// Until when what is known of the last final slot opens it without culprits, if enough others work.
+    trusted_until: Timestamp,
 }
 
 impl Exchange {
@@ -86,7 +91,8 @@ pub(crate) struct Sharded {
     beacon_running: bool,
     tried: BTreeMap<MemberId, BTreeSet<MemberId>>,
     combining: bool,
-    checking: bool,
+    /// Places of the claims that are being checked.
+    checking: BTreeMap<ClaimKind, BTreeSet<usize>>,
     /// Combiners whose openings need no more look.
     settled: BTreeSet<MemberId>,
     /// When combiners have failed, and then when to ask again.
@@ -105,7 +111,7 @@ impl Sharded {
             beacon_running: false,
             tried: BTreeMap::new(),
             combining: false,
-            checking: false,
+            checking: BTreeMap::new(),
             settled: BTreeSet::new(),
             fallback_at,
             asked: BTreeSet::new(),
@@ -135,11 +141,25 @@ impl Sharded {
     }
     /// Work is under way that may give what is missing.
     fn is_busy(&self) -> bool {
-        self.combining || self.checking || self.beacon_running
+        self.combining || !self.checking.is_empty() || self.beacon_running
+    }
+    fn is_being_checked(&self, item: usize) -> bool {
+        self.checking.values().any(|places| places.contains(&item))
     }
     fn is_whole(&self) -> bool {
         self.beacon.is_some() && self.missing().next().is_none()
     }
+}
+
+/// Of messages that count those whose members are no culprits; `all` of them if that is too few for a quorum.
+pub(crate) fn trusted<'a, T>(
+    good: Vec<(&'a MemberId, &'a T)>,
+    culprits: &BTreeSet<MemberId>,
+    quorum: usize,
+    all: bool,
+) -> Vec<(&'a MemberId, &'a T)> {
+    let others: Vec<_> = good.iter().filter(|(member, _)| !culprits.contains(member)).copied().collect();
+    if all && others.len() < quorum { good } else { others }
 }
 
 impl Sequencer {
@@ -161,9 +181,10 @@ impl Sequencer {
     }
 
     /// The last final slot's reveal begins.
-    pub(crate) fn begin_sharded(&self, now: Timestamp, slot: Slot, items: usize) -> Option<Sharded> {
+    pub(crate) fn begin_sharded(&mut self, now: Timestamp, slot: Slot, items: usize) -> Option<Sharded> {
         let items = u32::try_from(items).unwrap_or(u32::MAX);
         let fallback_at = now.plus(self.setup.timings.open_fallback);
+        self.exchange.trusted_until = fallback_at;
         self.is_sharded().then(|| Sharded::new(self.combiners_of(slot, items), fallback_at))
     }
 
@@ -269,6 +290,30 @@ impl Sequencer {
         }
     }
 
+    // ---- culprits ------------------------------------------------------------------------------------------------
+
+    /// What a member sent was proven bad: nothing more of it is used in the epoch, while others are enough.
+    pub(crate) fn distrust(&mut self, culprits: &[MemberId]) {
+        let epoch = self.fin.header.epoch;
+        self.exchange.culprits.retain(|(of, _)| *of >= epoch);
+        self.exchange.culprits.extend(culprits.iter().map(|member| (epoch, *member)));
+    }
+
+    /// Members that are known here, or by the log, to have sent bad shares or openings in this epoch.
+    pub(crate) fn culprits(&self) -> BTreeSet<MemberId> {
+        let epoch = self.fin.header.epoch;
+        let known = self.exchange.culprits.iter().filter(|(of, _)| *of == epoch).map(|(_, member)| *member);
+        let bad = [Finding::ShareBad, Finding::OpeningBad];
+        let convicted =
+            self.operations.faults().iter().filter(|(finding, _, of)| *of == epoch && bad.contains(finding));
+        known.chain(convicted.map(|(_, member, _)| *member)).collect()
+    }
+
+    /// Others had their time, so culprits are better than nobody: what they send may hold, and is checked.
+    pub(crate) fn needs_culprits(&self) -> bool {
+        self.stepped_at >= self.exchange.trusted_until
+    }
+
     pub(crate) fn reject(&mut self, from: MemberId, reason: Reason, what: &'static str) {
         self.out.push(Effect::Reject { from: Some(from), reason, what });
     }
@@ -300,6 +345,7 @@ impl Sequencer {
 
     fn try_beacon(&mut self) {
         let (message, quorum) = (self.beacon_message(), self.setup.quorum());
+        let (culprits, all) = (self.culprits(), self.needs_culprits());
         let Some(fixed) = self.fixed.as_mut() else { return };
         let Some(state) = fixed.sharded.as_mut().filter(|s| s.beacon.is_none() && !s.beacon_running) else { return };
         let good = self
@@ -308,7 +354,8 @@ impl Sequencer {
             .into_iter()
             .flatten()
             .filter(|(member, r)| r.counts(message.digest, fixed.close, state) && !fixed.excluded.contains(member));
-        let shares: Vec<(MemberId, G2Bytes)> = good.map(|(member, r)| (*member, r.header.beacon)).collect();
+        let good = trusted(good.collect(), &culprits, quorum, all);
+        let shares: Vec<(MemberId, G2Bytes)> = good.into_iter().map(|(member, r)| (*member, r.header.beacon)).collect();
         let members: BTreeSet<MemberId> = shares.iter().map(|(member, _)| *member).collect();
         if members.len() < quorum || members == state.beacon_tried {
             return;
@@ -350,12 +397,15 @@ impl Sequencer {
             return;
         }
         let seed = self.next_seed();
+        let (culprits, all) = (self.culprits(), self.needs_culprits());
         let Some(fixed) = self.fixed.as_mut() else { return };
         let Some(state) = fixed.sharded.as_mut() else { return };
         let candidates: Vec<MemberId> = core::iter::once(me).chain(state.asked.iter().copied()).collect();
         for combiner in candidates {
             let missing = state.missing_of(combiner);
-            if missing.is_empty() {
+            // what its combiners say is checked faster than it is combined once more
+            let is_said = combiner != me && missing.iter().any(|item| state.is_being_checked(*item));
+            if missing.is_empty() || is_said {
                 continue;
             }
             let items = state.combiners.items_of(combiner);
@@ -373,6 +423,7 @@ impl Sequencer {
                         && (**member == me || chunks.iter().all(|chunk| r.pieces.contains_key(chunk)))
                 })
                 .collect();
+            let good = trusted(good, &culprits, quorum, all);
             let members: BTreeSet<MemberId> = good.iter().map(|(member, _)| **member).collect();
             if members.len() < quorum || state.tried.get(&combiner) == Some(&members) {
                 continue;
@@ -412,6 +463,7 @@ impl Sequencer {
         state.combining = false;
         match result {
             Ok(opened) => {
+                fixed.excluded.extend(&opened.culprits);
                 for (place, (opening, message)) in places.iter().zip(opened.openings.into_iter().zip(opened.messages)) {
                     state.find(usize::try_from(*place).unwrap_or(usize::MAX), opening, message);
                 }

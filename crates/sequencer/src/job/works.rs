@@ -1,12 +1,13 @@
 //! What jobs do: admission, combining and opening, checks of what others say.
 use super::{
-    AdmitItem, BadShare, Claimed, CombineWork, Combined, Judged, Opened, RevealItem, RevealWork, Revealed, Verdict,
+    AdmitItem, BadShare, ClaimKind, Claimed, CombineWork, Combined, Judged, Opened, RevealItem, RevealWork, Revealed,
+    Verdict,
 };
 use crypto::{
     keys::KeySet,
-    tdh2::{self, SharePoint},
+    tdh2::{self, Admitted, SharePoint},
 };
-use types::{G2Bytes, Hash, MemberId, Opening, limits};
+use types::{G1Bytes, G2Bytes, Hash, Key128, MemberId, Opening, limits};
 
 /// From so many shares on it is cheaper to compute them together (docs, benchmarks).
 const SHARED_FROM: usize = 12;
@@ -44,6 +45,9 @@ impl<'a> Views<'a> {
     fn view(&self) -> Vec<tdh2::Item<'_>> {
         self.items.iter().zip(&self.aads).map(|(item, aad)| item.sealed.item(aad)).collect()
     }
+    fn pairs(&self) -> Vec<(tdh2::Item<'_>, &'a Admitted)> {
+        self.view().into_iter().zip(self.items.iter().map(|i| &i.admitted)).collect()
+    }
 }
 
 fn plain(messages: Vec<Option<zeroize::Zeroizing<Vec<u8>>>>) -> Vec<Option<Vec<u8>>> {
@@ -69,7 +73,7 @@ pub(super) fn reveal(keys: &KeySet, work: &RevealWork) -> Result<Revealed, Vec<M
 
 fn open(keys: &KeySet, work: &RevealWork) -> Result<Opened, Vec<MemberId>> {
     let views = Views::new(&work.items);
-    let items: Vec<_> = views.view().into_iter().zip(work.items.iter().map(|i| &i.admitted)).collect();
+    let items = views.pairs();
     let shares: Vec<_> = work.shares.iter().map(|(member, _, points)| (*member, points.clone())).collect();
     match tdh2::reveal(keys, &items, &shares, work.seed) {
         Ok(r) => Ok(Opened { openings: r.openings, messages: plain(r.plaintexts), culprits: r.culprits }),
@@ -94,27 +98,44 @@ pub(super) fn combine(keys: &KeySet, work: CombineWork) -> Combined {
     Combined { slot: work.message.slot, combiner, places, result, bad }
 }
 
-/// Keys by encrypting again, points by a pairing: what is admitted needs no proof of that.
-pub(super) fn check_claims(keys: &KeySet, claims: Vec<Claimed>, seed: [u8; 32]) -> Vec<Judged> {
-    let (with_key, without): (Vec<Claimed>, Vec<Claimed>) =
-        claims.into_iter().partition(|claim| matches!(claim.opening, Opening::Key(_)));
-    let items: Vec<RevealItem> = with_key.iter().map(|claim| claim.item.clone()).collect();
-    let views = Views::new(&items);
-    let pairs: Vec<_> = views.view().into_iter().zip(items.iter().map(|i| &i.admitted)).collect();
-    let given: Vec<_> = with_key.iter().filter_map(|claim| claim.opening.key()).collect();
+/// What is admitted needs no proof of that again.
+pub(super) fn check_claims(keys: &KeySet, kind: ClaimKind, claims: &[Claimed], seed: &[u8; 32]) -> Vec<Judged> {
+    match kind {
+        ClaimKind::Keys => {
+            let items: Vec<RevealItem> = claims.iter().map(|claim| claim.item.clone()).collect();
+            let given: Vec<Key128> = claims.iter().filter_map(|claim| claim.opening.key()).collect();
+            let messages = check_keys(keys, &items, &given);
+            claims.iter().zip(messages).map(|(claim, message)| claim.judged(message.map(Some))).collect()
+        }
+        ClaimKind::Bottoms => {
+            let of_member = claims.chunk_by(|one, next| one.member == next.member);
+            of_member.flat_map(|claims| check_bottoms(keys, claims, seed)).collect()
+        }
+    }
+}
+
+fn bottom(opening: &Opening) -> Option<G1Bytes> {
+    match opening {
+        Opening::Bottom(point) => Some(*point),
+        Opening::Key(_) => None,
+    }
+}
+
+/// The message of each item that its key opens.
+fn check_keys(keys: &KeySet, items: &[RevealItem], given: &[Key128]) -> Vec<Option<zeroize::Zeroizing<Vec<u8>>>> {
+    let views = Views::new(items);
     // the pairs are what was admitted, so there are messages
-    let messages = tdh2::check_keys(keys.encryption_key(), &pairs, &given).unwrap_or_default();
-    let mut judged: Vec<Judged> = Vec::new();
-    for (claim, message) in with_key.iter().zip(messages) {
-        judged.push(claim.judged(message.map(Some)));
-    }
-    let items: Vec<RevealItem> = without.iter().map(|claim| claim.item.clone()).collect();
+    tdh2::check_keys(keys.encryption_key(), &views.pairs(), given).unwrap_or_default()
+}
+
+/// One member's claims up to the first wrong one: a member that says more than one wrong thing makes nobody look for it.
+fn check_bottoms(keys: &KeySet, claims: &[Claimed], seed: &[u8; 32]) -> Vec<Judged> {
+    let items: Vec<RevealItem> = claims.iter().map(|claim| claim.item.clone()).collect();
+    let given: Vec<G1Bytes> = claims.iter().filter_map(|claim| bottom(&claim.opening)).collect();
     let views = Views::new(&items);
-    let given: Vec<Opening> = without.iter().map(|claim| claim.opening).collect();
-    for (claim, checked) in without.iter().zip(tdh2::check_openings(keys, &views.view(), &given, seed)) {
-        judged.push(claim.judged(checked.ok()));
-    }
-    judged
+    let Ok(wrong) = tdh2::wrong_bottom(keys.encryption_key(), &views.pairs(), &given, seed) else { return Vec::new() };
+    let right = claims.iter().take(wrong.unwrap_or(claims.len())).map(|claim| claim.judged(Some(None)));
+    right.chain(wrong.and_then(|wrong| claims.get(wrong)).map(|claim| claim.judged(None))).collect()
 }
 
 impl Claimed {
@@ -161,13 +182,22 @@ pub(super) fn bad_shares(keys: &KeySet, work: &RevealWork, culprits: &[MemberId]
     culprits.iter().filter_map(of).collect()
 }
 
+/// All or nothing: whoever served one wrong opening is not looked at further.
 pub(super) fn check(keys: &KeySet, work: &RevealWork, sig: G2Bytes, openings: Vec<Opening>) -> Option<Revealed> {
     let beacon = crypto::beacon::verify(keys, &work.message, &sig).ok()?;
     if openings.len() != work.items.len() {
         return None;
     }
-    let views = Views::new(&work.items);
-    let checked = tdh2::check_openings(keys, &views.view(), &openings, work.seed);
-    let messages = checked.into_iter().collect::<Result<Vec<_>, _>>().ok()?;
+    let both = || work.items.iter().zip(&openings);
+    let (with_key, given): (Vec<RevealItem>, Vec<Key128>) =
+        both().filter_map(|(item, opening)| Some((item.clone(), opening.key()?))).unzip();
+    let mut opened = check_keys(keys, &with_key, &given).into_iter().collect::<Option<Vec<_>>>()?.into_iter();
+    let (without, given): (Vec<RevealItem>, Vec<G1Bytes>) =
+        both().filter_map(|(item, opening)| Some((item.clone(), bottom(opening)?))).unzip();
+    let views = Views::new(&without);
+    if tdh2::wrong_bottom(keys.encryption_key(), &views.pairs(), &given, &work.seed).ok()?.is_some() {
+        return None;
+    }
+    let messages = openings.iter().map(|opening| opening.key().and_then(|_| opened.next())).collect();
     Some(Revealed { sig, beacon, openings, messages: plain(messages), culprits: Vec::new() })
 }

@@ -2,7 +2,7 @@
 use super::Sharded;
 use crate::{
     effect::{Channel, Effect, To},
-    job::{Claimed, Job, Judged},
+    job::{ClaimKind, Claimed, Job, Judged},
     message::Fetch,
     state::{Halt, Sequencer},
 };
@@ -16,6 +16,24 @@ use types::{MemberId, Opening, OpeningHeader, OpeningMessage, SetRef, Slot, Time
 fn openings_of(items: &[(u32, Opening)]) -> SetRef {
     let leaves: Vec<Vec<u8>> = items.iter().map(|(item, opening)| evidence::opening_leaf(*item, opening)).collect();
     merkle::set_ref(&leaves)
+}
+
+/// Claims to be checked together.
+#[derive(Default)]
+struct Claims {
+    claims: Vec<Claimed>,
+    places: BTreeSet<usize>,
+    /// No place twice with the same opening; of Bottoms no place twice, since the right one is as slow to check.
+    given: BTreeSet<(usize, Option<[u8; 16]>)>,
+}
+
+impl Claims {
+    fn add(&mut self, at: usize, opening: Opening, claim: impl FnOnce() -> Claimed) {
+        if self.given.insert((at, opening.key().map(|key| key.0))) {
+            self.places.insert(at);
+            self.claims.push(claim());
+        }
+    }
 }
 
 impl Sequencer {
@@ -153,21 +171,26 @@ impl Sequencer {
             return;
         }
         let slot = self.fin.slot();
+        self.distrust(&[from]);
         self.refuse_openings(slot, from, Reason::BadCiphertext);
         if let Some(message) = self.exchange.openings.get(&slot).and_then(|by| by.get(&from)).cloned() {
             self.accuse_opening(&message, wrong);
         }
     }
 
-    /// Checks what is claimed of items that are not opened here; compares the rest.
+    /// Checks what is claimed of items that are not opened here; compares the rest. Keys come before Bottoms of the same
+    /// items, since they are quick to check, and culprits of the epoch after all others.
     pub(super) fn try_claims(&mut self) {
         let slot = self.fin.slot();
+        let (culprits, all) = (self.culprits(), self.needs_culprits());
         let Some(fixed) = self.fixed.as_ref() else { return };
-        let Some(state) = fixed.sharded.as_ref().filter(|state| !state.checking) else { return };
+        let Some(state) = fixed.sharded.as_ref() else { return };
         let Some(said) = self.exchange.openings.get(&slot) else { return };
         let (mut settled, mut misfits, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut claims, mut claimed) = (Vec::new(), BTreeSet::new());
-        for (member, message) in said.iter().filter(|(member, _)| !state.settled.contains(member)) {
+        let (mut keys, mut bottoms) = (Claims::default(), Claims::default());
+        let mut said: Vec<_> = said.iter().filter(|(member, _)| !state.settled.contains(member)).collect();
+        said.sort_by_key(|(member, _)| culprits.contains(member));
+        for (member, message) in said {
             if !self.is_combiner_of(message) {
                 misfits.push(*member);
                 continue;
@@ -181,36 +204,55 @@ impl Sequencer {
                 wrong.push((*member, lies));
                 continue;
             }
-            let mut open = false;
-            for (place, at, opening) in places.filter(|(_, at, _)| known(*at).is_none()) {
-                open = true;
-                // an envelope may still be on its way through admission after a restart
-                let item = fixed.items.get(at).and_then(Option::as_ref);
-                if let Some(item) = item.filter(|_| claimed.insert(place)) {
-                    claims.push(Claimed { member: *member, place, opening, item: item.clone() });
-                }
-            }
-            if !open {
+            let open: Vec<_> = places.filter(|(_, at, _)| known(*at).is_none()).collect();
+            if open.is_empty() {
                 settled.push(*member);
             }
+            if culprits.contains(member) && !all {
+                continue;
+            }
+            for (place, at, opening) in open {
+                // an envelope may still be on its way through admission after a restart
+                let Some(item) = fixed.items.get(at).and_then(Option::as_ref) else { continue };
+                let claim = || Claimed { member: *member, place, opening, item: item.clone() };
+                match opening {
+                    Opening::Key(_) => keys.add(at, opening, claim),
+                    Opening::Bottom(_) => bottoms.add(at, opening, claim),
+                }
+            }
         }
+        bottoms.claims.retain(|claim| usize::try_from(claim.place).is_ok_and(|at| !keys.places.contains(&at)));
         for (member, lies) in &wrong {
             self.wrong_openings(*member, lies);
         }
         for member in &misfits {
             self.refuse_openings(slot, *member, Reason::MalformedData);
         }
-        let seed = self.next_seed();
-        let Some(state) = self.sharded_mut() else { return };
-        state.settled.extend(settled.into_iter().chain(misfits).chain(wrong.into_iter().map(|(member, _)| member)));
-        if !claims.is_empty() {
-            state.checking = true;
-            let keys = Arc::clone(&self.secrets.keys);
-            self.out.push(Effect::Run(Job::CheckClaims { keys, slot, claims, seed }));
+        for (kind, claims) in [(ClaimKind::Keys, keys.claims), (ClaimKind::Bottoms, bottoms.claims)] {
+            self.check_claims(kind, claims);
+        }
+        if let Some(state) = self.sharded_mut() {
+            state.settled.extend(settled.into_iter().chain(misfits).chain(wrong.into_iter().map(|(member, _)| member)));
         }
     }
 
-    pub(crate) fn checked_claims(&mut self, now: Timestamp, slot: Slot, judged: Vec<Judged>) -> Result<(), Halt> {
+    fn check_claims(&mut self, kind: ClaimKind, claims: Vec<Claimed>) {
+        let (slot, seed) = (self.fin.slot(), self.next_seed());
+        let idle = |state: &&mut Sharded| !claims.is_empty() && !state.checking.contains_key(&kind);
+        let Some(state) = self.sharded_mut().filter(idle) else { return };
+        let places = claims.iter().filter_map(|claim| usize::try_from(claim.place).ok()).collect();
+        state.checking.insert(kind, places);
+        let keys = Arc::clone(&self.secrets.keys);
+        self.out.push(Effect::Run(Job::CheckClaims { keys, slot, kind, claims, seed }));
+    }
+
+    pub(crate) fn checked_claims(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        kind: ClaimKind,
+        judged: Vec<Judged>,
+    ) -> Result<(), Halt> {
         if slot != self.fin.slot() {
             return Ok(());
         }
@@ -224,7 +266,7 @@ impl Sequencer {
             }
         }
         if let Some(state) = state {
-            state.checking = false;
+            state.checking.remove(&kind);
             state.settled.extend(wrong.keys());
         }
         for (member, lies) in wrong {

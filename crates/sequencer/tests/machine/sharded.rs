@@ -6,7 +6,7 @@ use crate::common::{
     world::{faults, kind},
 };
 use crypto::{combiners, evidence::Place, tdh2};
-use sequencer::{Channel, Job, JobResult, RevealItem, RevealWork};
+use sequencer::{Channel, ClaimKind, Job, JobResult, RevealItem, RevealWork};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -681,4 +681,136 @@ fn bad_shares_convict_also_when_another_combiner_is_faster_than_the_blame() {
     assert!(evidence(&world, Finding::ShareBad).contains(&(0, id(3))));
     assert!(world.members[1..3].iter().all(|member| member.rejects.is_empty()), "they got right ones");
     world.audit(1);
+}
+
+#[test]
+fn who_sent_bad_shares_is_left_out_for_the_rest_of_the_epoch() {
+    let net = Net::sharded();
+    let mut world = world(net, 120);
+    world.guilty.insert(3);
+    world.filter = Box::new(move |passing| {
+        if passing.channel != Channel::Shares || passing.from != 3 {
+            return Fate::Arrives;
+        }
+        let point = tdh2::SharePoint::from_compressed(&net.keys.share_key(id(3)).unwrap()).unwrap();
+        Fate::Changed(codec::encode(&wire::same_everywhere(net, 3, &wire::share(passing.bytes), point)))
+    });
+    let named = |world: &World| -> Vec<usize> {
+        let bad = (Some(id(3)), Reason::BadCiphertext, "share");
+        world.members[..3].iter().map(|m| m.rejects.iter().filter(|r| **r == bad).count()).collect()
+    };
+    let mut hashes = Vec::new();
+    let mut submit = |world: &mut World, nonces: core::ops::Range<u64>| {
+        for nonce in nonces {
+            for wallet in 0..8 {
+                let (hash, envelope) = net.envelope(&Order::new(wallet, nonce, Inside::Junk));
+                world.submit(wallet % 4, &envelope);
+                hashes.push(hash);
+            }
+            world.pass(600);
+        }
+        world.executed(&hashes);
+    };
+    submit(&mut world, 0..8);
+    assert!(world.machine(0).opened() < Slot(16));
+    let in_epoch = named(&world);
+    assert!(in_epoch.iter().all(|times| *times <= 1) && in_epoch.contains(&1), "{in_epoch:?}");
+    // the next epoch begins anew
+    world.open(16);
+    submit(&mut world, 8..12);
+    let after = named(&world);
+    assert!(after.iter().all(|times| *times <= 2) && after.contains(&2), "{after:?}");
+    world.audit(1);
+}
+
+#[test]
+fn culprits_are_better_than_nobody() {
+    // one that sent bad shares sends right ones afterwards, when another one is away
+    let net = Net::sharded();
+    let mut world = world(net, 122);
+    world.guilty.insert(3);
+    let lies = Rc::new(RefCell::new(true));
+    let lying = Rc::clone(&lies);
+    world.filter = Box::new(move |passing| {
+        if passing.channel != Channel::Shares || passing.from != 3 || !*lying.borrow() {
+            return Fate::Arrives;
+        }
+        let point = tdh2::SharePoint::from_compressed(&net.keys.share_key(id(3)).unwrap()).unwrap();
+        Fate::Changed(codec::encode(&wire::same_everywhere(net, 3, &wire::share(passing.bytes), point)))
+    });
+    submit(&mut world, 1);
+    let convicted = |w: &World| evidence(w, Finding::ShareBad).len() > 2;
+    world.until(20_000, "the liar is known", convicted);
+    *lies.borrow_mut() = false;
+    let slot = world.machine(0).opened().0;
+    world.crash(2);
+    world.members[2].down_ms = 1 << 40;
+    world.open(slot + 4);
+    assert!(world.machine(0).opened() >= Slot(slot + 4) && world.members[2].machine.is_none());
+    world.audit(1);
+}
+
+#[test]
+fn claims_that_are_slow_to_check_keep_nobody_waiting() {
+    let net = Net::sharded();
+    let mut world = world(net, 121);
+    world.guilty.insert(3);
+    world.slow = |_, job| if matches!(job, Job::CheckClaims { kind: ClaimKind::Bottoms, .. }) { 2_000 } else { 0 };
+    let asked = Rc::new(RefCell::new(0));
+    let counted = Rc::clone(&asked);
+    world.filter = Box::new(move |passing| {
+        if passing.channel != Channel::Fetch {
+            return Fate::Arrives;
+        }
+        match wire::fetch(passing.bytes) {
+            Fetch::GetShares(..) => *counted.borrow_mut() += 1,
+            Fetch::Openings(message) if passing.from == 3 => {
+                let forged = wire::forge_openings(net, 3, &message, |message| {
+                    let point = net.keys.share_key(id(2)).unwrap();
+                    message.items.iter_mut().for_each(|(_, opening)| *opening = Opening::Bottom(point));
+                });
+                return Fate::Changed(codec::encode(&Fetch::Openings(Box::new(forged))));
+            }
+            Fetch::Openings(_) => return Fate::Late(40),
+            _ => {}
+        }
+        Fate::Arrives
+    });
+    let mut hashes = Vec::new();
+    for wallet in 0..16 {
+        let (hash, envelope) = net.envelope(&Order::new(wallet, 0, Inside::Junk));
+        world.submit(wallet % 4, &envelope);
+        hashes.push(hash);
+    }
+    world.executed(&hashes);
+    assert_eq!(same_as_direct(&world), hashes.len());
+    assert_eq!(*asked.borrow(), 0, "the other combiners' keys were enough");
+    assert!(!evidence(&world, Finding::OpeningBad).is_empty());
+    world.audit(0);
+}
+
+#[test]
+fn bottoms_of_a_member_are_judged_up_to_the_first_wrong_one() {
+    let net = Net::sharded();
+    let item = |wallet: usize| {
+        let (hash, envelope) = net.envelope(&Order::new(wallet, 0, Inside::Undecryptable));
+        let aad = tdh2::envelope_aad(&envelope.signed.header);
+        let item = tdh2::Item { aad: &aad, class_bytes: 512, ciphertext: &envelope.ciphertext };
+        let admitted = tdh2::admit(net.keys.encryption_key(), &[item], [1; 32]).remove(0).unwrap();
+        RevealItem { hash, sealed: mempool::Sealed::Envelope(Arc::new(envelope)), admitted }
+    };
+    let wrong = Opening::Bottom(net.keys.share_key(id(2)).unwrap());
+    let claim = |member: usize, place: u32| sequencer::Claimed {
+        member: id(member),
+        place,
+        opening: wrong,
+        item: item(usize::try_from(place).unwrap()),
+    };
+    let claims = vec![claim(0, 1), claim(0, 4), claim(0, 7), claim(2, 2), claim(2, 5)];
+    let (keys, slot, kind, seed) = (Arc::clone(&net.keys), Slot(1), ClaimKind::Bottoms, [2; 32]);
+    let JobResult::Checked { judged, .. } = (Job::CheckClaims { keys, slot, kind, claims, seed }).run() else {
+        panic!("claims");
+    };
+    let judged: Vec<_> = judged.iter().map(|j| (j.member, j.place, j.holds)).collect();
+    assert_eq!(judged, [(id(0), 1, false), (id(2), 2, false)]);
 }

@@ -100,9 +100,7 @@ impl Sequencer {
                     self.offered(from, bytes, true);
                 }
             }
-            Ok(Fetch::GetOpening(slot)) => {
-                self.serve_opening(from, slot);
-            }
+            Ok(Fetch::GetOpening(slot)) => self.serve_section(now, from, slot),
             Ok(Fetch::Opening(section)) => self.on_opening(from, *section),
             Ok(Fetch::Heads(heads)) => {
                 for (signed, ciphertext) in heads {

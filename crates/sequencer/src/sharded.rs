@@ -35,8 +35,16 @@ use types::{
     reason::{Finding, Reason},
 };
 
-/// Items whose shares are asked for at a time, when their combiners failed: bounds what others' answers take.
+/// Items whose shares are asked for at a time, when their combiners failed, not counting the last combiner's that is
+/// named: bounds what others' answers take.
 const ASK_ITEMS: usize = 2_048;
+/// A member that asks for more than twice the shares of a slot waits twice as long each time; so many times.
+const DOUBLINGS_MAX: usize = 5;
+/// Openings of slots that a member gets at once; from then on one per `fetch_retry`.
+const OPENINGS_AT_ONCE: u64 = 64;
+/// Items times combiners that a slow machine combines in a millisecond, spread over all combiners: what an item takes one
+/// of them grows with the committee, and each has the fewer items.
+const COMBINED_PER_MS: u64 = 20;
 /// Shares of one message of an answer.
 const ANSWER_SHARES: usize = 8_192;
 
@@ -59,8 +67,10 @@ pub(crate) struct Exchange {
     openings: BTreeMap<Slot, BTreeMap<MemberId, OpeningMessage>>,
     /// Members whose openings of a slot were refused: one attempt each.
     refused: BTreeSet<(Slot, MemberId)>,
-    /// When a member was answered last that asked for shares.
-    served: BTreeMap<MemberId, Timestamp>,
+    /// From when on a member that asked for shares is answered again, and how many it got of this slot.
+    served: BTreeMap<MemberId, (Timestamp, usize)>,
+    /// Openings that members asked for alone, as time that they have used up.
+    sections: BTreeMap<MemberId, Timestamp>,
     /// Members that sent bad shares or openings, and in which epoch. Nothing of theirs is used in it unless it must be.
     culprits: BTreeSet<(Epoch, MemberId)>,
     /// Until when what is known of the last final slot opens it without culprits, if enough others work.
@@ -97,6 +107,7 @@ pub(crate) struct Sharded {
     settled: BTreeSet<MemberId>,
     /// When combiners have failed, and then when to ask again.
     fallback_at: Timestamp,
+    asked_at: Timestamp,
     /// Combiners whose shares everybody was asked for.
     asked: BTreeSet<MemberId>,
 }
@@ -114,6 +125,7 @@ impl Sharded {
             checking: BTreeMap::new(),
             settled: BTreeSet::new(),
             fallback_at,
+            asked_at: Timestamp(0),
             asked: BTreeSet::new(),
         }
     }
@@ -183,7 +195,9 @@ impl Sequencer {
     /// The last final slot's reveal begins.
     pub(crate) fn begin_sharded(&mut self, now: Timestamp, slot: Slot, items: usize) -> Option<Sharded> {
         let items = u32::try_from(items).unwrap_or(u32::MAX);
-        let fallback_at = now.plus(self.setup.timings.open_fallback);
+        let combined = u64::from(items).saturating_mul(self.setup.params.combiners.into());
+        let work = combined.checked_div(COMBINED_PER_MS).unwrap_or(0);
+        let fallback_at = now.plus(self.setup.timings.open_fallback).plus(work);
         self.exchange.trusted_until = fallback_at;
         self.is_sharded().then(|| Sharded::new(self.combiners_of(slot, items), fallback_at))
     }
@@ -468,8 +482,11 @@ impl Sequencer {
                     state.find(usize::try_from(*place).unwrap_or(usize::MAX), opening, message);
                 }
                 if combiner != self.setup.me {
-                    // what others would have combined is of no more use, and there may be more to ask for
-                    state.fallback_at = now;
+                    // there may be more to ask for; who was asked a moment ago would not answer
+                    if state.asked.iter().all(|asked| state.missing_of(*asked).is_empty()) {
+                        state.fallback_at = now.max(state.asked_at.plus(self.setup.timings.fetch_retry));
+                    }
+                    // what others would have combined is of no more use
                     let chunks: BTreeSet<u16> = state.combiners.chunks_of(combiner).collect();
                     for received in self.shares.get_mut(&slot).into_iter().flat_map(BTreeMap::values_mut) {
                         received.pieces.retain(|chunk, _| !chunks.contains(chunk));
@@ -506,48 +523,58 @@ impl Sequencer {
         let Some(fixed) = self.fixed.as_mut() else { return };
         let is_due = |state: &&mut Sharded| state.fallback_at <= now && !state.is_busy();
         let Some(state) = fixed.sharded.as_mut().filter(is_due) else { return };
-        state.fallback_at = now.plus(retry);
+        (state.asked_at, state.fallback_at) = (now, now.plus(retry));
         fixed.opening_wanted = true;
         // own items are asked for as those of others: what came here may be too little
-        let mut combiners: BTreeSet<MemberId> =
+        let mut wanted: Vec<MemberId> =
             state.asked.iter().copied().filter(|combiner| !state.missing_of(*combiner).is_empty()).collect();
-        let mut load: BTreeSet<usize> = combiners.iter().flat_map(|combiner| state.missing_of(*combiner)).collect();
-        for item in state.missing().collect::<Vec<_>>() {
-            if load.len() >= ASK_ITEMS {
-                break;
-            }
-            if load.contains(&item) {
+        let mut covered: BTreeSet<usize> = wanted.iter().flat_map(|combiner| state.missing_of(*combiner)).collect();
+        for item in state.missing() {
+            if covered.contains(&item) {
                 continue;
             }
             let own = state.combiners.of_item(item).find(|combiner| *combiner == self.setup.me);
             if let Some(combiner) = own.or_else(|| state.combiners.of_item(item).next()) {
-                combiners.insert(combiner);
-                load.extend(state.missing_of(combiner));
+                wanted.push(combiner);
+                covered.extend(state.missing_of(combiner));
             }
         }
+        let combiners = outgoing::some_of(&state.combiners, wanted.into_iter());
         state.asked.extend(&combiners);
-        let bytes = codec::encode(&Fetch::GetShares(slot, combiners.into_iter().collect()));
+        let bytes = codec::encode(&Fetch::GetShares(slot, combiners));
         self.out.push(Effect::Send { channel: Channel::Fetch, to: To::All, bytes });
     }
 
     /// A member lacks what combiners should have sent it.
     pub(crate) fn serve_shares(&mut self, now: Timestamp, to: MemberId, slot: Slot, combiners: &[MemberId]) {
-        let pause = self.setup.timings.fetch_retry;
-        if self.exchange.served.get(&to).is_some_and(|last| last.plus(pause) > now) {
+        let (from, given) = self.exchange.served.get(&to).copied().unwrap_or((Timestamp(0), 0));
+        if from > now {
             return;
         }
-        let sent = if self.serve_opening(to, slot) {
-            true
-        } else if let Some(outgoing) = self.exchange.outgoing.as_ref().filter(|outgoing| outgoing.slot() == slot) {
-            for bytes in outgoing.answers(combiners) {
+        let (mut shares, mut budget) = (given, usize::MAX);
+        if !self.serve_opening(to, slot) {
+            let Some(outgoing) = self.exchange.outgoing.as_ref().filter(|outgoing| outgoing.slot() == slot) else {
+                return;
+            };
+            let (answers, some) = outgoing.answers(combiners);
+            (shares, budget) = (given.saturating_add(some), outgoing.items().saturating_mul(2).max(1));
+            for bytes in answers {
                 self.out.push(Effect::Send { channel: Channel::Shares, to: To::One(to), bytes });
             }
-            true
-        } else {
-            false
-        };
-        if sent {
-            self.exchange.served.insert(to, now);
+        }
+        // half of what who asks waits, since its way may be faster the next time; it needs no item twice
+        let pause = self.setup.timings.fetch_retry.checked_div(2).unwrap_or(0);
+        let doublings = shares.checked_div(budget).unwrap_or(0).min(DOUBLINGS_MAX);
+        let pause = (0..doublings).fold(pause, |pause, _| pause.saturating_mul(2));
+        self.exchange.served.insert(to, (now.plus(pause), shares));
+    }
+
+    /// A member asks what opened a slot: many slots at once when it catches up, and no more often than it should.
+    pub(crate) fn serve_section(&mut self, now: Timestamp, to: MemberId, slot: Slot) {
+        let pause = self.setup.timings.fetch_retry;
+        let used = self.exchange.sections.get(&to).copied().unwrap_or(Timestamp(0)).max(now).plus(pause);
+        if used <= now.plus(pause.saturating_mul(OPENINGS_AT_ONCE)) && self.serve_opening(to, slot) {
+            self.exchange.sections.insert(to, used);
         }
     }
 }

@@ -814,3 +814,50 @@ fn bottoms_of_a_member_are_judged_up_to_the_first_wrong_one() {
     let judged: Vec<_> = judged.iter().map(|j| (j.member, j.place, j.holds)).collect();
     assert_eq!(judged, [(id(0), 1, false), (id(2), 2, false)]);
 }
+
+#[test]
+fn who_asks_again_and_again_gets_less_and_less() {
+    let net = Net::sharded();
+    let mut world = world(net, 123);
+    let answers: Rc<RefCell<(u64, u64)>> = Rc::default();
+    let counted = Rc::clone(&answers);
+    world.filter = Box::new(move |passing| {
+        let asker = (passing.from, passing.to) == (0, 3);
+        if passing.channel == Channel::Shares {
+            counted.borrow_mut().0 += u64::from(asker);
+            return Fate::Lost;
+        }
+        if asker && passing.channel == Channel::Fetch {
+            counted.borrow_mut().1 += u64::from(matches!(wire::fetch(passing.bytes), Fetch::Opening(_)));
+        }
+        Fate::Arrives
+    });
+    submit(&mut world, 1);
+    world.until(20_000, "a slot waits for shares", |w| w.machine(0).last_final() == Slot(1));
+    let everybody: Vec<MemberId> = (0..4).map(id).collect();
+    *answers.borrow_mut() = (0, 0);
+    for _ in 0..200 {
+        world.inject(3, 0, Channel::Fetch, codec::encode(&Fetch::GetShares(Slot(1), everybody.clone())));
+        world.pass(10);
+    }
+    // in two seconds ten times unasked
+    let (shares, _) = *answers.borrow();
+    assert!((11..=18).contains(&shares), "{shares}");
+    world.filter = Box::new({
+        let counted = Rc::clone(&answers);
+        move |passing| {
+            if (passing.from, passing.to, passing.channel) == (0, 3, Channel::Fetch) {
+                counted.borrow_mut().1 += u64::from(matches!(wire::fetch(passing.bytes), Fetch::Opening(_)));
+            }
+            Fate::Arrives
+        }
+    });
+    world.open(2);
+    *answers.borrow_mut() = (0, 0);
+    for _ in 0..200 {
+        world.inject(3, 0, Channel::Fetch, codec::encode(&Fetch::GetOpening(Slot(1))));
+        world.pass(1);
+    }
+    let (_, sections) = *answers.borrow();
+    assert!((50..=70).contains(&sections), "{sections}");
+}

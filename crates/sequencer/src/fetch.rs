@@ -79,6 +79,8 @@ impl Sequencer {
         let fixed = self.fixed.as_ref().filter(|f| !f.running)?;
         let timings = &self.setup.timings;
         Some(match (self.finals.is_empty(), fixed.opening_wanted) {
+            // who is asked for shares answers with the opening if it can
+            (true, _) if fixed.sharded.is_some() => return None,
             (true, _) => fixed.opening_asked.plus(timings.rebroadcast.saturating_mul(2)),
             (false, true) => fixed.opening_asked.plus(timings.fetch_retry),
             (false, false) => fixed.opening_asked,

@@ -335,7 +335,9 @@ impl Sequencer {
         let released = release::release(token, &self.secrets.beacon, shares).map_err(|_outside| Halt::Share)?;
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
         let form = if self.is_sharded() {
-            Form::Sharded(Cut::new(self.combiners_of(slot, count), released.points))
+            // nothing is signed under other combiners than the log gives
+            let combiners = self.combiners_of(slot, count).ok_or(Halt::Sequence)?;
+            Form::Sharded(Cut::new(combiners, released.points))
         } else {
             Form::Direct(reveal::chunks(&released.points), released.points)
         };

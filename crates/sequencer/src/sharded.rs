@@ -38,7 +38,7 @@ use types::{
 /// Items whose shares are asked for at a time, when their combiners failed, not counting the last combiner's that is
 /// named: bounds what others' answers take.
 const ASK_ITEMS: usize = 2_048;
-/// A member that asks for more than twice the shares of a slot waits twice as long each time; so many times.
+/// For each time that a member got twice the items of a slot it waits twice as long for more shares of it; so many times.
 const DOUBLINGS_MAX: usize = 5;
 /// Openings of slots that a member gets at once; from then on one per `fetch_retry`.
 const OPENINGS_AT_ONCE: u64 = 64;
@@ -73,7 +73,7 @@ pub(crate) struct Exchange {
     sections: BTreeMap<MemberId, Timestamp>,
     /// Members that sent bad shares or openings, and in which epoch. Nothing of theirs is used in it unless it must be.
     culprits: BTreeSet<(Epoch, MemberId)>,
-    /// Until when what is known of the last final slot opens it without culprits, if enough others work.
+    /// Until when members without guilt have time to open the last final slot alone.
     trusted_until: Timestamp,
 }
 
@@ -132,9 +132,6 @@ impl Sharded {
     pub(crate) fn combiners(&self) -> &Combiners {
         &self.combiners
     }
-    fn mode(&self) -> ShareMode {
-        ShareMode::Sharded { offset: self.combiners.offset() }
-    }
     fn found(&self, item: usize) -> Option<&Found> {
         self.found.get(item)?.as_ref()
     }
@@ -185,11 +182,15 @@ impl Sequencer {
     }
 
     /// Who combines in a slot whose slot before is opened: it follows from the beacon of that, empty block or not,
-    /// whichever committee made it. Before slot 1 there is none, and zero stands for it.
-    pub(crate) fn combiners_of(&self, slot: Slot, items: u32) -> Combiners {
-        let before = self.recent_openings.get(&slot.prev()).map_or(Hash::ZERO, |o| crypto::beacon::value(&o.sig));
+    /// whichever committee made it. Before slot 1 there is none, and zero stands for it. `None`: it is not known here.
+    pub(crate) fn combiners_of(&self, slot: Slot, items: u32) -> Option<Combiners> {
+        let before = match self.recent_openings.get(&slot.prev()) {
+            Some(opened) => crypto::beacon::value(&opened.sig),
+            None if slot <= Slot(1) => Hash::ZERO,
+            None => return None,
+        };
         let n = self.n();
-        Combiners::new(n, self.setup.params.combiners, crypto::combiners::offset(&before, slot, n), items)
+        Some(Combiners::new(n, self.setup.params.combiners, crypto::combiners::offset(&before, slot, n), items))
     }
 
     /// The last final slot's reveal begins.
@@ -199,7 +200,8 @@ impl Sequencer {
         let work = combined.checked_div(COMBINED_PER_MS).unwrap_or(0);
         let fallback_at = now.plus(self.setup.timings.open_fallback).plus(work);
         self.exchange.trusted_until = fallback_at;
-        self.is_sharded().then(|| Sharded::new(self.combiners_of(slot, items), fallback_at))
+        let combiners = self.combiners_of(slot, items).filter(|_| self.is_sharded())?;
+        Some(Sharded::new(combiners, fallback_at))
     }
 
     // ---- own shares ----------------------------------------------------------------------------------------------
@@ -337,11 +339,10 @@ impl Sequencer {
         if !self.is_sharded() {
             return;
         }
-        let ShareMode::Sharded { offset } = Sharded::new(self.combiners_of(slot, 0), Timestamp(0)).mode() else {
-            return;
-        };
+        let Some(combiners) = self.combiners_of(slot, 0) else { return };
+        let mode = ShareMode::Sharded { offset: combiners.offset() };
         let of = self.shares.get(&slot).into_iter().flatten();
-        let misled = of.filter(|(_, r)| r.header.mode != ShareMode::Sharded { offset }).map(|(member, _)| *member);
+        let misled = of.filter(|(_, r)| r.header.mode != mode).map(|(member, _)| *member);
         let misled: Vec<MemberId> = misled.filter(|member| only.is_none_or(|only| only == *member)).collect();
         for member in misled {
             self.reject(member, Reason::MalformedData, "share");
@@ -562,7 +563,7 @@ impl Sequencer {
                 self.out.push(Effect::Send { channel: Channel::Shares, to: To::One(to), bytes });
             }
         }
-        // half of what who asks waits, since its way may be faster the next time; it needs no item twice
+        // half of what an asker waits: its second message may be faster than its first. It needs no item twice
         let pause = self.setup.timings.fetch_retry.checked_div(2).unwrap_or(0);
         let doublings = shares.checked_div(budget).unwrap_or(0).min(DOUBLINGS_MAX);
         let pause = (0..doublings).fold(pause, |pause, _| pause.saturating_mul(2));

@@ -48,8 +48,6 @@ pub const LIST_BIDS_MAX: usize = LIST_EXTRAS_MAX;
 pub const CHUNK_SHARES_MAX: usize = 512;
 /// A share message on the wire, bytes.
 pub const SHARE_BYTES_MAX: usize = 4 << 20;
-/// A combiner's openings on the wire, bytes.
-pub const OPENINGS_BYTES_MAX: usize = 1 << 20;
 /// Records of one REGISTRY entry: none is longer than 200 bytes.
 pub const REGISTRY_RECORDS_MAX: usize = 256;
 /// LEFT items of one entry.

@@ -51,7 +51,7 @@ pub struct ShareHeader {
 pub enum ShareForm {
     /// 48 bytes each.
     Compressed(Vec<G1Bytes>),
-    /// 96 bytes each: cheap to decode.
+    /// x and y of a point of G1, as many bytes as a point of G2 takes compressed: cheap to decode.
     Affine(Vec<G2Bytes>),
 }
 

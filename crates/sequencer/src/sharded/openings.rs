@@ -100,9 +100,14 @@ impl Sequencer {
             self.refuse_openings(slot, from, Reason::MalformedData);
             return;
         }
+        // what costs a hash per item is looked at only if its member signed it
         let digest = evidence::openings_digest(&message.header);
         if !self.member_of(from).is_some_and(|m| ed25519::verify(&m.receipt, digest.as_bytes(), &message.sig)) {
             self.refuse_openings(slot, from, Reason::WrongSignature);
+            return;
+        }
+        if message.header.openings != openings_of(&message.items) {
+            self.refuse_openings(slot, from, Reason::MalformedData);
             return;
         }
         self.exchange.openings.entry(slot).or_default().insert(from, message);
@@ -118,10 +123,11 @@ impl Sequencer {
         }
     }
 
-    /// What can be said without knowing the slot.
+    /// What can be said at a glance, without knowing the slot.
     fn is_shaped(&self, from: MemberId, message: &OpeningMessage) -> bool {
         let OpeningMessage { header, items, .. } = message;
-        let most = usize::try_from(limits::SET_COUNT_MAX).unwrap_or(usize::MAX);
+        let most = limits::SET_COUNT_MAX.div_ceil(self.n().max(1).into());
+        let most = usize::try_from(most.saturating_mul(self.setup.params.combiners.into())).unwrap_or(usize::MAX);
         self.is_sharded()
             && header.version == 1
             && header.network == self.setup.network
@@ -130,13 +136,13 @@ impl Sequencer {
             && !items.is_empty()
             && items.len() <= most
             && items.is_sorted_by(|(one, _), (next, _)| one < next)
-            && header.openings == openings_of(items)
     }
 
     /// Whether a message is for the last final block, and its items are the member's.
     fn is_combiner_of(&self, message: &OpeningMessage) -> bool {
         let count = self.recent.get(&self.fin.slot()).map_or(0, Vec::len).saturating_add(self.bids());
-        let combiners = self.combiners_of(self.fin.slot(), u32::try_from(count).unwrap_or(u32::MAX));
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let Some(combiners) = self.combiners_of(self.fin.slot(), count) else { return false };
         let own: BTreeSet<usize> = combiners.items_of(message.header.member).into_iter().collect();
         let place = |item: &u32| usize::try_from(*item).is_ok_and(|item| own.contains(&item));
         message.header.digest == self.fin.digest && message.items.iter().all(|(item, _)| place(item))

@@ -86,7 +86,7 @@ pub use auction::{
 pub use genesis::{GenesisError, holds_params};
 pub use ledger::{AccountOperation, Act, Answer, BidTerms, CountedBids, Ledger, LedgerError, Pools, Refused, Right};
 pub use objects::{CountedObjects, count_objects};
-pub use operations::{Claim, EnteredOperation, ListedOperation, Operations, convicts, enter, may_lack_room};
+pub use operations::{Claim, EnteredOperation, ListedOperation, Operations, convicts, enter, is_of, may_lack_room};
 pub use payment::{
     Average, FinalFee, Rebates, Split, even_shares, overflow_of_users, pool_shares, rebates, share_floor, split_price,
 };

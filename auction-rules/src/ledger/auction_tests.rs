@@ -90,7 +90,8 @@ fn balance(ledger: &Ledger, who: u8) -> u128 {
 #[expect(clippy::unwrap_in_result, reason = "a step that fails ends the test; what the ledger answers is the result")]
 fn act(params: &Params, ledger: &mut Ledger, who: u8, act: Act) -> Result<(), Refused> {
     let nonce = ledger.operation_nonce(&address(who));
-    let operation = AccountOperation { hash: name("operation"), account: address(who), nonce, act };
+    let epoch = params.schedule().epoch_of(ledger.last_closed);
+    let operation = AccountOperation { hash: name("operation"), epoch, account: address(who), nonce, act };
     let answers = ledger.operate(params, ledger.last_closed, &[operation]).unwrap();
     assert_eq!(answers.len(), 1);
     answers[0].1
@@ -246,6 +247,7 @@ fn a05_a_bid_over_the_end_of_an_epoch_needs_a_builder_of_both() {
     let both = [(3u8, Act::Unbond { amount: amount(300_000) }), (4, Act::Bond { amount: amount(600_000) })];
     let operation = |(who, act): (u8, Act)| AccountOperation {
         hash: name(&who.to_string()),
+        epoch: Epoch(0),
         account: address(who),
         nonce: Nonce(0),
         act,
@@ -298,6 +300,7 @@ fn a02_operations_pay_count_and_come_one_a_slot() {
     ledger.close(&params, Slot(1), &[]).unwrap();
     let of = |text: &str, who, nonce, act| AccountOperation {
         hash: name(text),
+        epoch: Epoch(0),
         account: address(who),
         nonce: Nonce(nonce),
         act,
@@ -355,6 +358,72 @@ fn a02_a_receiver_that_is_new_is_an_account_from_the_next_epoch() {
     let before = balance(&ledger, 1);
     assert_eq!(act(&params, &mut ledger, 1, Act::Transfer { to: address(1), amount: amount(5) }), Ok(()));
     assert_eq!(balance(&ledger, 1), before - FEE);
+}
+
+#[test]
+fn a02_an_operation_counts_in_its_epoch_and_the_next() {
+    let (params, mut ledger) = world();
+    idle(&params, &mut ledger, 33);
+    let of = |epoch| AccountOperation {
+        hash: name("one"),
+        epoch: Epoch(epoch),
+        account: address(1),
+        nonce: Nonce(0),
+        act: Act::Bond { amount: amount(5) },
+    };
+    for (epoch, answer) in [(0, Err(Refused::Epoch)), (1, Ok(())), (2, Ok(())), (3, Err(Refused::Epoch))] {
+        let mut ledger = ledger.clone();
+        let before = balance(&ledger, 1);
+        assert_eq!(ledger.operate(&params, Slot(33), &[of(epoch)]).unwrap()[0].1, answer, "{epoch}");
+        let paid = if answer.is_ok() { FEE + 5 } else { 0 };
+        assert_eq!(before - balance(&ledger, 1), paid, "of another epoch: no trace");
+    }
+    let admitted = |operation: AccountOperation| ledger.admit_operation(&params, &operation);
+    assert_eq!(admitted(of(0)), Err(Reason::Expired));
+    assert_eq!((admitted(of(1)), admitted(of(2))), (Ok(true), Ok(true)));
+    assert_eq!(admitted(of(3)), Ok(false), "of the next epoch: it waits");
+    assert_eq!(admitted(of(4)), Err(Reason::WrongEpoch));
+}
+
+#[test]
+fn a02_what_may_wait_and_what_it_would_do() {
+    let (params, mut ledger) = world();
+    ledger.close(&params, Slot(1), &[]).unwrap();
+    act(&params, &mut ledger, 1, Act::Unbond { amount: amount(200_000) }).unwrap();
+    let of = |who, nonce, act| AccountOperation {
+        hash: name("one"),
+        epoch: Epoch(0),
+        account: address(who),
+        nonce: Nonce(nonce),
+        act,
+    };
+    let bond = |units| Act::Bond { amount: amount(units) };
+    let admitted = |operation: AccountOperation| ledger.admit_operation(&params, &operation);
+    assert_eq!(admitted(of(1, 0, bond(1))), Err(Reason::NonceTooLow));
+    assert_eq!((admitted(of(1, 1, bond(1))), admitted(of(1, 2, bond(1)))), (Ok(true), Ok(false)));
+    assert_eq!(admitted(of(8, 0, bond(1))), Err(Reason::UnknownAccount));
+    let rest = balance(&ledger, 1) - FEE;
+    let all = [
+        (bond(rest), Ok(())),
+        (bond(rest + 1), Err(Refused::Balance)),
+        (Act::Transfer { to: address(2), amount: amount(rest + 1) }, Err(Refused::Balance)),
+        (Act::Unbond { amount: amount(300_000) }, Ok(())),
+        (Act::Unbond { amount: amount(300_001) }, Err(Refused::NotFree)),
+        (Act::Withdraw { amount: amount(1) }, Err(Refused::TooEarly)),
+    ];
+    ledger.close(&params, Slot(2), &[]).unwrap();
+    for (act, answer) in all {
+        let operation = of(1, 1, act);
+        let mut ledger = ledger.clone();
+        assert_eq!(ledger.foresee(&params, &operation), answer, "{act:?}");
+        assert_eq!(ledger.operate(&params, Slot(2), &[operation]).unwrap()[0].1, answer, "and so it is");
+    }
+    let leaving = |ledger: &Ledger, epoch| ledger.leaving(&params, &address(1), Epoch(epoch));
+    assert_eq!(leaving(&ledger, 2), (amount(200_000), Amount::ZERO));
+    assert_eq!(leaving(&ledger, 3), (amount(200_000), amount(200_000)));
+    let all = bond(balance(&ledger, 1) - FEE);
+    act(&params, &mut ledger, 1, all).unwrap();
+    assert_eq!(ledger.admit_operation(&params, &of(1, 2, bond(1))), Err(Reason::InsufficientBalance));
 }
 
 #[test]
@@ -426,6 +495,8 @@ fn a35_a38_an_equivocator_is_slashed_once_and_barred_until_the_next_epoch_ends()
     assert_eq!(penalise(&mut ledger, Finding::TailDouble), 40_500, "of the epoch before");
     idle(&params, &mut ledger, 32);
     assert_eq!(penalise(&mut ledger, Finding::BidDouble), 0, "too long ago");
+    // a slot far ahead is convicted as well: nothing there is got over with for free
+    assert!(ledger.penalise(&params, Slot(32), Finding::BidDouble, &address(1), Slot(60)).unwrap() > Amount::ZERO);
 }
 
 #[test]

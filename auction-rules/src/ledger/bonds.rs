@@ -3,9 +3,9 @@
 //! A bond stays whole in the account until it is withdrawn: what is being unbonded is noted beside it, is not free any
 //! more, and can be slashed for `unbond_epochs` whole epochs.
 use super::{Address, Amount, BTreeMap, BTreeSet, Hash, Ledger, LedgerError, Params, Slot, step::Step};
-use crate::auction::class0_fee;
+use crate::{auction::class0_fee, operations::is_of};
 use alloc::vec::Vec;
-use types::{Epoch, Nonce};
+use types::{AccountHeader, Epoch, Nonce, reason::Reason};
 
 /// What an operation asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +35,48 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// How much.
+    #[must_use]
+    pub const fn amount(self) -> Amount {
+        match self {
+            Self::Transfer { amount, .. }
+            | Self::Bond { amount }
+            | Self::Unbond { amount }
+            | Self::Withdraw { amount } => amount,
+        }
+    }
+}
+
 /// An operation of an account whose signature holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountOperation {
     /// Its hash.
     pub hash: Hash,
+    /// It counts in this epoch and the next.
+    pub epoch: Epoch,
     /// Who signs and pays.
     pub account: Address,
     /// Contiguous over the account's operations; envelopes count on their own.
     pub nonce: Nonce,
     /// What it asks for.
     pub act: Act,
+}
+
+impl AccountOperation {
+    /// What the ledger reads of an operation of this hash; `None` for a kind that it does not know.
+    #[must_use]
+    pub fn of(hash: Hash, header: &AccountHeader) -> Option<Self> {
+        let AccountHeader { epoch, kind, account, nonce, to, amount, .. } = *header;
+        let act = match kind {
+            AccountHeader::TRANSFER => Act::Transfer { to, amount },
+            AccountHeader::BOND => Act::Bond { amount },
+            AccountHeader::UNBOND => Act::Unbond { amount },
+            AccountHeader::WITHDRAW => Act::Withdraw { amount },
+            _ => return None,
+        };
+        Some(Self { hash, epoch, account, nonce, act })
+    }
 }
 
 /// Why an operation does nothing.
@@ -58,6 +89,9 @@ pub enum Refused {
     /// An operation of the account stands before it in the slot.
     #[error("second operation of the account in the slot")]
     Second,
+    /// Neither of this epoch nor of the one before.
+    #[error("of another epoch")]
+    Epoch,
     /// Not the next nonce.
     #[error("not the next nonce")]
     Nonce,
@@ -80,6 +114,18 @@ impl Refused {
     #[must_use]
     pub const fn is_charged(self) -> bool {
         matches!(self, Self::Balance | Self::NotFree | Self::TooEarly)
+    }
+    /// What people and programs are told.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::UnknownAccount => Reason::UnknownAccount,
+            Self::Second => Reason::Quota,
+            Self::Epoch => Reason::Expired,
+            Self::Nonce => Reason::NonceTooLow,
+            Self::Fee | Self::Balance | Self::NotFree => Reason::InsufficientBalance,
+            Self::TooEarly => Reason::NotActive,
+        }
     }
 }
 
@@ -164,6 +210,61 @@ impl Ledger {
         self.market.holders.get(account).map_or(Nonce(0), |holder| holder.nonce)
     }
 
+    /// What of an account's bond is leaving, and what of that can be withdrawn in an epoch.
+    #[must_use]
+    pub fn leaving(&self, params: &Params, account: &Address, epoch: Epoch) -> (Amount, Amount) {
+        let Some(holder) = self.market.holders.get(account) else { return (Amount::ZERO, Amount::ZERO) };
+        let all = holder.unbonding();
+        let held = holder.slashable(params, epoch).unwrap_or(all);
+        (all, all.saturating_sub(held))
+    }
+    /// The fee of an operation in the next slot to close.
+    #[must_use]
+    pub fn operation_fee(&self) -> Option<Amount> {
+        class0_fee(&self.prices)
+    }
+
+    /// Whether an operation may wait for its slot, as far as the ledger says: of an account that can pay the fee, in
+    /// time, its nonce not used. `Ok(true)`: its nonce is next.
+    ///
+    /// # Errors
+    /// The [`Reason`] that its sender gets.
+    pub fn admit_operation(&self, params: &Params, operation: &AccountOperation) -> Result<bool, Reason> {
+        let epoch = params.schedule().epoch_of(self.next_slot());
+        if operation.epoch > epoch.next() {
+            return Err(Reason::WrongEpoch);
+        }
+        if operation.epoch.next() < epoch {
+            return Err(Reason::Expired);
+        }
+        let account = self.accounts.get(&operation.account).ok_or(Reason::UnknownAccount)?;
+        let next = self.operation_nonce(&operation.account);
+        if operation.nonce < next {
+            return Err(Reason::NonceTooLow);
+        }
+        let fee = self.operation_fee().ok_or(Reason::InsufficientBalance)?;
+        if account.balance < fee {
+            return Err(Reason::InsufficientBalance);
+        }
+        Ok(operation.nonce == next && operation.epoch <= epoch)
+    }
+
+    /// Whether what an operation asks for is there, were it carried out now, after its fee.
+    ///
+    /// # Errors
+    /// Why it would do nothing, and pay all the same.
+    pub fn foresee(&self, params: &Params, operation: &AccountOperation) -> Result<(), Refused> {
+        let account = self.accounts.get(&operation.account).ok_or(Refused::UnknownAccount)?;
+        let left = self.operation_fee().and_then(|fee| account.balance.checked_sub(fee)).ok_or(Refused::Fee)?;
+        let epoch = params.schedule().epoch_of(self.next_slot());
+        let (there, why) = match operation.act {
+            Act::Transfer { .. } | Act::Bond { .. } => (left, Refused::Balance),
+            Act::Unbond { .. } => (self.free_bond(&operation.account), Refused::NotFree),
+            Act::Withdraw { .. } => (self.leaving(params, &operation.account, epoch).1, Refused::TooEarly),
+        };
+        if operation.act.amount() <= there { Ok(()) } else { Err(why) }
+    }
+
     pub(super) fn store_holder(&mut self, address: Address, holder: Holder) {
         self.market.holders.insert(address, holder);
         self.market.changed.insert(address);
@@ -221,6 +322,9 @@ impl Ledger {
         let mut holder = self.market.holders.get(&operation.account).cloned().unwrap_or_default();
         let free = self.free_bond(&operation.account);
         let Some(account) = step.account(self, &operation.account) else { return Ok(Err(Refused::UnknownAccount)) };
+        if !is_of(operation.epoch, epoch) {
+            return Ok(Err(Refused::Epoch));
+        }
         if operation.nonce != holder.nonce {
             return Ok(Err(Refused::Nonce));
         }

@@ -460,8 +460,8 @@ impl Ledger {
     }
 
     /// the penalty for two signed bids, bodies or tails of one slot and seq, in the slot last closed. Gives
-    /// what is taken: nothing when it was taken before, the address is no account, or `of` is neither of this epoch nor
-    /// of the one before. Never out of a lock or a bond that can be withdrawn. The builder is barred until the next
+    /// what is taken: nothing when it was taken before, the address is no account, or `of` is not of this epoch or one
+    /// beside it. Never out of a lock or a bond that can be withdrawn. The builder is barred until the next
     /// epoch ends.
     ///
     /// # Errors
@@ -481,8 +481,8 @@ impl Ledger {
         }
         let schedule = params.schedule();
         let (epoch, of_epoch) = (schedule.epoch_of(slot), schedule.epoch_of(of));
-        // a bid, body or tail names a slot at most one after the one that is under way
-        let known = of_epoch.next() >= epoch && of <= slot.next().next();
+        // the last slot of an epoch sells the first of the next; a slot far ahead is no place to be convicted for nothing
+        let known = of_epoch.next() >= epoch && of_epoch <= epoch.next();
         let claim = (of, *builder, finding);
         if !known || self.market.penalised.contains(&claim) {
             return Ok(Amount::ZERO);

@@ -7,7 +7,7 @@ use crate::{
     tdh2,
 };
 use alloc::vec::Vec;
-use types::{Bid, BidHeader, BidText, Hash, codec, limits};
+use types::{Bid, BidHeader, BidText, Hash, SignedBid, codec, limits};
 use zeroize::Zeroizing;
 
 /// The first byte of associated data: a bid.
@@ -61,7 +61,19 @@ pub fn seal_bytes(
 /// Whether the bidder signed head and ciphertext.
 #[must_use]
 pub fn is_signed(bid: &Bid) -> bool {
-    let digest = eip712::bid_digest(&bid.header, &ids::ciphertext_hash(&bid.ciphertext));
+    is_signed_as(&signed(bid))
+}
+
+/// A bid as evidence shows it.
+#[must_use]
+pub fn signed(bid: &Bid) -> SignedBid {
+    SignedBid { header: bid.header, ciphertext: ids::ciphertext_hash(&bid.ciphertext), signature: bid.signature }
+}
+
+/// As [`is_signed`], of the ciphertext's hash.
+#[must_use]
+pub fn is_signed_as(bid: &SignedBid) -> bool {
+    let digest = eip712::bid_digest(&bid.header, &bid.ciphertext);
     eth::recover(&digest, &bid.signature).ok() == Some(bid.header.bidder)
 }
 

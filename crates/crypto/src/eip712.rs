@@ -4,7 +4,7 @@
 //! fields of our structs are single words or a hash, so a struct's hash is keccak-256 over type hash and words.
 use crate::hash::keccak256;
 use alloc::vec::Vec;
-use types::{Address, BidHeader, BuildHeader, EnvelopeHeader, Hash, Nonce};
+use types::{AccountHeader, Address, BidHeader, BuildHeader, EnvelopeHeader, Hash, Nonce};
 
 /// Type of the domain.
 pub const DOMAIN_TYPE: &str = "EIP712Domain(string name,string version,bytes32 salt)";
@@ -26,6 +26,11 @@ pub const BODY_TYPE: &str =
 pub const TAIL_TYPE: &str = concat!(
     "Tail(uint8 version,uint64 epoch,uint64 slot,address builder,uint8 seq,bytes32 revealHash,uint32 bundleCount,",
     "bytes32 bundlesHash)"
+);
+/// Type of an account's operation.
+pub const OPERATION_TYPE: &str = concat!(
+    "Operation(uint8 version,uint64 epoch,uint8 kind,address account,uint64 nonce,address to,uint128 amount,",
+    "bytes32 data)"
 );
 
 /// A field of a struct, as EIP-712 encodes it: 32 bytes, numbers big-endian.
@@ -96,6 +101,22 @@ pub fn tail_digest(header: &BuildHeader, reveal: &Hash, count: u32, bundles: &Ha
 fn build_words(header: &BuildHeader) -> [Word; 5] {
     let BuildHeader { version, epoch, slot, builder, seq, .. } = header;
     [number((*version).into()), number(epoch.0.into()), number(slot.0.into()), address(builder), number((*seq).into())]
+}
+
+/// What an account signs of its operation.
+#[must_use]
+pub fn operation_digest(header: &AccountHeader) -> Hash {
+    let words = [
+        number(header.version.into()),
+        number(header.epoch.0.into()),
+        number(header.kind.into()),
+        address(&header.account),
+        number(header.nonce.0.into()),
+        address(&header.to),
+        number(header.amount.units()),
+        header.data.0,
+    ];
+    digest(&header.network, OPERATION_TYPE, &words)
 }
 
 /// The digest to sign of any struct whose fields are single words: keccak-256(0x1901 | domain | struct hash).
@@ -201,6 +222,7 @@ mod tests {
                     let digest = tail_digest(&build, &sha256(&[b"reveal"]), 1, &sha256(&[b"bundles"]));
                     assert_eq!(digest, hash(&case["digest"]));
                 }
+                "Operation" => assert_eq!(text, OPERATION_TYPE),
                 _ => {}
             }
             seen.push(name);
@@ -275,6 +297,41 @@ mod tests {
             assert_ne!(bid_digest(&other, &sha256(&[b"ct"])), want);
         }
         assert_ne!(bid_digest(&header, &sha256(&[b"cu"])), want);
+    }
+
+    #[test]
+    fn operation_digest_takes_every_field_of_the_head() {
+        let files = vectors::json("tests/vectors/eip712", &["structs.json"]);
+        let header = AccountHeader {
+            version: 1,
+            network: sha256(&[b"lockstep/test-network"]),
+            epoch: Epoch(3),
+            kind: AccountHeader::TRANSFER,
+            account: Address::from_hex("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266").unwrap(),
+            nonce: Nonce(0),
+            to: Address::from_hex("70997970C51812dc3A010C7d01b50e0d17dc79C8").unwrap(),
+            amount: Amount::new(1_000_000_000_000_000_000).unwrap(),
+            data: Hash::ZERO,
+        };
+        let all = files["structs.json"]["structs"].as_array().unwrap();
+        let want = hash(&all.iter().find(|case| case["name"] == "Operation").unwrap()["digest"]);
+        assert_eq!(operation_digest(&header), want);
+        let changes: [fn(&mut AccountHeader); 9] = [
+            |h| h.version = 2,
+            |h| h.network.0[0] ^= 1,
+            |h| h.epoch = Epoch(4),
+            |h| h.kind = AccountHeader::BOND,
+            |h| h.account.0[19] ^= 1,
+            |h| h.nonce = Nonce(1),
+            |h| h.to.0[19] ^= 1,
+            |h| h.amount = Amount::ZERO,
+            |h| h.data.0[31] ^= 1,
+        ];
+        for change in changes {
+            let mut other = header;
+            change(&mut other);
+            assert_ne!(operation_digest(&other), want);
+        }
     }
 
     #[test]

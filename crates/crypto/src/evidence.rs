@@ -9,7 +9,7 @@
 //! the culprit did not sign is bound by a hash that it signed, or is the signature of a quorum. A statement beside itself
 //! is none, and the two stand in one order, so that a contradiction has one form but for the bytes of signatures.
 use crate::{
-    beacon,
+    beacon, bid,
     combiners::Combiners,
     ed25519,
     finality::{self, Committee, FinalityError, VoteKind, vote_message},
@@ -20,9 +20,9 @@ use crate::{
 };
 use alloc::{string::String, vec::Vec};
 use types::{
-    Epoch, Evidence, FinalityProof, G1Bytes, Hash, Leaf, ListText, MemberId, MemberRecord, Opening, OpeningFault,
-    OpeningHeader, Params, Rank, Receipt, ReceiptError, ShareFault, ShareHeader, ShareMode, Signature, SignedList,
-    SignedShare, SizeClass, Slot, Vote, Voted, codec, limits, reason::Finding, tag,
+    Accused, Bid, BidHeader, BuilderDouble, Epoch, Evidence, FinalityProof, G1Bytes, Hash, Leaf, ListText, MemberId,
+    MemberRecord, Opening, OpeningFault, OpeningHeader, Params, Rank, Receipt, ReceiptError, ShareFault, ShareHeader,
+    ShareMode, Signature, SignedList, SignedShare, SizeClass, Slot, Vote, Voted, codec, limits, reason::Finding, tag,
 };
 
 /// What evidence is held against: EPOCH says all of it.
@@ -70,7 +70,7 @@ pub struct Proved {
     /// What was done.
     pub finding: Finding,
     /// Who did it.
-    pub accused: MemberId,
+    pub accused: Accused,
     /// Where.
     pub place: Place,
 }
@@ -78,13 +78,18 @@ pub struct Proved {
 impl Proved {
     /// What a FAULT stands for, once in an epoch.
     #[must_use]
-    pub const fn claim(&self) -> (Finding, MemberId) {
+    pub const fn claim(&self) -> (Finding, Accused) {
         (self.finding, self.accused)
     }
-    /// The key whose signature convicts: votes are signed with the consensus key, all else with the receipt key.
+    /// The key whose signature convicts, as FAULT names it: a member signs votes with its consensus key and all else
+    /// with its receipt key; a builder's is its address, after 12 zero bytes.
     #[must_use]
     pub fn key(&self, members: &[MemberRecord]) -> Option<Hash> {
-        let member = members.get(usize::from(self.accused.0))?;
+        let at = match self.accused {
+            Accused::Builder { builder, .. } => return Some(Hash(crate::eip712::address(&builder))),
+            Accused::Member(member) => member,
+        };
+        let member = members.get(usize::from(at.0))?;
         Some(if self.finding == Finding::VoteDouble { member.consensus } else { member.receipt })
     }
 }
@@ -126,7 +131,7 @@ pub enum EvidenceError {
     /// Of nobody in the committee.
     #[error("member {0} is not in the committee")]
     Member(MemberId),
-    /// The two statements are of two members, or of two places.
+    /// The two statements are of two members or builders, or of two places.
     #[error("the statements are not of one member and place")]
     Apart,
     /// The same statement twice, or the smaller one second.
@@ -144,8 +149,8 @@ pub enum EvidenceError {
     /// The list keeps the rules.
     #[error("the list keeps the rules")]
     ListHolds,
-    /// A share message of another format.
-    #[error("share message of another version")]
+    /// A share message or bid of another format.
+    #[error("of another version")]
     Version,
     /// The block is not the one that the shares are for.
     #[error("the block is not the one of the share message")]
@@ -208,13 +213,14 @@ pub fn verify(evidence: &Evidence, context: &Context<'_>) -> Result<Proved, Evid
             receipt_double(context, *member, (a, a_sig), (b, b_sig))
         }
         Evidence::OpeningBad { fault } => opening_bad(context, fault),
+        Evidence::Builder { double } => builder_double(context, double),
     }
 }
 
 /// What a piece of evidence is said to prove, by its form alone: nothing is checked.
 #[must_use]
-pub fn claim(evidence: &Evidence) -> (Finding, MemberId) {
-    match evidence {
+pub fn claim(evidence: &Evidence) -> (Finding, Accused) {
+    let (finding, member) = match evidence {
         Evidence::ListDouble { a, .. } => (Finding::ListEquivocation, a.member),
         Evidence::ListInvalid { list } => (Finding::ListInvalid, list.member),
         Evidence::VoteDouble { member, .. } => (Finding::VoteDouble, *member),
@@ -224,7 +230,19 @@ pub fn claim(evidence: &Evidence) -> (Finding, MemberId) {
         Evidence::ShareStray { share, .. } => (Finding::ShareStray, share.header.member),
         Evidence::ReceiptDouble { member, .. } => (Finding::ReceiptConflict, *member),
         Evidence::OpeningBad { fault } => (Finding::OpeningBad, fault.header.member),
-    }
+        Evidence::Builder { double } => {
+            let (finding, builder, slot) = double.said();
+            return (finding, Accused::Builder { builder, slot });
+        }
+    };
+    (finding, Accused::Member(member))
+}
+
+/// Two bids as evidence, whichever comes first.
+#[must_use]
+pub fn bids(one: &Bid, other: &Bid) -> Evidence {
+    let (a, b) = ordered(bid::signed(one), bid::signed(other), codec::encode);
+    Evidence::Builder { double: BuilderDouble::Bid { a, b }.into() }
 }
 
 /// Two lists as evidence, whichever comes first.
@@ -313,7 +331,34 @@ fn list_double(
     in_order(&codec::encode(a), &codec::encode(b))?;
     context.list_signed(a, a_sig, Which::First)?;
     context.list_signed(b, b_sig, Which::Second)?;
-    Ok(Proved { finding: Finding::ListEquivocation, accused: a.member, place: Place::Slot(a.slot) })
+    Ok(Proved { finding: Finding::ListEquivocation, accused: Accused::Member(a.member), place: Place::Slot(a.slot) })
+}
+
+/// Signatures alone decide: whoever has no bond has nothing to lose.
+fn builder_double(context: &Context<'_>, double: &BuilderDouble) -> Result<Proved, EvidenceError> {
+    let (finding, builder, slot) = double.said();
+    match double {
+        BuilderDouble::Bid { a, b } => {
+            let place = |header: &BidHeader| (header.bidder, header.slot, header.seq);
+            if place(&a.header) != place(&b.header) {
+                return Err(EvidenceError::Apart);
+            }
+            in_order(&codec::encode(a), &codec::encode(b))?;
+            for (one, which) in [(a, Which::First), (b, Which::Second)] {
+                if one.header.network != context.network {
+                    return Err(EvidenceError::Network);
+                }
+                if one.header.version != BidHeader::VERSION {
+                    return Err(EvidenceError::Version);
+                }
+                context.within(one.header.slot)?;
+                if !bid::is_signed_as(one) {
+                    return Err(EvidenceError::Signature(which));
+                }
+            }
+        }
+    }
+    Ok(Proved { finding, accused: Accused::Builder { builder, slot }, place: Place::Slot(slot) })
 }
 
 /// What a member signs of a list with these leaves.
@@ -368,7 +413,7 @@ fn list_invalid(context: &Context<'_>, list: &SignedList) -> Result<Proved, Evid
     let text = list_text(context.network, list.slot, list.member, &list.leaves, list.cut);
     context.list_signed(&text, &list.sig, Which::First)?;
     list_fault(context.params, &list.leaves, list.cut.as_ref()).ok_or(EvidenceError::ListHolds)?;
-    Ok(Proved { finding: Finding::ListInvalid, accused: list.member, place: Place::Slot(list.slot) })
+    Ok(Proved { finding: Finding::ListInvalid, accused: Accused::Member(list.member), place: Place::Slot(list.slot) })
 }
 
 /// The bytes that a vote signs.
@@ -411,7 +456,7 @@ fn vote_double(
     let key = &context.member(member)?.consensus;
     signed(key, &voted_bytes(&context.network, epoch, view, &a.vote), &a.sig, Which::First)?;
     signed(key, &voted_bytes(&context.network, epoch, view, &b.vote), &b.sig, Which::Second)?;
-    Ok(Proved { finding: Finding::VoteDouble, accused: member, place: Place::View(view) })
+    Ok(Proved { finding: Finding::VoteDouble, accused: Accused::Member(member), place: Place::View(view) })
 }
 
 /// What a member signs of its share message.
@@ -443,7 +488,7 @@ fn share_double(context: &Context<'_>, a: &SignedShare, b: &SignedShare) -> Resu
     }
     context.share_signed(a, Which::First)?;
     context.share_signed(b, Which::Second)?;
-    Ok(Proved { finding: Finding::ShareEquivocation, accused: one.member, place: about(a) })
+    Ok(Proved { finding: Finding::ShareEquivocation, accused: Accused::Member(one.member), place: about(a) })
 }
 
 fn share_bad(context: &Context<'_>, fault: &ShareFault) -> Result<Proved, EvidenceError> {
@@ -461,7 +506,9 @@ fn share_bad(context: &Context<'_>, fault: &ShareFault) -> Result<Proved, Eviden
     let holds = tdh2::share_holds(context.keys, header.member, &envelope.ciphertext, given);
     match holds.ok_or(EvidenceError::Point)? {
         true => Err(EvidenceError::ShareHolds),
-        false => Ok(Proved { finding: Finding::ShareBad, accused: header.member, place: about(share) }),
+        false => {
+            Ok(Proved { finding: Finding::ShareBad, accused: Accused::Member(header.member), place: about(share) })
+        }
     }
 }
 
@@ -507,7 +554,7 @@ fn beacon_bad(context: &Context<'_>, share: &SignedShare) -> Result<Proved, Evid
     if beacon::share_holds(context.keys, header.member, &message, &header.beacon) {
         return Err(EvidenceError::ShareHolds);
     }
-    Ok(Proved { finding: Finding::ShareBad, accused: header.member, place: about(share) })
+    Ok(Proved { finding: Finding::ShareBad, accused: Accused::Member(header.member), place: about(share) })
 }
 
 /// What a combiner signs of its openings.
@@ -547,9 +594,11 @@ fn opening_bad(context: &Context<'_>, fault: &OpeningFault) -> Result<Proved, Ev
     let item = tdh2::Item { aad: &aad, class_bytes, ciphertext: &envelope.ciphertext };
     match tdh2::check_openings(context.keys, &[item], &[*opening], header.openings.root.0).pop() {
         Some(Err(tdh2::OpeningError::Proof(_))) | None => Err(EvidenceError::Inadmissible),
-        Some(Err(_wrong)) => {
-            Ok(Proved { finding: Finding::OpeningBad, accused: header.member, place: Place::Slot(header.slot) })
-        }
+        Some(Err(_wrong)) => Ok(Proved {
+            finding: Finding::OpeningBad,
+            accused: Accused::Member(header.member),
+            place: Place::Slot(header.slot),
+        }),
         Some(Ok(_)) => Err(EvidenceError::OpeningHolds),
     }
 }
@@ -571,7 +620,7 @@ fn share_stray(context: &Context<'_>, share: &SignedShare, proof: &FinalityProof
     if digest == header.digest {
         return Err(EvidenceError::Agree);
     }
-    Ok(Proved { finding: Finding::ShareStray, accused: header.member, place: about(share) })
+    Ok(Proved { finding: Finding::ShareStray, accused: Accused::Member(header.member), place: about(share) })
 }
 
 /// A receipt of this network, given for a list of this epoch.
@@ -602,8 +651,10 @@ fn receipt_double(
     signed(key, a.as_bytes(), a_sig, Which::First)?;
     signed(key, b.as_bytes(), b_sig, Which::Second)?;
     let place = Place::Slot(one.list_from.min(other.list_from));
-    Ok(Proved { finding: Finding::ReceiptConflict, accused: member, place })
+    Ok(Proved { finding: Finding::ReceiptConflict, accused: Accused::Member(member), place })
 }
 
+#[cfg(test)]
+mod builder_tests;
 #[cfg(test)]
 mod tests;

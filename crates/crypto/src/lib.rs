@@ -53,6 +53,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod account;
 mod batch;
 pub mod beacon;
 pub mod bid;

@@ -180,7 +180,7 @@ impl Succession {
         (rules, ceremony): (impl Fn(&[MemberRecord], &Params) -> bool, Option<&Ceremony>),
     ) -> Result<(), NotCounted> {
         match operation {
-            Operation::Evidence(_) => {}
+            Operation::Evidence(_) | Operation::Account(_) => {}
             Operation::Change(signed) => {
                 let members = self.admits_change(epochs, slot, signed, rules)?;
                 self.counted.insert(name(&signed.change));

@@ -4,11 +4,12 @@
 //!  slot h-1 opened -> bids for slot h+1 are judged on this ledger -> lists of h -> block h final -> opened with S_h
 //! ```
 //! A bid is judged where block h will judge it: on the ledger as of the opening of h-1. What comes sooner waits. Two bids
-//! of one seq are both held, listed and told to the others: neither counts (A-08).
+//! of one seq are both held, listed and told to the others: neither counts (A-08), and together they are evidence (A-35).
 //!
 //! Bids have little time, so they go before envelopes, and only what an active builder has signed gets a place: nobody can
 //! use up the places of another.
 use crate::{
+    derive::Derived,
     effect::{Channel, Effect, ItemRecord, Record, Ticket, To},
     job::AdmitItem,
     message::Items,
@@ -22,7 +23,9 @@ use crypto::{
 use mempool::Sealed;
 use std::{collections::BTreeMap, sync::Arc};
 use types::{
-    Bid, Hash, Leaf, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits, reason::Reason, wire::Refusal,
+    Bid, Hash, Leaf, MemberId, Receipt, ReceiptKind, Slot, Timestamp, codec, limits,
+    reason::{Reason, Why},
+    wire::Refusal,
 };
 
 /// Detail of a refusal.
@@ -296,6 +299,7 @@ impl Sequencer {
         let bytes = codec::encode(&**bid);
         let held = HeldBid { bid: Arc::clone(bid), bytes: bytes.clone(), admitted, share, receipt: receipt.clone() };
         self.bids.held.insert(hash, held);
+        self.accuse_bidder(&hash, bid);
         if !flight.stored || receipt != flight.receipt {
             let record = ItemRecord { envelope: bytes.clone(), receipt: receipt.clone().unwrap_or_default() };
             self.out.push(Effect::Persist(Record::Bids(vec![(hash, record)])));
@@ -308,6 +312,34 @@ impl Sequencer {
             let answer = receipt.clone().ok_or_else(|| Refusal::new(refused, ""));
             self.out.push(Effect::Reply { ticket, answer });
         }
+    }
+
+    /// A-35: a bidder of whom another bid of this seq is here.
+    fn accuse_bidder(&mut self, hash: &Hash, bid: &Arc<Bid>) {
+        let place = |bid: &Bid| (bid.header.bidder, bid.header.slot, bid.header.seq);
+        let held = self.bids.held.iter().map(|(hash, held)| (hash, &held.bid));
+        let all = held.chain(&self.bids.past);
+        let other = all.filter(|(at, _)| *at != hash).map(|(_, other)| other).find(|other| place(other) == place(bid));
+        if let Some(other) = other.cloned() {
+            self.accuse_bids(bid, &other);
+        }
+    }
+
+    /// A-08: the lists of a final block name two bids of one seq. They may have come to this member one by one, and late:
+    /// what is not here is asked for.
+    pub(crate) fn accuse_bidders(&mut self, now: Timestamp, derived: Option<&Derived>) {
+        let Some(derived) = derived else { return };
+        let double = derived.left.iter().filter(|item| item.why == Why::Double.number());
+        let doubles: Vec<Hash> = double
+            .map(|item| item.leaf)
+            .filter(|leaf| matches!(leaf, Leaf::Bid { .. }))
+            .map(|leaf| leaf.hash())
+            .collect();
+        for bid in doubles.iter().filter_map(|hash| self.bids.any(hash).cloned()).collect::<Vec<_>>() {
+            self.accuse_bidder(&ids::bid_hash(&bid), &bid);
+        }
+        let absent: Vec<Hash> = doubles.into_iter().filter(|hash| self.bids.any(hash).is_none()).collect();
+        self.want(now, &absent, None);
     }
 
     /// A builder sends to this member what it holds from another one.

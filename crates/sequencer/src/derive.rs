@@ -116,7 +116,7 @@ pub(crate) fn derive(
     }
     let (selection, body) = fill(ledger, params, slot, &listed, &bodies, known).map_err(|absent| vec![absent])?;
     let operations = auction_rules::enter(&operations, known.faults(), params.schedule().epoch_of(slot));
-    why.extend(operations.left.iter().map(|hash| (Leaf::Op { hash: *hash }, Why::NoRoom)));
+    why.extend(operations.left.iter().map(|(hash, left)| (Leaf::Op { hash: *hash }, *left)));
     let entered: Vec<Hash> = operations.entered.iter().map(|operation| operation.hash).collect();
     let reasons: BTreeMap<Hash, Why> = selection.left.iter().copied().collect();
     let of_bids: BTreeMap<Hash, Why> = counted.left.iter().copied().collect();

@@ -1,4 +1,5 @@
-//! Evidence that this member comes across: kept once per finding and member, and told only if it proves itself.
+//! Evidence that this member comes across: kept once per finding and member, or builder and slot, and told only if it
+//! proves itself.
 use crate::{
     effect::Effect,
     job::BadShare,
@@ -12,8 +13,9 @@ use crypto::{
     merkle, operation,
 };
 use types::{
-    Block, Envelope, Epoch, Evidence, G1Bytes, Hash, MemberId, OpeningFault, OpeningHeader, OpeningMessage, Operation,
-    ShareFault, ShareHeader, ShareMode, SignedList, SignedShare, Slot, Voted, limits, reason::Finding,
+    Accused, Bid, Block, Claim, Envelope, Epoch, Evidence, G1Bytes, Hash, MemberId, OpeningFault, OpeningHeader,
+    OpeningMessage, Operation, ShareFault, ShareHeader, ShareMode, SignedList, SignedShare, Slot, Voted, limits,
+    reason::Finding,
 };
 
 /// Views before and after that of the last final block whose votes are kept.
@@ -36,7 +38,21 @@ impl Sequencer {
         epoch: Epoch,
         made: impl FnOnce(&Self) -> Option<Evidence>,
     ) {
-        if member == self.setup.me || self.accused.contains(&(finding, member, epoch)) {
+        if member != self.setup.me {
+            self.accuse_of(Claim { finding, accused: Accused::Member(member), epoch }, made);
+        }
+    }
+
+    /// Two bids of one builder, slot and seq.
+    pub(crate) fn accuse_bids(&mut self, one: &Bid, other: &Bid) {
+        let accused = Accused::Builder { builder: one.header.bidder, slot: one.header.slot };
+        let epoch = self.epoch_of(one.header.slot);
+        let claim = Claim { finding: Finding::BidDouble, accused, epoch };
+        self.accuse_of(claim, |_| Some(evidence::bids(one, other)));
+    }
+
+    fn accuse_of(&mut self, claim: Claim, made: impl FnOnce(&Self) -> Option<Evidence>) {
+        if self.accused.contains(&claim) {
             return;
         }
         let Some(evidence) = made(self) else { return };
@@ -48,7 +64,7 @@ impl Sequencer {
         }
     }
 
-    /// Says once in a life that a member is guilty of a finding in an epoch.
+    /// Says once in a life that somebody is guilty of a claim.
     pub(crate) fn tell(&mut self, proved: Proved, evidence: Evidence) {
         if self.accused.insert(operation::claim(&evidence, &self.setup.params)) {
             self.out.push(Effect::Evidence { proved, evidence: Box::new(evidence) });
@@ -234,7 +250,9 @@ impl Sequencer {
     /// A vote passed by, signature unchecked: it is checked when another one of its member and view is at odds with it.
     pub(crate) fn on_vote(&mut self, epoch: Epoch, view: u64, member: MemberId, voted: Voted) {
         let Some(record) = self.setup.members.get(usize::from(member.0)) else { return };
-        if self.is_far(epoch, view) || self.accused.contains(&(Finding::VoteDouble, member, epoch)) {
+        if self.is_far(epoch, view)
+            || self.accused.contains(&Claim { finding: Finding::VoteDouble, accused: Accused::Member(member), epoch })
+        {
             return;
         }
         let (network, key) = (self.setup.network, record.consensus);

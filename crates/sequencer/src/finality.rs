@@ -149,6 +149,8 @@ impl Sequencer {
             held.push(item.ok_or(Halt::Sequence)?);
         }
         let operations = derived.as_ref().map_or(Vec::new(), |d| d.operations.clone());
+        let (slashes, answers) =
+            if derived.is_some() { self.carry_out(slot, &operations)? } else { Default::default() };
         let part_a = PartA {
             header: &block.header,
             lists: block.lists.as_ref().zip(derived.as_ref()),
@@ -158,7 +160,7 @@ impl Sequencer {
             body,
             envelopes: held.iter().map(|h| h.bytes.clone()).collect(),
             left_heads,
-            operations: self.operation_entries(slot, &operations)?,
+            operations: self.operation_entries(slot, &operations, &slashes)?,
         };
         entries.extend(part_a.entries());
         self.count_operations(slot, &operations);
@@ -209,7 +211,7 @@ impl Sequencer {
         self.broadcast_at = now;
         let epoch = self.epoch_of(slot.next());
         let mut held = core::mem::take(&mut self.operations);
-        held.settle(slot, epoch, &operations, |operation| self.is_hopeless(operation));
+        held.settle(slot, epoch, (&operations, &answers), |operation| self.is_hopeless(operation));
         self.operations = held;
         self.forget_claims(epoch);
         if self.setup.params.schedule().is_last(slot) {
@@ -217,6 +219,7 @@ impl Sequencer {
             self.left_heads.clear();
         }
         self.prune(run);
+        self.accuse_bidders(now, derived.as_ref());
         self.relay_again(now);
         self.relay_operations();
         Ok(())

@@ -4,13 +4,17 @@
 //! one of a claim from every member; so what any honest member holds, all hold, and no piece that is sent to some only
 //! keeps a claim out of f + 1 lists. All pieces of a claim are listed; the first by hash convicts, and then the others
 //! are dropped.
+//!
+//! What an account asks for waits until its nonce is used or it is out of time, also when a slot entered it and its fee
+//! could not be paid there. It is listed when its nonce is next and it can pay.
 use crate::{
     effect::{Channel, Effect, Record, To},
     message::Items,
     state::{Halt, RECENT_SLOTS, Sequencer},
 };
-use auction_rules::{Claim, EnteredOperation, ListedOperation, convicts};
+use auction_rules::{AccountOperation, Answer, Claim, EnteredOperation, ListedOperation, convicts};
 use crypto::{
+    account,
     change::ChangeError,
     evidence::Proved,
     ids,
@@ -20,16 +24,22 @@ use crypto::{
 use std::collections::{BTreeMap, BTreeSet};
 use tlog::checkpoint::Policy;
 use types::{
-    Epoch, HandoverPhase, Hash, Kind, Leaf, MemberId, MemberRecord, Operation, OperationKind, Params, Slot, codec,
-    limits, reason::Reason, wire::Refusal,
+    AccountHeader, Accused, Amount, Epoch, HandoverPhase, Hash, Kind, Leaf, MemberId, MemberRecord, Nonce, Operation,
+    OperationKind, Params, SignedAccountOperation, Slot, codec, limits,
+    reason::Reason,
+    wire::{Refusal, Status},
 };
 
-/// Operations of one kind on a list, the lowest hashes: more than slots take, few enough for a block.
+/// Operations of one kind on a list, the lowest hashes: as many as slots take or more, few enough for a block.
 const LISTED_MAX: usize = 64;
 /// Bytes of operations that wait and came from one member.
 const SHARE_BYTES_MAX: usize = 4 << 20;
 /// Operations of a member that were looked at in vain between two final blocks: a proof takes milliseconds.
-const TRIES_MAX: u8 = 8;
+const TRIES_MAX: u16 = 8;
+/// The same of operations of accounts: a signature takes less than a tenth of a millisecond.
+const ACCOUNT_TRIES_MAX: u16 = 512;
+/// Operations of accounts that wait and came from one member, or from clients.
+const ACCOUNT_SHARE_MAX: usize = 1_024;
 /// Operations of one message, and how many are told again after a final block.
 pub(crate) const TOLD_MAX: usize = 4;
 
@@ -42,6 +52,11 @@ struct Held {
     claim: Option<Claim>,
     /// What changes an epoch: the change however it is signed, or the author's step. One for each that sends some.
     key: Option<Hash>,
+    /// Of an account: what it asks for. Kept for others may be what is not admissible.
+    account: Option<AccountOperation>,
+    admissible: bool,
+    /// The slot that entered it last, and the number of why it did nothing there.
+    entered: Option<(Slot, u16)>,
     /// Who sent it; `None`: found here, or handed in by somebody outside.
     from: Option<MemberId>,
     /// Listed until it has an entry, or another one of its claim convicts.
@@ -58,14 +73,17 @@ pub(crate) struct Operations {
     held: BTreeMap<Hash, Held>,
     /// Claims with a FAULT in the log of this epoch.
     faults: BTreeSet<Claim>,
-    tries: BTreeMap<MemberId, u8>,
+    tries: BTreeMap<(MemberId, bool), u16>,
 }
 
 impl Operations {
     /// `entered`: by hash, the slot of the entry and the bytes. They wait for members that lag.
     pub(crate) fn new(faults: BTreeSet<Claim>, slot: Slot, entered: BTreeMap<Hash, (Slot, Vec<u8>)>) -> Self {
         let held = |(hash, (since, bytes)): (Hash, (Slot, Vec<u8>))| {
-            let kind = read(&bytes).map_or(OperationKind::Evidence, |operation| operation.kind());
+            let operation = read(&bytes);
+            let kind = operation.as_ref().map_or(OperationKind::Evidence, Operation::kind);
+            let signed = operation.as_ref().and_then(Operation::account);
+            let account = signed.and_then(|signed| AccountOperation::of(hash, &signed.header));
             (
                 hash,
                 Held {
@@ -74,6 +92,9 @@ impl Operations {
                     proved: None,
                     claim: None,
                     key: None,
+                    account,
+                    admissible: true,
+                    entered: None,
                     from: None,
                     pending: false,
                     told: false,
@@ -91,14 +112,53 @@ impl Operations {
 
     /// Those that have an entry, and are kept for members that lag.
     pub(crate) fn into_entered(self) -> BTreeMap<Hash, (Slot, Vec<u8>)> {
-        let entered = self.held.into_iter().filter(|(_, held)| !held.pending);
+        let entered = self.held.into_iter().filter(|(_, held)| !held.pending || held.entered.is_some());
         entered.map(|(hash, held)| (hash, (held.since, held.bytes))).collect()
     }
 
     /// What the rule reads of one.
     pub(crate) fn get(&self, hash: &Hash) -> Option<ListedOperation> {
         let held = self.held.get(hash)?;
-        Some(ListedOperation { hash: *hash, kind: held.kind, bytes: held.bytes.len(), claim: held.claim })
+        Some(ListedOperation {
+            hash: *hash,
+            kind: held.kind,
+            bytes: held.bytes.len(),
+            claim: held.claim,
+            admissible: held.admissible,
+        })
+    }
+
+    /// What an account asks for.
+    fn account(&self, hash: &Hash) -> Option<AccountOperation> {
+        self.held.get(hash)?.account
+    }
+
+    /// Where one is in its life, as far as this member remembers.
+    pub(crate) fn status(&self, hash: &Hash) -> Option<Status> {
+        let held = self.held.get(hash)?;
+        if held.pending {
+            return Some(Status::Pending);
+        }
+        let (slot, code) = held.entered?;
+        Some(Status::Entered { slot, code })
+    }
+
+    /// Nonces of an account's operations that wait.
+    fn waiting(&self, of: &AccountOperation) -> impl Iterator<Item = &Held> {
+        let account = of.account;
+        let same = move |held: &&Held| held.pending && held.account.is_some_and(|held| held.account == account);
+        self.held.values().filter(same)
+    }
+
+    /// The next nonce of an account's operations after those that wait, from the ledger's on.
+    pub(crate) fn pending_nonce(&self, account: &types::Address, next: Nonce) -> Nonce {
+        let of = |held: &Held| held.account.filter(|one| held.pending && one.account == *account);
+        let nonces: BTreeSet<Nonce> = self.held.values().filter_map(of).map(|one| one.nonce).collect();
+        let mut nonce = next;
+        while nonces.contains(&nonce) {
+            nonce = nonce.next();
+        }
+        nonce
     }
 
     /// Its bytes.
@@ -119,11 +179,12 @@ impl Operations {
         let counts = |held: &Held| {
             held.pending
                 && held.claim.is_none_or(|claim| convicts(&claim, epoch))
-                && (held.kind != OperationKind::Epoch || read(&held.bytes).is_some_and(|operation| counts(&operation)))
+                && (held.kind == OperationKind::Evidence
+                    || read(&held.bytes).is_some_and(|operation| counts(&operation)))
         };
         for (hash, held) in self.held.iter().filter(|(_, held)| counts(held)) {
             let taken = taken.entry(held.kind).or_default();
-            if *taken < LISTED_MAX {
+            if *taken < held.kind.budget().count.max(LISTED_MAX) {
                 *taken = taken.saturating_add(1);
                 leaves.push(Leaf::Op { hash: *hash });
             }
@@ -136,9 +197,11 @@ impl Operations {
         &mut self,
         slot: Slot,
         epoch: Epoch,
-        entered: &[EnteredOperation],
+        (entered, answers): (&[EnteredOperation], &[Answer]),
         hopeless: impl Fn(&Operation) -> bool,
     ) {
+        let undone: BTreeMap<Hash, u16> =
+            answers.iter().filter_map(|(hash, answer)| Some((*hash, answer.err()?.reason().number()))).collect();
         self.faults.extend(entered.iter().filter_map(|operation| operation.fault));
         self.faults.retain(|claim| convicts(claim, epoch));
         for (hash, held) in &mut self.held {
@@ -147,9 +210,15 @@ impl Operations {
                 OperationKind::Evidence => {
                     held.claim.is_some_and(|claim| self.faults.contains(&claim) || !is_near(&claim, epoch))
                 }
-                OperationKind::Epoch => read(&held.bytes).is_none_or(|operation| hopeless(&operation)),
+                OperationKind::Epoch | OperationKind::Account => {
+                    read(&held.bytes).is_none_or(|operation| hopeless(&operation))
+                }
             };
-            if here || held.pending && given_up(held) {
+            if here {
+                held.entered = Some((slot, undone.get(hash).copied().unwrap_or(0)));
+            }
+            // one of an account may have its place again, while its nonce is not used
+            if here && held.kind != OperationKind::Account || held.pending && given_up(held) {
                 held.pending = false;
                 held.since = slot;
             }
@@ -160,22 +229,32 @@ impl Operations {
     }
 
     /// Whether a member may make this one look at another operation.
-    fn may_try(&self, from: MemberId) -> bool {
-        self.tries.get(&from).is_none_or(|tries| *tries < TRIES_MAX)
+    fn may_try(&self, from: MemberId, account: bool) -> bool {
+        let most = if account { ACCOUNT_TRIES_MAX } else { TRIES_MAX };
+        self.tries.get(&(from, account)).is_none_or(|tries| *tries < most)
     }
 
-    fn tried(&mut self, from: MemberId) {
-        let tries = self.tries.entry(from).or_default();
+    fn tried(&mut self, from: MemberId, account: bool) {
+        let tries = self.tries.entry((from, account)).or_default();
         *tries = tries.saturating_add(1);
     }
 
     /// Whether one of this claim or key, and so many bytes, may be held on behalf of `from`.
     fn has_room(&self, from: Option<MemberId>, (claim, key): (Option<Claim>, Option<Hash>), bytes: usize) -> bool {
-        let of = || self.held.values().filter(|held| held.from == from);
+        let of = || self.held.values().filter(|held| held.from == from && held.kind != OperationKind::Account);
         let sum = of().map(|held| held.bytes.len()).fold(bytes, usize::saturating_add);
         sum <= SHARE_BYTES_MAX
             && (claim.is_none() || of().all(|held| held.claim != claim))
             && (key.is_none() || of().all(|held| held.key != key || !held.pending))
+    }
+
+    /// The same of what an account asks for: one of a nonce, a few of an account.
+    fn has_room_of(&self, from: Option<MemberId>, one: &AccountOperation) -> bool {
+        let of_account = || self.waiting(one).filter(|held| held.from == from);
+        let all = self.held.values().filter(|held| held.pending && held.account.is_some() && held.from == from);
+        of_account().count() < limits::ACCOUNT_WAITING_MAX
+            && of_account().all(|held| held.account.is_none_or(|other| other.nonce != one.nonce))
+            && all.count() < ACCOUNT_SHARE_MAX
     }
 
     /// Keeps one; it is listed if `pending` and nobody of its claim is convicted.
@@ -185,13 +264,20 @@ impl Operations {
         let pending = pending && claim.is_none_or(|claim| !self.faults.contains(&claim));
         let first = claim.is_none_or(|claim| self.held.values().all(|held| held.claim != Some(claim)))
             && key.is_none_or(|key| self.held.values().all(|held| held.key != Some(key)));
-        let told = pending && (from.is_none() || first);
-        self.held.insert(hash, Held { bytes, kind, proved, claim, key, from, pending, told, since: slot });
+        let account = judged.account().and_then(|signed| AccountOperation::of(hash, &signed.header));
+        // an account's own member tells of it: others would tell of everything that anybody waits for
+        let told = pending && (from.is_none() || first && account.is_none());
+        let (admissible, since) = (judged.admissible, slot);
+        let entered = self.held.get(&hash).and_then(|held| held.entered);
+        let held = Held { bytes, kind, proved, claim, key, account, admissible, entered, from, pending, told, since };
+        self.held.insert(hash, held);
     }
 
     /// What this member tells again: it has waited for two slots, so it may not have reached everybody.
-    fn late(&mut self, slot: Slot) -> Vec<Vec<u8>> {
-        let waits = |held: &&mut Held| held.pending && held.told && held.since.plus(2) <= slot;
+    fn late(&mut self, slot: Slot, accounts: bool) -> Vec<Vec<u8>> {
+        let waits = |held: &&mut Held| {
+            held.pending && held.told && held.since.plus(2) <= slot && held.account.is_some() == accounts
+        };
         let mut late: Vec<&mut Held> = self.held.values_mut().filter(waits).collect();
         late.sort_by_key(|held| held.since);
         late.into_iter()
@@ -211,7 +297,7 @@ fn read(bytes: &[u8]) -> Option<Operation> {
 /// A change, however it is signed, or an author's step of a handover.
 fn key_of(operation: &Operation) -> Option<Hash> {
     match operation {
-        Operation::Evidence(_) => None,
+        Operation::Evidence(_) | Operation::Account(_) => None,
         Operation::Change(signed) => Some(succession::name(&signed.change)),
         Operation::Handover(message) => {
             let phase = codec::encode(&(message.epoch, message.attempt, message.from));
@@ -227,7 +313,7 @@ fn key_of(operation: &Operation) -> Option<Hash> {
 
 /// Whether a claim can convict in a slot of `epoch` or the epoch after: a sender may be a block ahead.
 fn is_near(claim: &Claim, epoch: Epoch) -> bool {
-    convicts(claim, epoch) || claim.2 == epoch.next()
+    convicts(claim, epoch) || claim.epoch == epoch.next()
 }
 
 impl Sequencer {
@@ -259,12 +345,15 @@ impl Sequencer {
         }
         match self.operations.held.get(&ids::operation_bytes_hash(bytes)) {
             Some(held) if held.pending => return Ok(()),
-            Some(_) => return Err(Refusal::new(Reason::Expired, "it had its place in the log: make another one")),
-            None => {}
+            Some(held) if held.account.is_none() => {
+                return Err(Refusal::new(Reason::Expired, "it had its place in the log: make another one"));
+            }
+            Some(_) | None => {}
         }
         let operation = read(bytes).ok_or_else(|| Refusal::new(Reason::MalformedData, "not an operation"))?;
         match operation {
             Operation::Evidence(_) => return Err(Refusal::new(Reason::Unsupported, "evidence is the members' own")),
+            Operation::Account(signed) => return self.submitted_account(bytes, &signed),
             Operation::Change(_) | Operation::Handover(_) => self.may_count(&operation).map_err(|why| {
                 let reason = match why {
                     NotCounted::Window | NotCounted::NoHandover => Reason::BadRoundNumber,
@@ -282,10 +371,59 @@ impl Sequencer {
         Ok(())
     }
 
+    /// What a client's account asks for: it waits here, and is told to the others.
+    fn submitted_account(&mut self, bytes: &[u8], signed: &SignedAccountOperation) -> Result<(), Refusal> {
+        let refused = |reason, detail: &str| Err(Refusal::new(reason, detail));
+        let header = &signed.header;
+        if header.network != self.setup.network {
+            return refused(Reason::WrongNetwork, "");
+        }
+        if header.version != AccountHeader::VERSION || header.kind == AccountHeader::ROLLUP {
+            return refused(Reason::Unsupported, "version or kind");
+        }
+        if !account::is_well_formed(header, &self.setup.network) {
+            return refused(Reason::MalformedData, "unknown kind, or a field that it does not read is not zero");
+        }
+        let hash = ids::operation_bytes_hash(bytes);
+        let Some(one) = AccountOperation::of(hash, header) else { return refused(Reason::Unsupported, "kind") };
+        let params = &self.setup.params;
+        let is_next = self.ledger.admit_operation(params, &one).map_err(|reason| Refusal::new(reason, ""))?;
+        let next = self.operations.pending_nonce(&one.account, self.ledger.operation_nonce(&one.account));
+        if one.nonce > next {
+            return refused(Reason::NonceTooFar, "a lower nonce of the account's operations is missing here");
+        }
+        if one.nonce < next || !self.operations.has_room_of(None, &one) {
+            return refused(Reason::Quota, "another operation of this nonce waits, or too many do");
+        }
+        if let (true, Err(why)) = (is_next, self.ledger.foresee(params, &one)) {
+            return Err(Refusal::new(why.reason(), &why.to_string()));
+        }
+        let judged = self.judge(bytes);
+        if !judged.admissible {
+            return refused(Reason::WrongSignature, "");
+        }
+        let bytes = bytes.to_vec();
+        self.operations.keep(hash, bytes.clone(), &judged, None, true, self.fin.slot());
+        self.out.push(Effect::Persist(Record::Operations(vec![(hash, bytes.clone())])));
+        self.send_operations(vec![bytes]);
+        Ok(())
+    }
+
+    /// Whether what an account asks for may still count: `Ok(true)`, in the next slot.
+    fn admits_account(&self, signed: &SignedAccountOperation) -> Result<bool, Reason> {
+        let one = AccountOperation::of(Hash::ZERO, &signed.header).ok_or(Reason::Unsupported)?;
+        self.ledger.admit_operation(&self.setup.params, &one)
+    }
+
     /// Whether what changes an epoch would count at `slot`, as far as can be said without looking at signatures again.
     pub(crate) fn counts(&self, operation: &Operation, slot: Slot) -> Result<(), NotCounted> {
         match operation {
             Operation::Evidence(_) => Ok(()),
+            Operation::Account(signed) => match self.admits_account(signed) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(NotCounted::Window),
+                Err(_over) => Err(NotCounted::Repeated),
+            },
             Operation::Change(change) => {
                 let rules = |members: &[MemberRecord], params: &Params| self.holds_next(members, params);
                 self.succession.admits_change(&self.epochs, slot, change, rules).map(drop)
@@ -313,15 +451,17 @@ impl Sequencer {
                 let holds = (self.setup.ceremony.holds)(current, members, message);
                 if holds { Ok(()) } else { Err(NotCounted::Message) }
             }
-            (Operation::Evidence(_) | Operation::Change(_), verdict) => verdict,
+            (Operation::Account(_), Err(NotCounted::Window)) => Ok(()),
+            (Operation::Evidence(_) | Operation::Change(_) | Operation::Account(_), verdict) => verdict,
         }
     }
 
-    /// What changes an epoch and can not count any more.
+    /// What changes an epoch, or is an account's, and can not count any more.
     pub(crate) fn is_hopeless(&self, operation: &Operation) -> bool {
         let next = self.current();
         match operation {
             Operation::Evidence(_) => false,
+            Operation::Account(signed) => self.admits_account(signed).is_err(),
             Operation::Change(_) => self.counts(operation, next).is_err_and(|why| why != NotCounted::Window),
             Operation::Handover(message) => {
                 (0..3).all(|ahead| self.succession.admits_message(&self.epochs, next.plus(ahead), message).is_err())
@@ -331,7 +471,8 @@ impl Sequencer {
 
     /// One that a member sent; `forced` when it was fetched for a block.
     pub(crate) fn offered_operation(&mut self, from: MemberId, bytes: Vec<u8>, forced: bool) {
-        if !forced && !self.operations.may_try(from) {
+        let is_account = read(&bytes).is_some_and(|operation| operation.kind() == OperationKind::Account);
+        if !forced && !self.operations.may_try(from, is_account) {
             return;
         }
         let hash = ids::operation_bytes_hash(&bytes);
@@ -346,7 +487,7 @@ impl Sequencer {
         }
         if !needed {
             // good or bad: each costs a look
-            self.operations.tried(from);
+            self.operations.tried(from, is_account);
             if self.is_worthless(&bytes) {
                 return;
             }
@@ -356,6 +497,7 @@ impl Sequencer {
             (None, _) => Some(Reason::MalformedData),
             (Some(_), Some(Err(_proves_nothing))) => Some(Reason::WrongSignature),
             (Some(_), Some(Ok(_))) => None,
+            (Some(Operation::Account(_)), None) => (!judged.admissible).then_some(Reason::WrongSignature),
             (Some(operation), None) => self.may_count(operation).err().map(|_| Reason::WrongSignature),
         };
         if let (Some(reason), false) = (refused, needed) {
@@ -364,7 +506,12 @@ impl Sequencer {
         }
         let claim = judged.claim();
         let key = judged.operation.as_ref().and_then(key_of);
-        if !needed && !self.operations.has_room(Some(from), (claim, key), bytes.len()) {
+        let account = judged.account().and_then(|signed| AccountOperation::of(hash, &signed.header));
+        let room = match &account {
+            Some(one) => self.is_soon(one) && self.operations.has_room_of(Some(from), one),
+            None => self.operations.has_room(Some(from), (claim, key), bytes.len()),
+        };
+        if !needed && !room {
             return;
         }
         self.wanted.remove(&hash);
@@ -376,13 +523,32 @@ impl Sequencer {
         }
     }
 
+    /// Its sender may be a slot ahead, and its messages may overtake each other.
+    fn is_soon(&self, one: &AccountOperation) -> bool {
+        let ahead = u64::try_from(limits::ACCOUNT_WAITING_MAX).unwrap_or(u64::MAX);
+        one.nonce <= self.ledger.operation_nonce(&one.account).plus(ahead)
+    }
+
+    /// Whether there is anything to take from whom evidence accuses: keys without a bond cost nothing, and could fill
+    /// the room of evidence for ever.
+    fn has_stake(&self, accused: &Accused) -> bool {
+        match accused {
+            Accused::Member(_) => true,
+            Accused::Builder { builder, .. } => {
+                self.ledger.account(builder).is_some_and(|account| account.bond > Amount::ZERO)
+            }
+        }
+    }
+
     /// Evidence of another time, or against somebody whom the log convicts already, or what changes an epoch and can not
     /// count: not worth a look.
     fn is_worthless(&self, bytes: &[u8]) -> bool {
         match read(bytes) {
             Some(Operation::Evidence(evidence)) => {
                 let claim = operation::claim(&evidence, &self.setup.params);
-                self.operations.faults.contains(&claim) || !is_near(&claim, self.epoch_of(self.current()))
+                self.operations.faults.contains(&claim)
+                    || !is_near(&claim, self.epoch_of(self.current()))
+                    || !self.has_stake(&claim.accused)
             }
             Some(operation) => self.is_hopeless(&operation),
             None => false,
@@ -404,6 +570,7 @@ impl Sequencer {
             let judged = self.judge(bytes);
             // what is worth nothing any more may still be needed for a block that enters it
             let good = judged.operation.is_some()
+                && judged.admissible
                 && judged.proved.is_none_or(|proved| proved.is_ok())
                 && (judged.kind == OperationKind::Evidence
                     || judged.operation.as_ref().is_some_and(|operation| self.may_count(operation).is_ok()))
@@ -415,9 +582,11 @@ impl Sequencer {
 
     /// After a final block: what still waits goes out again, some in every slot.
     pub(crate) fn relay_operations(&mut self) {
-        let late = self.operations.late(self.fin.slot());
-        if !late.is_empty() {
-            self.send_operations(late);
+        for accounts in [false, true] {
+            let late = self.operations.late(self.fin.slot(), accounts);
+            if !late.is_empty() {
+                self.send_operations(late);
+            }
         }
     }
 
@@ -441,10 +610,37 @@ impl Sequencer {
         self.succession = succession;
     }
 
-    /// Entries of what a final block enters, in its order.
-    pub(crate) fn operation_entries(&self, slot: Slot, entered: &[EnteredOperation]) -> Result<Vec<Kind>, Halt> {
+    /// What the entered operations of a closed slot do to the ledger: slashes, then what accounts ask for. Gives
+    /// what each slash took, by the operation's hash, and what became of the others.
+    pub(crate) fn carry_out(
+        &mut self,
+        slot: Slot,
+        entered: &[EnteredOperation],
+    ) -> Result<(BTreeMap<Hash, Amount>, Vec<Answer>), Halt> {
+        let params = &self.setup.params;
+        let mut slashes = BTreeMap::new();
+        for EnteredOperation { hash, fault } in entered {
+            if let Some(Claim { finding, accused: Accused::Builder { builder, slot: of }, .. }) = fault {
+                let took = self.ledger.penalise(params, slot, *finding, builder, *of).map_err(Halt::Ledger)?;
+                slashes.insert(*hash, took);
+            }
+        }
+        let asked: Vec<AccountOperation> =
+            entered.iter().filter_map(|one| self.operations.account(&one.hash)).collect();
+        let answers = self.ledger.operate(params, slot, &asked).map_err(Halt::Ledger)?;
+        Ok((slashes, answers))
+    }
+
+    /// Entries of what a final block enters, in its order; `slashes`: what was taken from builders.
+    pub(crate) fn operation_entries(
+        &self,
+        slot: Slot,
+        entered: &[EnteredOperation],
+        slashes: &BTreeMap<Hash, Amount>,
+    ) -> Result<Vec<Kind>, Halt> {
         let entry = |operation: &EnteredOperation| {
-            let held = self.operations.held.get(&operation.hash)?;
+            let operation_hash = operation.hash;
+            let held = self.operations.held.get(&operation_hash)?;
             if operation.fault.is_none() {
                 return Some(Kind::Operation { slot, bytes: held.bytes.clone() });
             }
@@ -456,7 +652,7 @@ impl Sequencer {
                 slot,
                 finding: proved.finding.number(),
                 accused: vec![proved.key(context.members)?],
-                penalty: self.setup.params.member_penalty,
+                penalty: slashes.get(&operation_hash).copied().unwrap_or(self.setup.params.member_penalty),
                 evidence: codec::encode(evidence),
             })
         };

@@ -41,7 +41,7 @@ impl Sequencer {
         &self.cosigners
     }
 
-    /// Where an envelope is in its life.
+    /// Where an envelope or an operation is in its life.
     #[must_use]
     pub fn status(&self, hash: &Hash) -> wire::Status {
         if let Some(placed) = self.placed.get(hash) {
@@ -51,6 +51,9 @@ impl Sequencer {
                 (Some(index), None) => wire::Status::Opened { slot, index },
                 (None, _) => wire::Status::Fixed { slot },
             };
+        }
+        if let Some(status) = self.operations.status(hash) {
+            return status;
         }
         if self.pool.contains(hash) || self.flights.contains_key(hash) {
             return wire::Status::Pending;
@@ -77,13 +80,26 @@ impl Sequencer {
         }
     }
 
-    /// A ledger account, and its next nonce after everything pending here.
+    /// A ledger account, its bond, and its next nonces after everything pending here.
     #[must_use]
     pub fn account(&self, address: &Address) -> wire::AccountState {
         let account = self.ledger.account(address);
         let next = account.map_or(0, |a| a.nonce.0);
         let pending_nonce = self.pool.pending_nonce(address).map_or(next, |nonce| nonce.max(next));
-        wire::AccountState { address: *address, account, pending_nonce }
+        let epoch = self.epoch_of(self.current());
+        let (unbonding, withdrawable) = self.ledger.leaving(&self.setup.params, address, epoch);
+        let operation_nonce = self.ledger.operation_nonce(address);
+        wire::AccountState {
+            address: *address,
+            account,
+            pending_nonce,
+            free_bond: self.ledger.free_bond(address),
+            unbonding,
+            withdrawable,
+            operation_nonce: operation_nonce.0,
+            pending_operation_nonce: self.operations.pending_nonce(address, operation_nonce).0,
+            is_builder: self.ledger.is_active(address, epoch),
+        }
     }
 
     /// The lowest WAL sequence matters to the node: hashes of all envelopes and operations that must survive a restart.

@@ -1,8 +1,9 @@
-//! Evidence: what a member signed and must not have signed (log.md section 8). Each piece names its culprit and is
-//! proved by `crypto::evidence::verify` from the epoch's public keys and parameters alone.
+//! Evidence: what a member or a builder signed and must not have signed (log.md section 8). Each piece names its culprit
+//! and is proved by `crypto::evidence::verify` from the epoch's public keys and parameters alone; a builder's by its own
+//! signatures.
 use crate::{
-    BlockHeader, Envelope, Epoch, FinalityProof, G1Bytes, Hash, ListText, MemberId, Opening, OpeningHeader, Receipt,
-    Schedule, ShareHeader, Signature, SignedList,
+    Address, BidHeader, BlockHeader, Envelope, Epoch, EthSignature, FinalityProof, G1Bytes, Hash, ListText, MemberId,
+    Opening, OpeningHeader, Receipt, Schedule, ShareHeader, Signature, SignedList, Slot, reason::Finding,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,74 @@ pub struct OpeningFault {
     pub path: Vec<Hash>,
 }
 
+/// A bid without the bulk of its ciphertext: all that its signature covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedBid {
+    /// The head.
+    pub header: BidHeader,
+    /// SHA-256 of the ciphertext.
+    pub ciphertext: Hash,
+    /// The bidder's EIP-712 signature over both.
+    pub signature: EthSignature,
+}
+
+/// Two signed objects of one builder, slot and seq: the one with the smaller codec bytes is `a`. Two signatures
+/// under one text are two objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BuilderDouble {
+    /// 0, `bid-double`.
+    Bid {
+        /// One.
+        a: SignedBid,
+        /// The other.
+        b: SignedBid,
+    },
+}
+
+impl BuilderDouble {
+    /// What it is, the builder, and the slot that both name.
+    #[must_use]
+    pub const fn said(&self) -> (Finding, Address, Slot) {
+        match self {
+            Self::Bid { a, .. } => (Finding::BidDouble, a.header.bidder, a.header.slot),
+        }
+    }
+}
+
+/// Whom evidence is against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Accused {
+    /// A member of the epoch's committee.
+    Member(MemberId),
+    /// A builder, in a slot.
+    Builder {
+        /// Whose bond answers.
+        builder: Address,
+        /// The slot that was bid for or built.
+        slot: Slot,
+    },
+}
+
+impl core::fmt::Display for Accused {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Member(member) => write!(f, "member {member}"),
+            Self::Builder { builder, .. } => write!(f, "builder {builder}"),
+        }
+    }
+}
+
+/// What a FAULT says: of what, whom, and in which epoch. At most one of a kind is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// Of what.
+    pub finding: Finding,
+    /// Whom.
+    pub accused: Accused,
+    /// In which epoch; a builder's is that of its slot.
+    pub epoch: Epoch,
+}
+
 /// A piece of evidence. Of two statements the one with the smaller codec bytes is `a`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Evidence {
@@ -162,16 +231,22 @@ pub enum Evidence {
         /// The opening and its unit.
         fault: Box<OpeningFault>,
     },
+    /// 9, `bid-double`: two signed objects of one builder, slot and seq.
+    Builder {
+        /// Both.
+        double: Box<BuilderDouble>,
+    },
 }
 
 impl Evidence {
-    /// The epoch whose committee it is about.
+    /// The epoch that it is about: whose committee, or that of the builder's slot.
     #[must_use]
     pub fn epoch(&self, schedule: Schedule) -> Epoch {
         match self {
             Self::ListDouble { a, .. } => schedule.epoch_of(a.slot),
             Self::ListInvalid { list } => schedule.epoch_of(list.slot),
             Self::VoteDouble { epoch, .. } => *epoch,
+            Self::Builder { double } => schedule.epoch_of(double.said().2),
             Self::ShareDouble { a, .. } => a.header.epoch,
             Self::ShareBad { fault } => fault.share.header.epoch,
             Self::OpeningBad { fault } => fault.header.epoch,

@@ -36,6 +36,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod account;
 mod bid;
 mod block;
 mod build;
@@ -59,6 +60,7 @@ mod share;
 pub mod tag;
 pub mod wire;
 
+pub use account::{AccountHeader, SignedAccountOperation};
 pub use bid::{Bid, BidHeader, BidText};
 pub use block::{
     Block, BlockHeader, FinalityProof, Leaf, LeafKind, ListSet, ListText, MemberList, Rank, SetRef, SignedList, VoteSig,
@@ -74,7 +76,9 @@ pub use entry::{
 };
 pub use envelope::{Envelope, EnvelopeHeader, SignedHeader, SizeClass};
 pub use epoch::{EPOCH_SLOTS_MIN, EpochEnd, EpochFacts, EpochRecord, Epochs, Schedule};
-pub use evidence::{Evidence, OpeningFault, ShareFault, SignedShare, Vote, Voted};
+pub use evidence::{
+    Accused, BuilderDouble, Claim, Evidence, OpeningFault, ShareFault, SignedBid, SignedShare, Vote, Voted,
+};
 pub use exec::{ChainExec, OpenSlot, SlotResult, StepChain, StepRecord, UnitLeaf};
 pub use genesis::{
     Balance, COMBINERS, COMBINERS_MAX, Fork, Genesis, KeySetParts, MemberAddress, Network, Params, Pricing, RevealMode,

@@ -62,6 +62,10 @@ pub const OPERATION_BYTES_MAX: usize = 60_000;
 pub const EVIDENCE_BYTES_MAX: usize = OPERATION_BYTES_MAX - 1;
 /// Operations of one kind in one slot, bytes of their codec.
 pub const OPERATIONS_BYTES_MAX: usize = 512 << 10;
+/// Operations of accounts in one slot, bytes of their codec.
+pub const ACCOUNT_OPERATIONS_BYTES_MAX: usize = 128 << 10;
+/// Operations of one account that wait for their nonce's turn: one is carried out in a slot.
+pub const ACCOUNT_WAITING_MAX: usize = 8;
 /// Rollups of a network.
 pub const ROLLUPS_MAX: usize = 128;
 /// The genesis file, bytes.

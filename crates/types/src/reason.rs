@@ -375,6 +375,8 @@ codes! {
         FinalityInvalid = 59 "finality-invalid",
         /// Two share messages of one member for one slot.
         ShareEquivocation = 60 "share-equivocation",
+        /// An operation of an account that may not be in any slot.
+        OperationInvalid = 61 "operation-invalid",
     }
 }
 

@@ -21,6 +21,8 @@ pub enum RequestKind {
     SubmitBody = 0x12,
     /// codec([`crate::Tail`]).
     SubmitTail = 0x13,
+    /// codec([`crate::Operation`]) of an account.
+    SubmitOperation = 0x04,
     /// A hash.
     GetStatus = 0x02,
     /// Empty.
@@ -40,6 +42,7 @@ impl RequestKind {
             0x11 => Some(Self::SubmitBid),
             0x12 => Some(Self::SubmitBody),
             0x13 => Some(Self::SubmitTail),
+            0x04 => Some(Self::SubmitOperation),
             0x02 => Some(Self::GetStatus),
             0x03 => Some(Self::GetParams),
             0x05 => Some(Self::GetAccount),
@@ -55,6 +58,7 @@ impl RequestKind {
             Self::SubmitBid => limits::BID_BYTES_MAX,
             Self::SubmitBody => limits::BODY_BYTES_MAX,
             Self::SubmitTail => limits::TAIL_BYTES_MAX,
+            Self::SubmitOperation => limits::REQUEST_BYTES_MAX,
             Self::GetStatus | Self::GetParams | Self::GetAccount | Self::Subscribe => 64,
         }
     }
@@ -70,7 +74,7 @@ pub mod answer {
     pub const PARAMS: u8 = 0x43;
     /// codec([`super::AccountState`]).
     pub const ACCOUNT: u8 = 0x45;
-    /// Empty: the subscription runs on a stream of its own.
+    /// Empty: the subscription runs on a stream of its own; or the operation is held here, which is no promise.
     pub const SEEN: u8 = 0x51;
     /// codec([`super::Event`]).
     pub const EVENT: u8 = 0x80;
@@ -165,6 +169,13 @@ pub enum Status {
         /// [`Reason`] number.
         code: u16,
     },
+    /// An operation that has its entry in the log.
+    Entered {
+        /// Slot.
+        slot: Slot,
+        /// 0, or the [`Reason`] number of what kept an account's from doing what it asks for.
+        code: u16,
+    },
 }
 
 /// What a wallet needs to seal and price an envelope.
@@ -199,6 +210,18 @@ pub struct AccountState {
     pub account: Option<Account>,
     /// Next nonce after everything pending here.
     pub pending_nonce: u64,
+    /// Of the bond, what a bid may lock: neither locked nor leaving.
+    pub free_bond: Amount,
+    /// Of the bond, what is leaving it.
+    pub unbonding: Amount,
+    /// Of what is leaving, what can be withdrawn now.
+    pub withdrawable: Amount,
+    /// Next nonce of operations on the ledger.
+    pub operation_nonce: u64,
+    /// The same after everything pending here.
+    pub pending_operation_nonce: u64,
+    /// It may bid in this epoch.
+    pub is_builder: bool,
 }
 
 /// What happens, in slot order.

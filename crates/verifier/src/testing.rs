@@ -85,6 +85,14 @@ pub enum Plant {
     CutWithRoom,
     /// A FAULT that its evidence does not prove: `fault-false`.
     FalseFault,
+    /// A FAULT of a claim that the log has already: `fault-false`.
+    SecondFault,
+    /// A FAULT that says that it takes one more than the ledger does: `penalty-wrong`.
+    WrongSlash,
+    /// An account's operation that it did not sign: `operation-invalid`.
+    FalseOperation,
+    /// What accounts ask for is entered and not done: EXEC's ledger is another one, `ledger-wrong`.
+    UndoneOperation,
     /// A listed operation is left out for want of room: `operation-omitted`.
     OmitOperation,
     /// The last member lists an envelope at a fee that its header does not offer: `list-item-wrong`.
@@ -187,6 +195,7 @@ pub struct World {
     added: BTreeMap<Hash, Held>,
     added_operations: HeldOperations,
     added_bids: Vec<Bid>,
+    forged: bool,
     steps: Vec<Step>,
     entries: Vec<Vec<u8>>,
     proofs: BTreeMap<Slot, FinalityProof>,
@@ -274,6 +283,7 @@ impl World {
             added: BTreeMap::new(),
             added_operations: BTreeMap::new(),
             added_bids: Vec::new(),
+            forged: false,
             steps: Vec::new(),
             entries: Vec::new(),
             proofs: BTreeMap::new(),
@@ -451,8 +461,14 @@ impl World {
     /// # Panics
     /// When there is no such payer.
     pub fn bid(&mut self, payer: usize, seq: u8, units: Option<u128>) -> Hash {
+        let bid = self.sealed_bid(payer, self.state.last.height.next().next(), seq, units);
+        let hash = ids::bid_hash(&bid);
+        self.added_bids.push(bid);
+        hash
+    }
+
+    fn sealed_bid(&self, payer: usize, sold: Slot, seq: u8, units: Option<u128>) -> Bid {
         let key = self.payers.get(payer).expect("a payer");
-        let sold = self.state.last.height.next().next();
         let header = BidHeader {
             version: BidHeader::VERSION,
             network: self.anchor.id,
@@ -469,10 +485,7 @@ impl World {
         };
         let plain = units.map_or(vec![0xff; 9], |units| codec::encode(&text(units)));
         let entropy = t256("bid", &[&codec::encode(&header), &plain]).0.into();
-        let bid = crypto::bid::seal_bytes(self.keys.encryption_key(), entropy, key, header, &plain).expect("it fits");
-        let hash = ids::bid_hash(&bid);
-        self.added_bids.push(bid);
-        hash
+        crypto::bid::seal_bytes(self.keys.encryption_key(), entropy, key, header, &plain).expect("it fits")
     }
 
     /// Closes, fixes and opens the next slot with what members hold.
@@ -580,7 +593,6 @@ impl World {
         let bid = |(_, bid): &(Hash, Bid)| Entry::bytes(Kind::Bid { slot, bytes: codec::encode(bid) });
         section.extend(counting.iter().map(bid));
         section.extend(units.iter().map(unit));
-        section.extend(self.operation_entries(slot, &operations));
         let terms: Vec<Terms> = units.iter().map(|(hash, e)| Terms::of(*hash, &e.signed.header)).collect();
         let params = self.anchor.network.genesis.params.clone();
         let ledger = &mut self.state.ledger;
@@ -590,6 +602,8 @@ impl World {
         ledger.close(&params, slot, &terms).expect("the set is one that the rules give");
         if empty {
             ledger.pass_right(slot).expect("no bids");
+        } else {
+            section.extend(self.operation_entries(slot, &operations));
         }
         self.append(section);
         self.state.close = self.state.tree.head();

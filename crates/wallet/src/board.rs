@@ -117,7 +117,11 @@ impl Board {
                 Said::Executed { slot, index, outcome, leg: Some(leg) }
             }
             Status::Dropped { code } => Said::Dropped { code },
-            Status::Executed { .. } | Status::Unknown | Status::Pending | Status::Fixed { .. } => return,
+            Status::Executed { .. }
+            | Status::Unknown
+            | Status::Pending
+            | Status::Fixed { .. }
+            | Status::Entered { .. } => return,
         };
         let keep = matches!((said.get(&member), &new), (Some(Said::Executed { .. }), Said::Opened { .. }));
         if !keep {

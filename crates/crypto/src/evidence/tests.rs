@@ -261,10 +261,12 @@ fn finalize(byte: u8) -> Vote {
     Vote::Finalize { parent_view: 6, digest: Hash([byte; 32]) }
 }
 
+const GUILTY: Accused = Accused::Member(MemberId(2));
+
 /// One piece of every kind, all of member 2, with what it proves.
 fn guilty(scene: &Scene) -> Vec<(&'static str, Evidence, Proved)> {
-    let slot = |finding| Proved { finding, accused: MemberId(2), place: Place::Slot(Slot(5)) };
-    let view = Proved { finding: Finding::VoteDouble, accused: MemberId(2), place: Place::View(7) };
+    let slot = |finding| Proved { finding, accused: GUILTY, place: Place::Slot(Slot(5)) };
+    let view = Proved { finding: Finding::VoteDouble, accused: GUILTY, place: Place::View(7) };
     let mut out = Vec::new();
 
     let signed = |leaves, cut| {
@@ -468,7 +470,8 @@ fn a_statement_beside_itself_and_two_in_the_wrong_order_are_no_evidence() {
             | Evidence::ShareBad { .. }
             | Evidence::BeaconBad { .. }
             | Evidence::ShareStray { .. }
-            | Evidence::OpeningBad { .. } => continue,
+            | Evidence::OpeningBad { .. }
+            | Evidence::Builder { .. } => continue,
         };
         assert_eq!(scene.verify(&turned), Err(EvidenceError::Order), "{name}");
         assert_eq!(scene.verify(&twice), Err(EvidenceError::Order), "{name}");
@@ -586,7 +589,7 @@ fn right_openings_and_those_that_were_not_said_are_no_evidence() {
         change(&mut fault);
         scene.verify(&Evidence::OpeningBad { fault }).map(|proved| proved.accused)
     };
-    assert_eq!(of(&|_| ()), Ok(MemberId(2)));
+    assert_eq!(of(&|_| ()), Ok(GUILTY));
     assert_eq!(of(&|fault| fault.opening = Opening::Key(types::Key128([8; 16]))), Err(EvidenceError::Opening));
     assert_eq!(of(&|fault| fault.at = 0), Err(EvidenceError::Opening));
     assert_eq!(of(&|fault| fault.unit = 0), Err(EvidenceError::Unit));
@@ -647,7 +650,10 @@ fn receipts_of_two_numbers_or_for_one_item_are_no_evidence() {
     let sig = sign(&twice);
     let refused = scene.verify(&receipts(member, (a.clone(), a_sig), (twice, sig)));
     assert!(matches!(refused, Err(EvidenceError::Receipt(..))), "{refused:?}");
-    assert_eq!(scene.verify(&receipts(member, (a.clone(), a_sig), (b, b_sig))).map(|p| p.accused), Ok(member));
+    assert_eq!(
+        scene.verify(&receipts(member, (a.clone(), a_sig), (b, b_sig))).map(|p| p.accused),
+        Ok(Accused::Member(member))
+    );
 }
 
 #[test]
@@ -666,7 +672,7 @@ fn golden_evidence() {
     let scene = Scene::new();
     let case = |(name, evidence, proved): (&str, Evidence, Proved)| {
         json!({
-            "name": name, "finding": proved.finding.name(), "accused": proved.accused.0,
+            "name": name, "finding": proved.finding.name(), "accused": 2,
             "place": std::format!("{}", proved.place), "id": vectors::text(&id(&evidence).0),
             "bytes": vectors::text(&codec::encode(&evidence)),
         })

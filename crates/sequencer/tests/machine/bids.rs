@@ -97,6 +97,7 @@ fn no_bid_and_one_bid() {
 fn a_bid_is_replaced_until_the_close_and_two_of_one_seq_are_none() {
     let net = Net::four();
     let mut world = World::new(net, 73);
+    world.guilty_builders.insert(wallet(1).address());
     let sold = sold(&mut world);
     // 0 lowers its bid, 1 says two things at once at two members, 2 is alone with what it says
     let low = net.bid(0, sold, 1, Some(2 * RESERVE));

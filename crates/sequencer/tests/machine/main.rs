@@ -12,6 +12,7 @@
     reason = "a test program: what is not as it should be ends it"
 )]
 
+mod accounts;
 mod agreement;
 mod bids;
 mod build;
@@ -26,4 +27,5 @@ mod operations;
 mod release;
 mod restarts;
 mod sharded;
+mod slashes;
 mod units;

@@ -128,7 +128,12 @@ fn count(world: &mut World, counts: fn(&Fetch) -> bool) -> Rc<RefCell<u64>> {
 
 fn evidence(world: &World, finding: Finding) -> BTreeSet<(usize, MemberId)> {
     let of = |(at, member): (usize, &crate::common::world::Member)| {
-        let found: Vec<_> = member.evidence.iter().filter(|p| p.finding == finding).map(|p| (at, p.accused)).collect();
+        let found: Vec<_> = member
+            .evidence
+            .iter()
+            .filter(|p| p.finding == finding)
+            .filter_map(|p| Some((at, member_of(p.accused)?)))
+            .collect();
         found
     };
     world.members.iter().enumerate().flat_map(of).collect()
@@ -860,4 +865,8 @@ fn who_asks_again_and_again_gets_less_and_less() {
     }
     let (_, sections) = *answers.borrow();
     assert!((50..=70).contains(&sections), "{sections}");
+}
+
+fn member_of(accused: types::Accused) -> Option<MemberId> {
+    if let types::Accused::Member(member) = accused { Some(member) } else { None }
 }

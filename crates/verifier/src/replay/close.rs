@@ -180,6 +180,9 @@ impl Replay {
         if let Err(error) = self.close_ledger(&closed, &params, &terms) {
             return self.find(Finding::LedgerWrong, &format!("{error}"));
         }
+        if !self.findings.is_empty() {
+            return;
+        }
         for t in &terms {
             self.included.insert(t.hash, (t.account, t.nonce));
             self.placed.insert(t.hash, Placed { slot: closed.slot, index: None, outcome: None });
@@ -210,10 +213,10 @@ impl Replay {
         let bids: Vec<BidTerms> = self.section.bids.iter().map(|b| b.terms).collect();
         self.ledger.lock(params, &bids)?;
         self.ledger.close(params, closed.slot, set)?;
-        match &self.section.body {
-            Some(b) => self.ledger.place(closed.slot, &b.body.header.builder, &self.section.placed),
-            None => Ok(()),
+        if let Some(b) = &self.section.body {
+            self.ledger.place(closed.slot, &b.body.header.builder, &self.section.placed)?;
         }
+        self.carry_out_operations(params, closed.slot)
     }
 
     /// Forgets what no rule needs any more, now and then.

@@ -1,17 +1,20 @@
-//! Check 20: every operation has its entry within its budget, every FAULT proves itself, and nobody is convicted twice of
-//! one finding in an epoch, or let off.
+//! Check 20: every operation has its entry within its budget, what accounts ask for is signed by them, every FAULT proves
+//! itself and says what it takes, and nobody is convicted twice of one finding in an epoch or slot, or let off.
 use super::{
     Committee, Replay,
     section::{Entered, Fault},
 };
 use alloc::{format, string::String, vec::Vec};
-use auction_rules::ListedOperation;
+use auction_rules::{AccountOperation, LedgerError, ListedOperation};
 use crypto::{
     evidence::{self, Context},
     ids, operation,
 };
 use tlog::checkpoint::Policy;
-use types::{Epoch, Hash, MemberRecord, Operation, OperationKind, Params, codec, limits, reason::Finding};
+use types::{
+    Accused, Claim, Epoch, Hash, MemberRecord, Operation, OperationKind, Params, Slot, codec, limits,
+    reason::{Finding, Why},
+};
 
 impl Replay {
     /// A FAULT: the operation that it stands for is its evidence with the operation's kind before it.
@@ -28,7 +31,7 @@ impl Replay {
         if self.section.operations.last().is_some_and(|last| last.hash >= hash) {
             return self.find(Finding::SectionOrder, "operations are not ascending by hash");
         }
-        self.section.operations.push(Entered { hash, bytes, fault });
+        self.section.operations.push(Entered { hash, bytes, fault, claim: None });
     }
 
     fn epoch(&self) -> Epoch {
@@ -62,12 +65,19 @@ impl Replay {
         };
         let epoch = self.epoch();
         let result = auction_rules::enter(&listed, &self.claims, epoch);
-        if let Some(hash) = result.left.first() {
-            return self.find(Finding::LimitsExceeded, &format!("operation {hash} is over the budget of its kind"));
+        match result.left.first() {
+            Some((hash, Why::Inadmissible)) => {
+                let detail = format!("{hash}: network, form or signature of an account's operation");
+                return self.find(Finding::OperationInvalid, &detail);
+            }
+            Some((hash, _)) => {
+                return self.find(Finding::LimitsExceeded, &format!("operation {hash} is over the budget of its kind"));
+            }
+            None => {}
         }
         for (entered, own) in self.section.operations.iter().zip(&result.entered) {
             let detail = match (&entered.fault, own.fault) {
-                (Some(_), None) => "a second FAULT of its finding and member in the epoch",
+                (Some(_), None) => "a second FAULT of its finding and member in the epoch, or builder and slot",
                 (None, Some(_)) => "evidence that convicts, without a FAULT",
                 (Some(_), Some(_)) | (None, None) => continue,
             };
@@ -75,8 +85,37 @@ impl Replay {
             return self.find(Finding::FaultFalse, &detail);
         }
         self.count_operations();
+        for (entered, own) in self.section.operations.iter_mut().zip(&result.entered) {
+            entered.claim = own.fault;
+        }
         self.claims.extend(result.entered.iter().filter_map(|own| own.fault));
         self.claims.retain(|claim| auction_rules::convicts(claim, epoch));
+    }
+
+    /// What the section's operations do to the ledger: slashes, each as its FAULT says, then what accounts ask for
+    ///
+    pub(super) fn carry_out_operations(&mut self, params: &Params, slot: Slot) -> Result<(), LedgerError> {
+        let mut other = None;
+        for entered in &self.section.operations {
+            if let (Some(Claim { finding, accused: Accused::Builder { builder, slot: of }, .. }), Some(fault)) =
+                (entered.claim, &entered.fault)
+            {
+                let took = self.ledger.penalise(params, slot, finding, &builder, of)?;
+                if took != fault.penalty {
+                    other = other.or(Some((entered.hash, took)));
+                }
+            }
+        }
+        let account = |entered: &Entered| {
+            let operation = codec::decode::<Operation>(&entered.bytes, limits::OPERATION_BYTES_MAX).ok()?;
+            AccountOperation::of(entered.hash, &operation.account()?.header)
+        };
+        let asked: Vec<AccountOperation> = self.section.operations.iter().filter_map(account).collect();
+        self.ledger.operate(params, slot, &asked)?;
+        if let Some((hash, took)) = other {
+            self.find(Finding::PenaltyWrong, &format!("{hash}: the slash is {took}"));
+        }
+        Ok(())
     }
 
     /// What the section says of the next epoch.
@@ -104,10 +143,11 @@ impl Replay {
             let fault = operation.filter(|_| entered.fault.is_some());
             let evidence = fault.as_ref().and_then(Operation::evidence);
             let claim = evidence.map(|evidence| operation::claim(evidence, &self.now.params));
-            return Ok(ListedOperation { hash, kind, bytes, claim });
+            return Ok(ListedOperation { hash, kind, bytes, claim, admissible: true });
         }
         let judged = operation::judge(&entered.bytes, self.epoch(), |epoch| self.epoch_context(epoch));
-        let listed = ListedOperation { hash, kind: judged.kind, bytes, claim: judged.claim() };
+        let (claim, admissible) = (judged.claim(), judged.admissible);
+        let listed = ListedOperation { hash, kind: judged.kind, bytes, claim, admissible };
         let proved = judged.proved;
         let Some(fault) = &entered.fault else { return Ok(listed) };
         let proved = match proved {
@@ -117,12 +157,10 @@ impl Replay {
         };
         let key: Vec<Hash> = proved.key(self.epoch_context(judged.epoch).members).into_iter().collect();
         if (fault.finding, &fault.accused) != (proved.finding.number(), &key) {
-            return Err((
-                Finding::FaultFalse,
-                format!("{hash} proves {} of member {}", proved.finding, proved.accused),
-            ));
+            return Err((Finding::FaultFalse, format!("{hash} proves {} of {}", proved.finding, proved.accused)));
         }
-        if fault.penalty != self.now.params.member_penalty {
+        let of_member = matches!(proved.accused, Accused::Member(_));
+        if of_member && fault.penalty != self.now.params.member_penalty {
             return Err((Finding::PenaltyWrong, format!("{hash}: the parameters say another penalty")));
         }
         Ok(listed)

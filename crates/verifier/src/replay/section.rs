@@ -3,7 +3,8 @@ use alloc::vec::Vec;
 use auction_rules::BidTerms;
 use crypto::finality::SetHashes;
 use types::{
-    Amount, Bid, BlockHeader, Body, Envelope, Hash, LeftItem, ListText, MemberId, Opening, Rank, SetRef, Signature,
+    Amount, Bid, BlockHeader, Body, Claim, Envelope, Hash, LeftItem, ListText, MemberId, Opening, Rank, SetRef,
+    Signature,
     Slot,
 };
 
@@ -58,6 +59,8 @@ pub(crate) struct Entered {
     pub(crate) bytes: Vec<u8>,
     /// What the FAULT says besides its evidence.
     pub(crate) fault: Option<Fault>,
+    /// What it convicts of, once that is judged.
+    pub(crate) claim: Option<Claim>,
 }
 
 /// The fields of FAULT that the evidence decides.

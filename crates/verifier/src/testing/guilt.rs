@@ -1,15 +1,21 @@
 //! Operations that members hold, evidence of every finding, and the entries that they make.
 use super::{FAULTY, MEMBERS, Plant, World};
-use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
-use auction_rules::{Claim, ListedOperation, Operations};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec,
+    vec::Vec,
+};
+use auction_rules::{AccountOperation, Claim, ListedOperation, Operations};
 use crypto::{
     evidence::{self, Context},
     ids, merkle, operation,
 };
 use types::{
-    Block, Entry, Epoch, Evidence, G1Bytes, G2Bytes, Hash, Head, Kind, Leaf, LeftItem, MemberId, Opening, OpeningFault,
-    OpeningHeader, Operation, Rank, Receipt, ReceiptKind, ShareFault, ShareHeader, ShareMode, SignatureStamp,
-    SignedList, SignedShare, Slot, Timestamp, Vote, Voted, codec, reason::Why,
+    AccountHeader, Accused, Address, Amount, Block, Entry, Epoch, Evidence, G1Bytes, G2Bytes, Hash, Head, Kind, Leaf,
+    LeftItem, MemberId, Opening, OpeningFault, OpeningHeader, Operation, Rank, Receipt, ReceiptKind, ShareFault,
+    ShareHeader, ShareMode, SignatureStamp, SignedList, SignedShare, Slot, Timestamp, Vote, Voted, codec, reason::Why,
 };
 
 /// What an operation's bytes are, and who holds it.
@@ -27,6 +33,48 @@ impl World {
     pub fn accuse(&mut self, evidence: Evidence) -> Hash {
         let holders: Vec<MemberId> = (0..MEMBERS).map(MemberId).collect();
         self.operate(codec::encode(&Operation::Evidence(evidence.into())), &holders)
+    }
+
+    /// What a payer's account asks for, held by every member; counted from the payer's operations on the ledger and
+    /// before it in this slot.
+    ///
+    /// # Panics
+    /// When there is no such payer.
+    pub fn ask(&mut self, payer: usize, kind: u8, to: Address, units: u128) -> Hash {
+        let key = self.payers.get(payer).expect("a payer");
+        let schedule = self.anchor.network.genesis.params.schedule();
+        let header = AccountHeader {
+            version: AccountHeader::VERSION,
+            network: self.anchor.id,
+            epoch: schedule.epoch_of(self.state.last.height.next()),
+            kind,
+            account: key.address(),
+            nonce: self.state.ledger.operation_nonce(&key.address()),
+            to,
+            amount: Amount::new(units).expect("an amount"),
+            data: Hash::ZERO,
+        };
+        let mut signed = crypto::account::sign(key, header);
+        if self.forged {
+            signed.signature.0.iter_mut().skip(40).take(1).for_each(|byte| *byte ^= 1);
+        }
+        let holders: Vec<MemberId> = (0..MEMBERS).map(MemberId).collect();
+        self.operate(codec::encode(&Operation::Account(signed.into())), &holders)
+    }
+
+    /// What accounts ask for from now on is signed by nobody.
+    pub fn forge(&mut self) {
+        self.forged = true;
+    }
+
+    /// Two bids of one seq as evidence.
+    ///
+    /// # Panics
+    /// When there is no such payer.
+    #[must_use]
+    pub fn two_bids(&self, payer: usize, slot: Slot) -> Evidence {
+        let bid = |units| self.sealed_bid(payer, slot, 0, Some(units));
+        evidence::bids(&bid(1), &bid(2))
     }
 
     /// What evidence of this network is held against.
@@ -69,7 +117,9 @@ impl World {
                 n if n > usize::from(FAULTY) => {
                     let judged = operation::judge(bytes, schedule.epoch_of(slot), |epoch| self.context_of(epoch));
                     let claim = if self.lies(slot, Plant::FalseFault) { self.said(bytes) } else { judged.claim() };
-                    listed.push(ListedOperation { hash: *hash, kind: judged.kind, bytes: bytes.len(), claim });
+                    let admissible = judged.admissible || self.lies(slot, Plant::FalseOperation);
+                    let (kind, bytes) = (judged.kind, bytes.len());
+                    listed.push(ListedOperation { hash: *hash, kind, bytes, claim, admissible });
                 }
                 _ => left.push(LeftItem { leaf, why: Why::Unlisted.number() }),
             }
@@ -79,27 +129,42 @@ impl World {
                 left.push(LeftItem { leaf: Leaf::Op { hash: omitted.hash }, why: Why::NoRoom.number() });
             }
         }
-        let given = auction_rules::enter(&listed, &self.state.claims, schedule.epoch_of(slot));
-        let no_room = |hash: &Hash| LeftItem { leaf: Leaf::Op { hash: *hash }, why: Why::NoRoom.number() };
-        left.extend(given.left.iter().map(no_room));
+        let none = BTreeSet::new();
+        let before = if self.lies(slot, Plant::SecondFault) { &none } else { &self.state.claims };
+        let given = auction_rules::enter(&listed, before, schedule.epoch_of(slot));
+        let item = |(hash, why): &(Hash, Why)| LeftItem { leaf: Leaf::Op { hash: *hash }, why: why.number() };
+        left.extend(given.left.iter().map(item));
         left.sort_unstable_by_key(|item| item.leaf);
         given
     }
 
-    /// OPERATION and FAULT entries; what has one is not listed again.
+    /// What the operations do to the ledger, and OPERATION and FAULT entries; what has one is not listed again.
     pub(super) fn operation_entries(&mut self, slot: Slot, given: &Operations) -> Vec<Vec<u8>> {
-        let mut entries = Vec::new();
+        let params = self.anchor.network.genesis.params.clone();
+        let (mut entries, mut asked) = (Vec::new(), Vec::new());
         for entered in &given.entered {
             let (bytes, _) = self.state.operations.remove(&entered.hash).expect("it is held");
+            let mut penalty = params.member_penalty;
+            if let Some(Claim { finding, accused: Accused::Builder { builder, slot: of }, .. }) = entered.fault {
+                let ledger = &mut self.state.ledger;
+                penalty = ledger.penalise(&params, slot, finding, &builder, of).expect("the slot is closed");
+                if self.lies(slot, Plant::WrongSlash) {
+                    penalty = penalty.checked_add(Amount::new(1).unwrap_or_default()).unwrap_or_default();
+                }
+            }
+            let operation = codec::decode::<Operation>(&bytes, bytes.len()).ok();
+            if let Some(signed) = operation.as_ref().and_then(Operation::account) {
+                asked.extend(AccountOperation::of(entered.hash, &signed.header));
+            }
             entries.push(Entry::bytes(match (entered.fault, codec::decode::<Operation>(&bytes, bytes.len())) {
-                (Some((finding, accused, _)), Ok(Operation::Evidence(evidence))) => {
+                (Some(Claim { finding, accused, .. }), Ok(Operation::Evidence(evidence))) => {
                     let place = evidence::Place::Slot(slot);
                     let proved = evidence::Proved { finding, accused, place };
                     Kind::Fault {
                         slot,
                         finding: finding.number(),
                         accused: proved.key(&self.anchor.network.genesis.members).into_iter().collect(),
-                        penalty: self.anchor.network.genesis.params.member_penalty,
+                        penalty,
                         evidence: codec::encode(&*evidence),
                     }
                 }
@@ -107,6 +172,10 @@ impl World {
             }));
             self.state.claims.extend(entered.fault);
         }
+        if self.lies(slot, Plant::UndoneOperation) {
+            asked.clear();
+        }
+        self.state.ledger.operate(&params, slot, &asked).expect("once a slot");
         let mut operations = core::mem::take(&mut self.state.operations);
         operations.retain(|_, (bytes, _)| self.said(bytes).is_none_or(|claim| !self.state.claims.contains(&claim)));
         self.state.operations = operations;

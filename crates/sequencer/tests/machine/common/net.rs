@@ -1,4 +1,5 @@
 //! Networks whose keys a test dealer made: everything but that is what a node has.
+use auction_rules::Act;
 use crypto::{
     dealer::{Voters, deal},
     ed25519::SigningKey,
@@ -19,9 +20,9 @@ use sequencer::{Secrets, Setup, SignKeys, Timings};
 use std::sync::{Arc, OnceLock};
 use tlog::checkpoint::Policy;
 use types::{
-    Address, Amount, Balance, Bid, BidHeader, BidText, BlockHeader, Bundle, ChainId, Envelope, EnvelopeHeader, Epoch,
-    EthSignature, Fork, Genesis, Hash, MemberId, MemberRecord, Network, Nonce, Params, RevealMode, SignedHeader, Slot,
-    VoteSig, codec,
+    AccountHeader, Address, Amount, Balance, Bid, BidHeader, BidText, BlockHeader, Bundle, ChainId, Envelope,
+    EnvelopeHeader, Epoch, EthSignature, Fork, Genesis, Hash, MemberId, MemberRecord, Network, Nonce, Operation,
+    Params, RevealMode, SignedHeader, Slot, VoteSig, codec,
 };
 use verifier::{Anchor, Checks, Replay};
 use zeroize::Zeroizing;
@@ -290,6 +291,33 @@ impl Net {
         let entropy = hash::sha256(&[&codec::encode(&header), &plain]).0;
         let key = self.keys.encryption_key();
         crypto::bid::seal_bytes(key, Zeroizing::new(entropy), &wallet(builder), header, &plain).unwrap()
+    }
+
+    /// What the account of a wallet asks for.
+    pub(crate) fn ask(&self, wallet_at: usize, epoch: u64, nonce: u64, act: Act) -> Operation {
+        Operation::Account(
+            crypto::account::sign(&wallet(wallet_at), self.account_header(wallet_at, epoch, nonce, act)).into(),
+        )
+    }
+
+    pub(crate) fn account_header(&self, wallet_at: usize, epoch: u64, nonce: u64, act: Act) -> AccountHeader {
+        let (kind, to) = match act {
+            Act::Transfer { to, .. } => (AccountHeader::TRANSFER, to),
+            Act::Bond { .. } => (AccountHeader::BOND, Address::ZERO),
+            Act::Unbond { .. } => (AccountHeader::UNBOND, Address::ZERO),
+            Act::Withdraw { .. } => (AccountHeader::WITHDRAW, Address::ZERO),
+        };
+        AccountHeader {
+            version: 1,
+            network: self.id,
+            epoch: Epoch(epoch),
+            kind,
+            account: wallet(wallet_at).address(),
+            nonce: Nonce(nonce),
+            to,
+            amount: act.amount(),
+            data: Hash::ZERO,
+        }
     }
 
     pub(crate) fn envelope(&self, order: &Order) -> (Hash, Envelope) {

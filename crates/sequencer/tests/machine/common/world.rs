@@ -18,7 +18,8 @@ use std::{
 };
 use tlog::checkpoint;
 use types::{
-    Bid, Entry, Envelope, FinalityProof, Hash, Kind, MemberId, Object, Slot, SlotResult, Timestamp, codec, limits,
+    Accused, Address, Bid, Entry, Envelope, FinalityProof, Hash, Kind, MemberId, Object, Slot, SlotResult, Timestamp,
+    codec, limits,
     reason::{Finding, Outcome, Reason},
     wire::{Event as Told, Refusal},
 };
@@ -141,6 +142,8 @@ pub(crate) struct World {
     pub(crate) consensus: Consensus,
     /// Members whose messages a test forges: evidence may name these alone.
     pub(crate) guilty: BTreeSet<usize>,
+    /// Builders that sign what they must not.
+    pub(crate) guilty_builders: BTreeSet<Address>,
     /// What every member writes: SEQ-3.
     pub(crate) log: Vec<Vec<u8>>,
     /// Envelope of a submission.
@@ -200,6 +203,7 @@ impl World {
             postponed: |_| false,
             consensus: Consensus::new(net),
             guilty: BTreeSet::new(),
+            guilty_builders: BTreeSet::new(),
             log: net.genesis_entries.clone(),
             submitted: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -266,9 +270,14 @@ impl World {
     /// A builder sends a body or a tail to one member.
     pub(crate) fn build(&mut self, member: usize, object: &Object) -> Ticket {
         let ticket = self.ticket();
-        let input = Input::SubmitObject { ticket, object: object.clone() };
-        let life = self.members[member].life;
-        self.after(1, Event::Input { member, life, input });
+        self.input_after(1, member, Input::SubmitObject { ticket, object: object.clone() });
+        ticket
+    }
+
+    /// A client hands an operation to a member.
+    pub(crate) fn operate(&mut self, member: usize, operation: &types::Operation) -> Ticket {
+        let ticket = self.ticket();
+        self.input_after(1, member, Input::Operation { ticket, operation: codec::encode(operation) });
         ticket
     }
 
@@ -587,7 +596,11 @@ impl World {
                     keys: &net.keys,
                 };
                 assert_eq!(verify(&evidence, &context), Ok(proved), "evidence proves itself");
-                assert!(self.guilty.contains(&usize::from(proved.accused.0)), "{proved:?} is honest");
+                let is_guilty = match proved.accused {
+                    Accused::Member(member) => self.guilty.contains(&usize::from(member.0)),
+                    Accused::Builder { builder, .. } => self.guilty_builders.contains(&builder),
+                };
+                assert!(is_guilty, "{proved:?} is honest");
                 self.members[at].evidence.push(proved);
             }
             Effect::Reject { from, reason, what } => self.members[at].rejects.push((from, reason, what)),
@@ -780,12 +793,25 @@ pub(crate) fn faults(net: &Net, entries: &[Vec<u8>]) -> Vec<(Finding, usize, usi
     let members = &net.network.genesis.members;
     let fault = |(index, entry): (usize, &Vec<u8>)| match kind(entry) {
         Kind::Fault { finding, accused, .. } => {
-            let of = members.iter().position(|m| accused == [m.receipt] || accused == [m.consensus]).unwrap();
+            let of = members.iter().position(|m| accused == [m.receipt] || accused == [m.consensus])?;
             Some((Finding::from_number(finding).unwrap(), of, index))
         }
         _ => None,
     };
     entries.iter().enumerate().filter_map(fault).collect()
+}
+
+/// FAULT entries against builders: which finding, whom as the entry says it, what was taken, in which slot.
+pub(crate) fn slashes(net: &Net, entries: &[Vec<u8>]) -> Vec<(Finding, Hash, u128, Slot)> {
+    let members = &net.network.genesis.members;
+    let fault = |entry: &Vec<u8>| match kind(entry) {
+        Kind::Fault { slot, finding, accused, penalty, .. } => {
+            let of_member = members.iter().any(|m| accused == [m.receipt] || accused == [m.consensus]);
+            (!of_member).then(|| (Finding::from_number(finding).unwrap(), accused[0], penalty.units(), slot))
+        }
+        _ => None,
+    };
+    entries.iter().filter_map(fault).collect()
 }
 
 fn bids(entries: &[Vec<u8>]) -> impl Iterator<Item = Hash> {

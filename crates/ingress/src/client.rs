@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 use types::{
-    Address, Bid, Body, Envelope, Hash, Slot, Tail, codec,
+    Address, Bid, Body, Envelope, Hash, Operation, SignedAccountOperation, Slot, Tail, codec,
     wire::{AccountState, Event, Params, Refusal, RequestKind, Status, Subscribe, answer},
 };
 
@@ -154,6 +154,15 @@ impl Client {
     /// As [`Self::submit`].
     pub async fn tail(&self, tail: &Tail) -> Result<(), ClientError> {
         self.call(RequestKind::SubmitTail, &codec::encode(tail), answer::SEEN).await.map(drop)
+    }
+
+    /// Submits what an account asks for: held here once this is `Ok`, which is no promise.
+    ///
+    /// # Errors
+    /// As the variants of [`ClientError`] say.
+    pub async fn operation(&self, signed: &SignedAccountOperation) -> Result<(), ClientError> {
+        let operation = Operation::Account(Box::new(*signed));
+        self.call(RequestKind::SubmitOperation, &codec::encode(&operation), answer::SEEN).await.map(drop)
     }
 
     /// Where an item is, as this member sees it.

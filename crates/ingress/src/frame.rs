@@ -1,6 +1,6 @@
 //! Frames: `u32 LE length of the payload | u8 kind | payload`. Pure.
 use types::{
-    Address, Bid, Envelope, Hash, Object, codec, limits,
+    Address, Bid, Envelope, Hash, Object, Operation, SignedAccountOperation, codec, limits,
     reason::Reason,
     wire::{AccountState, Params, Refusal, RequestKind, Status, Subscribe, answer},
 };
@@ -22,6 +22,8 @@ pub enum Request {
     Bid(Box<Bid>),
     /// Take a body or a tail.
     Object(Object),
+    /// Hold what an account asks for, and list it when its turn has come.
+    Operation(Box<SignedAccountOperation>),
     /// Where this item is.
     Status(Hash),
     /// What a wallet needs to seal.
@@ -44,7 +46,7 @@ pub enum Asked {
 pub enum Answer {
     /// To [`Request::Submit`] and [`Request::Bid`]: the receipt's note.
     Receipt(String),
-    /// To [`Request::Object`]: taken, and nothing is promised.
+    /// To [`Request::Object`] and [`Request::Operation`]: taken, and nothing is promised.
     Seen,
     /// To [`Request::Status`].
     Status(Status),
@@ -60,7 +62,7 @@ impl Answer {
         matches!(
             (self, kind),
             (Self::Receipt(_), RequestKind::SubmitEnvelope | RequestKind::SubmitBid)
-                | (Self::Seen, RequestKind::SubmitBody | RequestKind::SubmitTail)
+                | (Self::Seen, RequestKind::SubmitBody | RequestKind::SubmitTail | RequestKind::SubmitOperation)
                 | (Self::Status(_), RequestKind::GetStatus)
                 | (Self::Params(_), RequestKind::GetParams)
                 | (Self::Account(_), RequestKind::GetAccount)
@@ -145,6 +147,12 @@ pub fn decode_request(kind: RequestKind, bytes: Vec<u8>) -> Result<Asked, Refusa
         RequestKind::SubmitTail => {
             Asked::Request(Request::Object(Object::Tail(codec::decode(&bytes, max).map_err(refuse)?)))
         }
+        RequestKind::SubmitOperation => match codec::decode::<Operation>(&bytes, max).map_err(refuse)? {
+            Operation::Account(signed) => Asked::Request(Request::Operation(signed)),
+            Operation::Evidence(_) | Operation::Change(_) | Operation::Handover(_) => {
+                return Err(Refusal::new(Reason::Unsupported, "an account's operations only"));
+            }
+        },
         RequestKind::GetStatus => Asked::Request(Request::Status(codec::decode(&bytes, max).map_err(refuse)?)),
         RequestKind::GetParams => {
             codec::decode::<()>(&bytes, max).map_err(refuse)?;

@@ -29,8 +29,8 @@ use std::{
 };
 use tokio::sync::{broadcast, mpsc};
 use types::{
-    Address, Amount, Bid, BidHeader, Envelope, EnvelopeHeader, Epoch, EthSignature, Hash, Nonce, SignedHeader, Slot,
-    Timestamp, codec,
+    AccountHeader, Address, Amount, Bid, BidHeader, Envelope, EnvelopeHeader, Epoch, EthSignature, Hash, Nonce,
+    SignedAccountOperation, SignedHeader, Slot, Timestamp, codec,
     reason::Reason,
     wire::{AccountState, Event, Params, Refusal, Status, answer},
 };
@@ -218,10 +218,35 @@ fn bid(seq: u8) -> Bid {
     Bid { header, signature: EthSignature([4; 65]), ciphertext: vec![9; Bid::CIPHERTEXT_BYTES] }
 }
 
+fn operation(nonce: u64) -> SignedAccountOperation {
+    let header = AccountHeader {
+        version: 1,
+        network: Hash([1; 32]),
+        epoch: Epoch(0),
+        kind: AccountHeader::BOND,
+        account: Address([2; 20]),
+        nonce: Nonce(nonce),
+        to: Address::ZERO,
+        amount: Amount::new(5).unwrap(),
+        data: Hash::ZERO,
+    };
+    SignedAccountOperation { header, signature: EthSignature([4; 65]) }
+}
+
 #[tokio::test]
 async fn ing_2_every_request_gets_its_answer() {
     let status = Status::Executed { slot: Slot(7), index: 3, outcome: 0, leg: 0 };
-    let account = AccountState { address: Address([5; 20]), account: None, pending_nonce: 4 };
+    let account = AccountState {
+        address: Address([5; 20]),
+        account: None,
+        pending_nonce: 4,
+        free_bond: Amount::new(7).unwrap(),
+        unbonding: Amount::new(3).unwrap(),
+        withdrawable: Amount::ZERO,
+        operation_nonce: 2,
+        pending_operation_nonce: 3,
+        is_builder: true,
+    };
     let door = scripted(IngressLimits::default(), move |request| {
         Ok(match request {
             Request::Submit { envelope, bytes } => {
@@ -230,6 +255,8 @@ async fn ing_2_every_request_gets_its_answer() {
             }
             Request::Bid(bid) => Answer::Receipt(format!("bid {}", bid.header.seq)),
             Request::Object(_) => Answer::Seen,
+            Request::Operation(signed) if signed.header.nonce == Nonce(2) => Answer::Seen,
+            Request::Operation(_) => return Err(Refusal::new(Reason::NonceTooFar, "")),
             Request::Status(hash) if *hash == Hash([6; 32]) => Answer::Status(status),
             Request::Status(_) => Answer::Status(Status::Unknown),
             Request::Params => Answer::Params(params()),
@@ -241,6 +268,11 @@ async fn ing_2_every_request_gets_its_answer() {
     let client = door.client().await;
     assert_eq!(client.submit(&envelope(3)).await.unwrap(), "receipt 3");
     assert_eq!(client.bid(&bid(2)).await.unwrap(), "bid 2");
+    client.operation(&operation(2)).await.unwrap();
+    assert_eq!(
+        refused(client.operation(&operation(3)).await.map(|()| String::new())).known(),
+        Some(Reason::NonceTooFar)
+    );
     assert_eq!(client.status(&Hash([6; 32])).await.unwrap(), status);
     assert_eq!(client.status(&Hash([7; 32])).await.unwrap(), Status::Unknown);
     assert_eq!(client.params().await.unwrap(), params());
@@ -287,7 +319,7 @@ async fn ing_1_bytes_that_are_no_request_are_refused_by_name() {
     assert_eq!(code(raw(&connection, &[0x01, 0x04, 0, 0, 0x11], false).await), Reason::OversizedData);
     assert_eq!(code(raw(&connection, &[1, 0, 0, 0, 0x11, 9], true).await), Reason::MalformedData);
     // Kinds that are to come, of answers, and of nobody.
-    for kind in [0x00, 0x04, 0x10, 0x14, 0x41, 0x7f, 0x80, 0xff] {
+    for kind in [0x00, 0x10, 0x14, 0x41, 0x7f, 0x80, 0xff] {
         assert_eq!(code(raw(&connection, &[0, 0, 0, 0, kind], true).await), Reason::Unsupported);
         assert_eq!(code(raw(&connection, &[0xff, 0xff, 0, 0, kind], false).await), Reason::Unsupported);
     }

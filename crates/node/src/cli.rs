@@ -1,6 +1,6 @@
 //! The command line.
 use crate::{
-    auction, audit, ceremony, change,
+    account, auction, audit, ceremony, change,
     config::{ConfigError, NodeConfig},
     devnet,
     entropy::NoEntropy,
@@ -33,12 +33,14 @@ enum Command {
     Status(status::StatusArgs),
     /// Recompute a log from the genesis file and report what does not follow from the rules.
     Audit(audit::AuditArgs),
-    /// Check a piece of evidence against a member: needs no log and no running network.
+    /// Check a piece of evidence against a member or builder: needs no log and no running network.
     VerifyEvidence(evidence::VerifyArgs),
     /// Recompute auctions outside any network.
     Auction(auction::AuctionArgs),
     /// Send a bundle to a running network and wait for its outcome.
     Submit(submit::SubmitArgs),
+    /// Show a ledger account, move its money, bond and unbond it.
+    Account(account::AccountArgs),
     /// Make a network's keys with its operators, each in a process of its own; check key files and transcripts.
     Keygen(ceremony::KeygenArgs),
     /// Replace, add and remove members and change parameters of a running network.
@@ -151,6 +153,7 @@ pub fn main() -> ExitCode {
             Command::VerifyEvidence(args) => evidence::run(&args),
             Command::Auction(args) => auction::run(&args),
             Command::Submit(args) => Box::pin(submit::run(args)).await,
+            Command::Account(args) => Box::pin(account::run(args)).await,
             Command::Keygen(args) => Box::pin(ceremony::run(args)).await,
             Command::Change(args) => Box::pin(change::run(args)).await,
         }

@@ -30,7 +30,7 @@ use std::{
 };
 use tokio::sync::{broadcast, oneshot};
 use types::{
-    Epoch, FinalityProof, MemberId, Slot, SlotResult, Timestamp, Voted, codec,
+    Epoch, FinalityProof, MemberId, Operation, Slot, SlotResult, Timestamp, Voted, codec,
     reason::Reason,
     wire::{Event, Refusal},
 };
@@ -368,7 +368,7 @@ impl Driver {
                 self.waiting.submits.insert(ticket, reply);
                 return Turn::Input(Input::SubmitBid { ticket, bid });
             }
-            Request::Object(_) if self.health.is_disk_low() => {
+            Request::Object(_) | Request::Operation(_) if self.health.is_disk_low() => {
                 self.metrics.refused(Reason::Busy);
                 Err(Refusal::new(Reason::Busy, "disk nearly full"))
             }
@@ -376,6 +376,12 @@ impl Driver {
                 let ticket = self.handle.ticket();
                 self.waiting.submits.insert(ticket, reply);
                 return Turn::Input(Input::SubmitObject { ticket, object });
+            }
+            Request::Operation(signed) => {
+                let ticket = self.handle.ticket();
+                self.waiting.submits.insert(ticket, reply);
+                let operation = codec::encode(&Operation::Account(signed));
+                return Turn::Input(Input::Operation { ticket, operation });
             }
             Request::Status(hash) => Ok(Answer::Status(self.machine.status(&hash))),
             Request::Params => Ok(Answer::Params(self.machine.params(now))),

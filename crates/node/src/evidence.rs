@@ -1,6 +1,7 @@
 //! Evidence on disk and over HTTP, and `lockstep verify-evidence`, which needs nothing but a file and the network's.
 //!
-//! One file per finding, member and epoch, named `finding-member-epoch-hash`, written once.
+//! One file per finding, member and epoch, named `finding-member-epoch-hash`, written once; of a builder its address
+//! without `0x`, an `s` and its slot stand for the member.
 use crate::{
     change::{EpochPage, PAGE_BYTES_MAX},
     cli::{Failure, print},
@@ -13,14 +14,22 @@ use crypto::{
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use store::durable;
-use types::{Epoch, EpochRecord, Evidence, Operation, Receipt, limits};
+use types::{Accused, Epoch, EpochRecord, Evidence, Operation, Receipt, limits};
 
 fn folder(member: &Path) -> PathBuf {
     member.join("evidence")
 }
 
-/// Longest name: finding, member, epoch, hash.
-const NAME_BYTES_MAX: usize = 130;
+/// Longest name: finding, member or builder and slot, epoch, hash.
+const NAME_BYTES_MAX: usize = 190;
+
+/// Whom a piece accuses, in its name.
+fn accused_name(accused: &Accused) -> String {
+    match accused {
+        Accused::Member(member) => member.to_string(),
+        Accused::Builder { builder, slot } => format!("{}s{slot}", hex::encode(builder.0)),
+    }
+}
 
 /// Makes a piece durable, unless one for its finding, member and epoch is there; says its name.
 pub(crate) fn keep(
@@ -29,7 +38,7 @@ pub(crate) fn keep(
     epoch: Epoch,
     piece: &Evidence,
 ) -> Result<Option<String>, durable::DiskError> {
-    let prefix = format!("{}-{}-{}-", proved.finding, proved.accused, epoch);
+    let prefix = format!("{}-{}-{}-", proved.finding, accused_name(&proved.accused), epoch);
     if names(member).iter().any(|name| name.starts_with(&prefix)) {
         return Ok(None);
     }
@@ -73,7 +82,11 @@ pub(crate) fn list(member: &Path) -> Option<Vec<u8>> {
         let piece = evidence::decode(&read(member, &name)?)?;
         let mut parts = name.rsplitn(4, '-').skip(1);
         let epoch = parts.next()?.parse::<u64>().ok()?;
-        let (accused, finding) = (parts.next()?.parse::<u16>().ok()?, parts.next()?.to_owned());
+        let finding = parts.nth(1)?.to_owned();
+        let accused = match evidence::claim(&piece).1 {
+            Accused::Member(member) => json!(member.0),
+            Accused::Builder { builder, .. } => json!(builder.to_string()),
+        };
         let (slot, view) = match &piece {
             Evidence::ListDouble { a, .. } => (Some(a.slot.0), None),
             Evidence::ListInvalid { list } => (Some(list.slot.0), None),
@@ -83,6 +96,7 @@ pub(crate) fn list(member: &Path) -> Option<Vec<u8>> {
             | Evidence::ShareStray { share, .. } => (Some(share.header.slot.0), None),
             Evidence::ShareBad { fault } => (Some(fault.share.header.slot.0), None),
             Evidence::OpeningBad { fault } => (Some(fault.header.slot.0), None),
+            Evidence::Builder { double } => (Some(double.said().2.0), None),
             Evidence::ReceiptDouble { a, .. } => (Receipt::parse(a).ok().map(|receipt| receipt.list_from.0), None),
         };
         Some(
@@ -95,7 +109,7 @@ pub(crate) fn list(member: &Path) -> Option<Vec<u8>> {
 /// Arguments of `lockstep verify-evidence`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// A piece of evidence, as /lockstep/v1/faults/<name> gives it.
+    /// A piece of evidence against a member or builder, as /lockstep/v1/faults/<name> gives it.
     file: PathBuf,
     /// The network's network.toml.
     #[arg(long)]
@@ -141,6 +155,6 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     };
     let context = Context { network: network.id, epoch, first_slot, last_slot, f, members, params, keys };
     let proved = evidence::verify(&piece, &context).map_err(|step| Failure::found(format!("not proved: {step}")))?;
-    print(format_args!("proved: {} by member {} in {}", proved.finding, proved.accused, proved.place));
+    print(format_args!("proved: {} by {} in {}", proved.finding, proved.accused, proved.place));
     Ok(())
 }

@@ -16,6 +16,7 @@
 //! * `NODE-3` time and randomness are read in `clock` and `entropy` alone.
 #![forbid(unsafe_code)]
 
+mod account;
 mod advice;
 mod auction;
 mod audit;

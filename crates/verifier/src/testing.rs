@@ -91,7 +91,7 @@ pub enum Plant {
     WrongSlash,
     /// An account's operation that it did not sign: `operation-invalid`.
     FalseOperation,
-    /// What accounts ask for is entered and not done: EXEC's ledger is another one, `ledger-wrong`.
+    /// What accounts ask for is entered and not done: their fees are in no rebate, `fees-wrong`.
     UndoneOperation,
     /// A listed operation is left out for want of room: `operation-omitted`.
     OmitOperation,
@@ -314,6 +314,19 @@ impl World {
     #[must_use]
     pub fn anchor(&self) -> &Anchor {
         &self.anchor
+    }
+    /// The account of a payer.
+    ///
+    /// # Panics
+    /// When there is no such payer.
+    #[must_use]
+    pub fn payer(&self, payer: usize) -> Address {
+        self.payers.get(payer).expect("a payer").address()
+    }
+    /// The key of a payer.
+    #[must_use]
+    pub fn payer_key(&self, payer: usize) -> EthKey {
+        payer_key(&self.seed, payer)
     }
     /// The rollups with their genesis.
     #[must_use]

@@ -1,4 +1,5 @@
 // Goal: VER-1 to VER-4. Method: logs that a network of four has written with real keys (`testing::World`), then lies.
+mod accounts;
 mod auctions;
 mod heads;
 mod honest;

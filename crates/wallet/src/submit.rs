@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use types::{
-    Address, Envelope, Hash, MemberId, Nonce, Slot, codec,
+    Address, Envelope, Hash, MemberId, Nonce, SignedAccountOperation, Slot, codec,
     reason::{Outcome as Code, Reason},
     wire::{AccountState, Event, Params, Refusal, Status},
 };
@@ -383,6 +383,54 @@ impl Submitter {
         }
         told.sort_unstable();
         told.into_iter().nth(self.shared.view.witness_count().saturating_sub(1)).map(Nonce)
+    }
+
+    /// Hands what an account asks for to all members; what each says, in the order of the answers. One honest member that
+    /// holds it tells the others.
+    pub async fn operate(&self, signed: &SignedAccountOperation) -> Vec<(MemberId, Result<(), ClientError>)> {
+        let mut answers = self.shared.ask(*signed, |client, signed| async move { client.operation(&signed).await });
+        let mut told = Vec::new();
+        while let Some(answer) = answers.recv().await {
+            told.push(answer);
+        }
+        told
+    }
+
+    /// An account as f + 1 members see it alike, or, while they differ by a slot, as the one in the middle of 2f + 1 by
+    /// its nonce of operations. `None`: fewer answer.
+    pub async fn account_agreed(&self, address: Address) -> Option<AccountState> {
+        let mut told: Vec<AccountState> = self.account(address).await.into_iter().flatten().collect();
+        told.retain(|state| state.address == address);
+        let need = self.shared.view.witness_count();
+        let agreed = told.iter().find(|one| told.iter().filter(|other| other == one).count() >= need).copied();
+        if told.len() < self.shared.view.quorum() {
+            return agreed;
+        }
+        told.sort_by_key(|state| state.pending_operation_nonce);
+        agreed.or_else(|| told.into_iter().nth(need.saturating_sub(1)))
+    }
+
+    /// Waits until f + 1 members say of an operation that the same slot entered it, with the same end: the slot, and 0
+    /// or the [`Reason`](types::reason::Reason) number of what kept it from doing what it asks for. `None`: not in time.
+    pub async fn entered(&self, item: Hash, patience: Duration) -> Option<(Slot, u16)> {
+        let need = self.shared.view.witness_count();
+        let poll = async {
+            loop {
+                let told = self.status(item).await;
+                let all: Vec<(Slot, u16)> = told
+                    .into_iter()
+                    .filter_map(|status| match status {
+                        Some(Status::Entered { slot, code }) => Some((slot, code)),
+                        _ => None,
+                    })
+                    .collect();
+                if let Some(agreed) = all.iter().find(|one| all.iter().filter(|other| other == one).count() >= need) {
+                    return *agreed;
+                }
+                sleep(Duration::from_millis(self.shared.limits.retry_ms)).await;
+            }
+        };
+        timeout(patience, poll).await.ok()
     }
 
     /// Where an item is as each member sees it, by index; `None` for who does not answer.

@@ -134,11 +134,12 @@ async fn start(listen: &str, script: Script) -> Member {
             let answer = match &request {
                 Request::Submit { envelope, .. } => script.submit(envelope, counted.fetch_add(1, Ordering::SeqCst)),
                 Request::Bid(_) | Request::Object(_) => Some(Err(Refusal::new(Reason::NotActive, ""))),
+                Request::Operation(_) => Some(Err(Refusal::new(Reason::UnknownAccount, ""))),
                 Request::Status(_) => Some(Ok(Answer::Status(script.status))),
                 Request::Params => Some(Ok(Answer::Params(script.params()))),
                 Request::Account(address) => {
                     let pending_nonce = u64::try_from(script.gas_price).unwrap_or(u64::MAX);
-                    Some(Ok(Answer::Account(AccountState { address: *address, account: None, pending_nonce })))
+                    Some(Ok(Answer::Account(account_state(*address, pending_nonce))))
                 }
             };
             match answer {
@@ -207,6 +208,20 @@ fn faults(collected: &Collected) -> Vec<(u16, ReceiptFault)> {
 
 const UNKNOWN: [Status; 4] = [Status::Unknown; 4];
 const LONG: Duration = Duration::from_secs(20);
+
+fn account_state(address: Address, pending_nonce: u64) -> AccountState {
+    AccountState {
+        address,
+        account: None,
+        pending_nonce,
+        free_bond: Amount::ZERO,
+        unbonding: Amount::ZERO,
+        withdrawable: Amount::ZERO,
+        operation_nonce: 0,
+        pending_operation_nonce: 0,
+        is_builder: false,
+    }
+}
 
 #[tokio::test]
 async fn wal_3_success_is_f_plus_1_receipts_and_collecting_goes_on() {

@@ -5,12 +5,12 @@ use crate::common::{
     Fate, Net, World,
     net::wallet,
     wire,
-    world::{faults, slashes},
+    world::{faults, kind, slashes},
 };
 use auction_rules::Act;
 use sequencer::Channel;
 use types::{
-    Amount, Bid, Evidence, Hash, Operation, codec,
+    Amount, Bid, Evidence, Hash, Kind, Operation, codec,
     reason::{Finding, Reason},
 };
 
@@ -169,7 +169,7 @@ fn evidence_against_nobodys_bond_is_worth_nothing() {
 }
 
 #[test]
-fn nobody_unbonds_before_a_slash() {
+fn a_slash_comes_before_what_its_builder_asks_for_in_the_slot() {
     let net = Net::four();
     let mut world = network(net, 95, 1);
     let slot = sold(&mut world);
@@ -180,9 +180,10 @@ fn nobody_unbonds_before_a_slash() {
     world.operate(0, &net.ask(1, 0, 0, all));
     until_slash(&mut world);
     agree(&mut world);
-    // in the block that names the two bids, a slot before the FAULT: what is leaving is slashed as well
+    let entered = world.log.iter().map(|entry| kind(entry)).find(|kind| matches!(kind, Kind::Operation { .. }));
+    assert_eq!(entered.map(|kind| kind.slot()), Some(slashes(net, &world.log)[0].3), "both in one slot");
+    // what was slashed is not there to be unbonded
     let state = world.machine(0).account(&wallet(1).address());
-    assert_eq!(state.operation_nonce, 1);
-    assert_eq!(state.account.unwrap().bond.units(), BOND - SLASH);
-    assert_eq!((state.free_bond, state.unbonding.units()), (Amount::ZERO, BOND - SLASH));
+    assert_eq!((state.operation_nonce, state.unbonding), (1, Amount::ZERO));
+    assert_eq!(state.free_bond.units(), BOND - SLASH);
 }

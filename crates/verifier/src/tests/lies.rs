@@ -645,7 +645,7 @@ fn every_kind_of_evidence_convicts_once_and_a_lie_about_it_is_found() {
     let pieces = world.guilt(bad, slot);
     for piece in &pieces {
         let proved = crypto::evidence::verify(piece, &world.context()).unwrap();
-        assert_eq!((proved.claim(), proved.accused), (crypto::evidence::claim(piece), bad));
+        assert_eq!((proved.claim(), proved.accused), (crypto::evidence::claim(piece), types::Accused::Member(bad)));
         world.accuse(piece.clone());
     }
     world.slot();
@@ -690,6 +690,7 @@ fn every_kind_of_evidence_convicts_once_and_a_lie_about_it_is_found() {
             Evidence::ShareBad { fault } => &mut fault.share.sig,
             Evidence::OpeningBad { fault } => &mut fault.sig,
             Evidence::BeaconBad { share } | Evidence::ShareStray { share, .. } => &mut share.sig,
+            Evidence::Builder { .. } => panic!("no member's"),
         };
         sig.0[7] ^= 1;
         let mut world = World::new(9);

@@ -103,7 +103,7 @@ fn two_receipts_of_one_number_convict_by_themselves() {
     let piece = crypto::evidence::decode(&report.proofs[0].bytes).unwrap();
     assert!(matches!(piece, Evidence::ReceiptDouble { .. }));
     let proved = crypto::evidence::verify(&piece, &world.context()).unwrap();
-    assert_eq!((proved.finding.name(), proved.accused), ("receipt-conflict", MemberId(3)));
+    assert_eq!((proved.finding.name(), proved.accused), ("receipt-conflict", types::Accused::Member(MemberId(3))));
     assert!(codec::encode(&piece).len() < limits::EVIDENCE_BYTES_MAX);
     // other numbers, other members
     let apart =

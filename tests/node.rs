@@ -10,7 +10,7 @@ use common::{
     process::{self, Process},
     run,
 };
-use crypto::{ed25519::SigningKey, evidence};
+use crypto::{ed25519::SigningKey, eth::EthKey, evidence};
 use ingress::{Client, ClientError, CloseCode};
 use serde_json::{Value, json};
 use std::{
@@ -22,7 +22,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
-use types::{Evidence, Hash, Leaf, MemberId, Network, Slot, codec, reason::Reason, wire::Status};
+use types::{
+    Bid, BidHeader, Epoch, Evidence, Hash, Leaf, MemberId, Network, Slot, codec, reason::Reason, wire::Status,
+};
 
 /// A network keeps two cores busy: one at a time.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -245,6 +247,18 @@ async fn four_processes_are_a_network_by_the_lines_that_init_prints() {
     let (code, out, err) = run(&submit);
     assert_eq!(code.code(), Some(0), "{out}{err}");
     assert!(out.contains("outcome    COMMITTED"), "{out}");
+
+    // its payer bonds some of its money; what comes too early is refused before it costs a fee
+    let file = net.file();
+    let account = |command: &[&str]| run(&[&["account"], command, &["--network", file.to_str().unwrap()]].concat());
+    let (code, out, err) = account(&["bond", "--amount", "1000"]);
+    assert_eq!(code.code(), Some(0), "{out}{err}");
+    assert!(out.contains("entered    slot ") && out.contains("1000, free 1000"), "{out}");
+    let shown: Value = serde_json::from_str(&account(&["show", "--json"]).1).unwrap();
+    assert_eq!((&shown["bond"], &shown["operationNonce"]), (&json!("1000"), &json!(1)), "{shown}");
+    let (code, out, err) = account(&["withdraw", "--amount", "5"]);
+    assert_eq!(code.code(), Some(1), "{out}{err}");
+    assert!(err.contains("NOT_ACTIVE"), "{err}");
 
     // one dead member is seen by name, and the network goes on
     nodes.pop().unwrap().kill();
@@ -497,6 +511,20 @@ async fn a_guilty_member_is_in_every_log_and_a_file_proves_it_alone() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("not proved: the signature of the second statement"), "{said}");
     assert_eq!(verdict(&net, &bytes[..bytes.len() - 1]).0, Some(2));
+
+    // a builder's: two bids of one seq, and no committee
+    let builder = EthKey::from_bytes([7; 32].into()).unwrap();
+    let bid = |cap_class| {
+        let network = crypto::ids::network_id(&net.network().genesis);
+        let (epoch, slot, bidder) = (Epoch(0), Slot(9), builder.address());
+        let header = BidHeader { version: 1, network, epoch, slot, bidder, seq: 0, cap_class };
+        let ciphertext = vec![1; Bid::CIPHERTEXT_BYTES];
+        let digest = crypto::eip712::bid_digest(&header, &crypto::ids::ciphertext_hash(&ciphertext));
+        Bid { header, signature: builder.sign(&digest), ciphertext }
+    };
+    let (code, said) = verdict(&net, &codec::encode(&evidence::bids(&bid(1), &bid(2))));
+    let proved = format!("proved: bid-double by builder {} in slot 9", builder.address());
+    assert_eq!((code, said.trim()), (Some(0), proved.as_str()));
 
     // one member has kept it; from its start on it tells the others
     let folder = net.member(0).join("evidence");

@@ -82,8 +82,10 @@ pub(crate) fn list(member: &Path) -> Option<Vec<u8>> {
         let piece = evidence::decode(&read(member, &name)?)?;
         let mut parts = name.rsplitn(4, '-').skip(1);
         let epoch = parts.next()?.parse::<u64>().ok()?;
-        let finding = parts.nth(1)?.to_owned();
-        let accused = match evidence::claim(&piece).1 {
+        let (finding, accused) = evidence::claim(&piece);
+        (parts.next()? == accused_name(&accused)).then_some(())?;
+        let finding = finding.name();
+        let accused = match accused {
             Accused::Member(member) => json!(member.0),
             Accused::Builder { builder, .. } => json!(builder.to_string()),
         };

@@ -150,7 +150,7 @@ impl Sequencer {
         }
         let operations = derived.as_ref().map_or(Vec::new(), |d| d.operations.clone());
         let (slashes, answers) =
-            if derived.is_some() { self.carry_out(slot, &operations)? } else { Default::default() };
+            if derived.is_some() { self.carry_out(slot, &operations)? } else { (BTreeMap::new(), Vec::new()) };
         let part_a = PartA {
             header: &block.header,
             lists: block.lists.as_ref().zip(derived.as_ref()),

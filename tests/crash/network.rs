@@ -49,6 +49,7 @@ impl Cluster {
             reveal: types::RevealMode::Auto,
             payers: (0..accounts).map(|i| account(i).0.address()).collect(),
             senders: (0..accounts).map(|i| account(i).1.address()).collect(),
+            builders: Vec::new(),
             base_port: base_port(4),
             timestamp: std::time::UNIX_EPOCH.elapsed().unwrap().as_secs(),
             source: Source::System,

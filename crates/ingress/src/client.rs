@@ -136,7 +136,15 @@ impl Client {
     /// # Errors
     /// As [`Self::submit`].
     pub async fn bid(&self, bid: &Bid) -> Result<String, ClientError> {
-        let note = self.call(RequestKind::SubmitBid, &codec::encode(bid), answer::RECEIPT).await?;
+        self.bid_bytes(&codec::encode(bid)).await
+    }
+
+    /// Submits a bid's bytes.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub async fn bid_bytes(&self, bid: &[u8]) -> Result<String, ClientError> {
+        let note = self.call(RequestKind::SubmitBid, bid, answer::RECEIPT).await?;
         String::from_utf8(note).map_err(|_utf8| ClientError::Answer { kind: answer::RECEIPT })
     }
 

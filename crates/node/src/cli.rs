@@ -1,6 +1,6 @@
 //! The command line.
 use crate::{
-    account, auction, audit, ceremony, change,
+    account, auction, audit, builder, ceremony, change,
     config::{ConfigError, NodeConfig},
     devnet,
     entropy::NoEntropy,
@@ -39,6 +39,8 @@ enum Command {
     Auction(auction::AuctionArgs),
     /// Send a bundle to a running network and wait for its outcome.
     Submit(submit::SubmitArgs),
+    /// Bid for every slot of a running network from a bond, and tell what was won and paid.
+    Builder(builder::BuilderArgs),
     /// Show a ledger account, move its money, bond and unbond it.
     Account(account::AccountArgs),
     /// Make a network's keys with its operators, each in a process of its own; check key files and transcripts.
@@ -153,6 +155,7 @@ pub fn main() -> ExitCode {
             Command::VerifyEvidence(args) => evidence::run(&args),
             Command::Auction(args) => auction::run(&args),
             Command::Submit(args) => Box::pin(submit::run(args)).await,
+            Command::Builder(args) => Box::pin(builder::run(args)).await,
             Command::Account(args) => Box::pin(account::run(args)).await,
             Command::Keygen(args) => Box::pin(ceremony::run(args)).await,
             Command::Change(args) => Box::pin(change::run(args)).await,

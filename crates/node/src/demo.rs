@@ -1,4 +1,5 @@
-//! What `init` and `devnet` have in common: rollups from 901, a demo account, lines to copy that work as printed.
+//! What `init` and `devnet` have in common: rollups from 901, a demo account, bonded builders, lines to copy that work as
+//! printed.
 use crate::{
     cli::Failure,
     clock,
@@ -10,7 +11,7 @@ use crate::{
 use crypto::eth::EthKey;
 use execution::demo::{LegTx, gas_class};
 use std::path::Path;
-use types::{Address, ChainId, Hash, RevealMode};
+use types::{Address, Amount, ChainId, Hash, RevealMode};
 use wallet::demo::demo_key;
 
 /// Name of the file with the demo account's keys.
@@ -52,6 +53,8 @@ pub(crate) struct Wanted {
     pub(crate) payers: Vec<Address>,
     /// Funded beside the demo account, on every rollup.
     pub(crate) senders: Vec<Address>,
+    /// Bonded builders, with a sender each that is funded on every rollup.
+    pub(crate) builders: u16,
 }
 
 /// Refuses counts that make no network.
@@ -73,6 +76,15 @@ pub(crate) fn check_epoch(slots: u64) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses more builders than may bid.
+pub(crate) fn check_builders(count: u16) -> Result<(), Failure> {
+    let most = types::Params::default_for(1).max_builders;
+    if count > most {
+        return Err(Failure::usage(format!("--builders takes 0 to {most}")));
+    }
+    Ok(())
+}
+
 /// Refuses a folder with anything in it.
 pub(crate) fn check_empty(dir: &Path, holds: &str) -> Result<(), Failure> {
     let busy = dir.exists() && !dir.read_dir().is_ok_and(|mut entries| entries.next().is_none());
@@ -87,7 +99,9 @@ pub(crate) fn chains(rollups: u64) -> Vec<ChainId> {
 /// Writes the network with its demo account into a folder; accounts.json comes last.
 pub(crate) fn make(wanted: &Wanted, source: Source, dir: &Path) -> Result<NetworkFiles, Failure> {
     let seed = &wanted.wallet_seed;
-    let (fee, sender) = demo_keys(seed);
+    let (fee, sender) = demo_keys(seed, DEMO);
+    let builders: Vec<_> = (0..wanted.builders).map(|i| account(seed, &builder_name(i))).collect();
+    let bond = Amount::new(init::OPENING_BOND).unwrap_or(Amount::ZERO);
     let plan = Plan {
         origin: format!("lockstep.localhost/{}", wanted.name),
         members: wanted.members,
@@ -96,47 +110,66 @@ pub(crate) fn make(wanted: &Wanted, source: Source, dir: &Path) -> Result<Networ
         epoch_slots: wanted.epoch_slots,
         reveal: wanted.reveal,
         payers: wanted.payers.iter().copied().chain([fee.address()]).collect(),
-        senders: wanted.senders.iter().copied().chain([sender.address()]).collect(),
+        senders: wanted
+            .senders
+            .iter()
+            .copied()
+            .chain([sender.address()])
+            .chain(builders.iter().map(|(_, sender)| *sender))
+            .collect(),
+        builders: builders.iter().map(|(bidder, _)| (*bidder, bond)).collect(),
         base_port: wanted.base_port,
         timestamp: clock::now().0 / 1_000,
         source,
     };
     let network = init::init(&plan, dir)?;
-    write_account(seed, dir)?;
+    write_accounts(seed, wanted.builders, dir)?;
     Ok(network)
 }
 
-/// Writes accounts.json with the demo account of this seed.
-pub(crate) fn write_account(seed: &[u8; 32], dir: &Path) -> Result<(), Failure> {
-    let (fee, sender) = demo_keys(seed);
-    let accounts = Accounts {
-        warning: "demo keys: everybody may know them".into(),
-        accounts: vec![Account {
-            name: "demo".into(),
-            fee_account: fee.address(),
-            fee_key: demo_secret(seed, "fee"),
-            sender: sender.address(),
-            sender_key: demo_secret(seed, "sender"),
-        }],
+/// Name of the person to play with, in accounts.json.
+const DEMO: &str = "demo";
+
+/// Name of a builder's account in accounts.json, and of the folder of its journal.
+pub(crate) fn builder_name(index: u16) -> String {
+    format!("builder-{index}")
+}
+
+/// Writes accounts.json with the demo accounts of this seed: a person's, then the builders'.
+pub(crate) fn write_accounts(seed: &[u8; 32], builders: u16, dir: &Path) -> Result<(), Failure> {
+    let names = [DEMO.to_owned()].into_iter().chain((0..builders).map(builder_name));
+    let one = |name: String| {
+        let (fee, sender) = account(seed, &name);
+        let (fee_key, sender_key) = (demo_secret(seed, &name, "fee"), demo_secret(seed, &name, "sender"));
+        Account { name, fee_account: fee, fee_key, sender, sender_key }
     };
+    let accounts =
+        Accounts { warning: "demo keys: everybody may know them".into(), accounts: names.map(one).collect() };
     let text = serde_json::to_vec_pretty(&accounts).map_err(|e| Failure::software(e.to_string()))?;
     Ok(files::write(&dir.join(ACCOUNTS_FILE), &text)?)
 }
 
 /// Addresses of the demo account: who pays on the ledger, and who sends on the rollups.
-pub(crate) fn account(seed: &[u8; 32]) -> (Address, Address) {
-    let (fee, sender) = demo_keys(seed);
+pub(crate) fn person(seed: &[u8; 32]) -> (Address, Address) {
+    account(seed, DEMO)
+}
+
+fn account(seed: &[u8; 32], name: &str) -> (Address, Address) {
+    let (fee, sender) = demo_keys(seed, name);
     (fee.address(), sender.address())
 }
 
-/// The key for a person to play with.
-fn demo_secret(seed: &[u8; 32], role: &str) -> Hash {
-    crypto::hash::sha256(&[b"lockstep demo person", seed, role.as_bytes()])
+fn demo_secret(seed: &[u8; 32], name: &str, role: &str) -> Hash {
+    if name == DEMO {
+        return crypto::hash::sha256(&[b"lockstep demo person", seed, role.as_bytes()]);
+    }
+    crypto::hash::sha256(&[b"lockstep demo account", seed, name.as_bytes(), b" ", role.as_bytes()])
 }
 
-fn demo_keys(seed: &[u8; 32]) -> (EthKey, EthKey) {
+/// Keys of a demo account: of who pays or bids on the ledger, and of who sends on the rollups.
+pub(crate) fn demo_keys(seed: &[u8; 32], name: &str) -> (EthKey, EthKey) {
     let key = |role| {
-        EthKey::from_bytes(zeroize::Zeroizing::new(demo_secret(seed, role).0))
+        EthKey::from_bytes(zeroize::Zeroizing::new(demo_secret(seed, name, role).0))
             .unwrap_or_else(|_out_of_range| demo_key(seed, role, u32::MAX))
     };
     (key("fee"), key("sender"))
@@ -144,12 +177,12 @@ fn demo_keys(seed: &[u8; 32]) -> (EthKey, EthKey) {
 
 /// Who the transfer of [`submit_line`] comes from, and on which rollup.
 pub(crate) fn sender(seed: &[u8; 32]) -> (ChainId, Address) {
-    (ChainId(FIRST_CHAIN), demo_keys(seed).1.address())
+    (ChainId(FIRST_CHAIN), demo_keys(seed, DEMO).1.address())
 }
 
 /// A command that works as printed: a signed transfer of the demo account on the first rollup.
 pub(crate) fn submit_line(dir: &Path, seed: &[u8; 32], nonce: u64) -> String {
-    let (_, sender) = demo_keys(seed);
+    let (_, sender) = demo_keys(seed, DEMO);
     let chain = ChainId(FIRST_CHAIN);
     let tx = LegTx {
         chain_id: chain,

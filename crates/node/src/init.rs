@@ -32,6 +32,8 @@ pub struct Plan {
     pub payers: Vec<Address>,
     /// Accounts that are funded on every rollup.
     pub senders: Vec<Address>,
+    /// Builders with their bonds: they may bid from the first slot on.
+    pub builders: Vec<(Address, Amount)>,
     /// First of the loopback ports; a member takes three.
     pub base_port: u16,
     /// Unix seconds of the rollups' genesis.
@@ -66,6 +68,8 @@ pub enum InitError {
 
 /// Spendable on the ledger at first: enough for a very long demo.
 const OPENING_BALANCE: u128 = 1_000_000_000_000_000_000;
+/// Bond of a demo builder, base units: a hundred thousand times the least cap of a bid.
+pub(crate) const OPENING_BOND: u128 = 100_000_000_000_000_000_000;
 
 /// Makes the files of a network in `folder`, and of each member in `folder/member-<i>`.
 ///
@@ -133,6 +137,12 @@ pub(crate) fn genesis(plan: &Plan, mut members: Vec<MemberRecord>) -> (Genesis, 
             bond: Amount::ZERO,
         })
         .collect();
+    for (address, bond) in &plan.builders {
+        match balances.iter_mut().find(|balance| balance.address == *address) {
+            Some(payer) => payer.bond = *bond,
+            None => balances.push(Balance { address: *address, balance: Amount::ZERO, bond: *bond }),
+        }
+    }
     balances.sort_by_key(|b| b.address);
     let genesis = Genesis {
         origin: plan.origin.clone(),

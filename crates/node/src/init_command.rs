@@ -28,6 +28,9 @@ pub(crate) struct InitArgs {
     /// Who combines shares: everybody (direct), two members for each unit (sharded), two above 16 members (auto).
     #[arg(long, value_enum, default_value_t = Reveal::Auto)]
     reveal: Reveal,
+    /// Builders with a bond: they may bid for slots, each as a `lockstep builder`.
+    #[arg(long, default_value_t = 3)]
+    builders: u16,
     /// First of the loopback ports; a member takes three.
     #[arg(long, default_value_t = 27_100)]
     base_port: u16,
@@ -44,6 +47,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
     let dir = &args.dir;
     demo::check(args.members, args.rollups)?;
     demo::check_epoch(args.epoch_slots)?;
+    demo::check_builders(args.builders)?;
     demo::check_empty(dir, ": a network is written into a folder of its own; take another --dir")?;
     let source = args.seed.map_or(Source::System, Source::Seed);
     let wallet_seed = *source.draw("wallets", 0)?;
@@ -58,6 +62,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
         wallet_seed,
         payers: Vec::new(),
         senders: Vec::new(),
+        builders: args.builders,
     };
     let network = demo::make(&wanted, source, dir)?;
     let file = dir.join(NETWORK_FILE);
@@ -82,6 +87,9 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
     }
     print(format_args!("status     lockstep status --network {file}"));
     print(format_args!("submit     {}", demo::submit_line(dir, &wallet_seed, 0)));
+    for i in 0..args.builders {
+        print(format_args!("bid        lockstep builder --network {file} --bidder {}", demo::builder_name(i)));
+    }
     print(format_args!("audit      lockstep audit {} --network {file}", member(0).display()));
     Ok(())
 }

@@ -20,6 +20,7 @@ mod account;
 mod advice;
 mod auction;
 mod audit;
+mod builder;
 mod ceremony;
 mod change;
 mod cli;

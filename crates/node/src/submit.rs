@@ -8,7 +8,10 @@ use crate::{
 use execution::demo::gas_class;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use types::{Address, Bundle, ChainId, Hash, Leg, Policy, Slot};
 use wallet::{NetworkView, SealOptions, SubmitLimits, Submitter};
 use zeroize::Zeroizing;
@@ -80,6 +83,16 @@ impl core::fmt::Debug for Account {
     }
 }
 
+/// An account of accounts.json; without a path that of the file beside network.toml.
+pub(crate) fn account(network: &Path, accounts: Option<&Path>, name: &str) -> Result<Account, Failure> {
+    let path = accounts.map_or_else(|| network.with_file_name("accounts.json"), Path::to_path_buf);
+    let bytes = Zeroizing::new(crate::files::read(&path, 1 << 20)?);
+    let accounts: Accounts =
+        serde_json::from_slice(&bytes).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    let account = accounts.accounts.into_iter().find(|a| a.name == name);
+    account.ok_or_else(|| Failure::usage(format!("{}: no account {name}", path.display())))
+}
+
 fn leg(text: &str) -> Result<Leg, Failure> {
     let bad = || Failure::usage(format!("--leg wants CHAIN:RAWTX, not {text:.40}"));
     let (chain, raw) = text.split_once(':').ok_or_else(bad)?;
@@ -94,12 +107,7 @@ fn leg(text: &str) -> Result<Leg, Failure> {
 /// [`Failure`] with the exit status and what to print.
 pub async fn run(args: SubmitArgs) -> Result<(), Failure> {
     let network = NetworkFiles::read(&args.network)?;
-    let path = args.accounts.clone().unwrap_or_else(|| args.network.with_file_name("accounts.json"));
-    let bytes = Zeroizing::new(crate::files::read(&path, 1 << 20)?);
-    let accounts: Accounts =
-        serde_json::from_slice(&bytes).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
-    let account = accounts.accounts.iter().find(|a| a.name == args.payer);
-    let account = account.ok_or_else(|| Failure::usage(format!("{}: no account {}", path.display(), args.payer)))?;
+    let account = account(&args.network, args.accounts.as_deref(), &args.payer)?;
     let key = crypto::eth::EthKey::from_bytes(Zeroizing::new(account.fee_key.0))
         .map_err(|e| Failure::usage(format!("fee key: {e}")))?;
     let legs = args.legs.iter().map(|text| leg(text)).collect::<Result<Vec<_>, _>>()?;

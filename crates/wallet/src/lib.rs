@@ -11,10 +11,10 @@
 //! ```
 //!
 //! Types to know: [`NetworkView`], [`seal_bundle`] with [`SealOptions`], [`Submitter`], [`Submission`], [`Outcome`],
-//! and [`demo::DemoWallet`].
+//! [`demo::DemoWallet`], and for who bids for slots [`builder::Builder`] with a [`builder::Strategy`].
 //!
 //! Deliberately absent: member keys, drawing randomness and reading clocks (entropy and slots are arguments; waiting is
-//! tokio's), and the forwarding of anything in clear. The JSON-RPC proxy and the builder are not here.
+//! tokio's), and the forwarding of anything in clear. The JSON-RPC proxy is not here.
 //!
 //! What members learn: the address that connects, the fee account, size and gas class, and when. They learn them
 //! together, so a fee account can be tied to an IP address. This is not solved in this version: use a fee account that
@@ -32,8 +32,10 @@
 #![forbid(unsafe_code)]
 
 mod board;
+pub mod builder;
 pub mod demo;
 mod link;
+mod news;
 mod receipt;
 mod seal;
 mod submit;

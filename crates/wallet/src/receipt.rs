@@ -40,9 +40,21 @@ pub fn check_receipt(
     expiry: Slot,
     note: &str,
 ) -> Result<Receipt, ReceiptFault> {
+    check_receipt_of(ReceiptKind::Envelope, network, member, item, expiry, note)
+}
+
+/// As [`check_receipt`], for any kind of item; `expiry` is the last slot that may list it.
+pub(crate) fn check_receipt_of(
+    kind: ReceiptKind,
+    network: &Hash,
+    member: &MemberView,
+    item: &Hash,
+    expiry: Slot,
+    note: &str,
+) -> Result<Receipt, ReceiptFault> {
     let receipt = tlog::receipt::verify(note.as_bytes(), &member.receipt_key, &member.receipt_name)
         .or_else(|error| under_another_index(member, note).ok_or(error))?;
-    if receipt.kind != ReceiptKind::Envelope || receipt.item != *item || receipt.network != *network {
+    if receipt.kind != kind || receipt.item != *item || receipt.network != *network {
         return Err(ReceiptFault::Item);
     }
     let slots = receipt.last_final < receipt.list_from

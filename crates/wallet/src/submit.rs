@@ -2,8 +2,9 @@
 use crate::{
     MemberView, NetworkView, ReceiptFault, Receipted,
     board::{Board, Fate},
-    check_receipt,
     link::{Line, Link},
+    news::News,
+    receipt::check_receipt_of,
 };
 use crypto::{hash::sha256, ids};
 use ingress::{Client, ClientError};
@@ -13,12 +14,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{broadcast, mpsc, watch},
     task::JoinHandle,
     time::{sleep, timeout},
 };
 use types::{
-    Address, Envelope, Hash, MemberId, Nonce, SignedAccountOperation, Slot, codec,
+    Account, Address, Bid, Envelope, Hash, MemberId, Nonce, ReceiptKind, SignedAccountOperation, Slot, codec,
     reason::{Outcome as Code, Reason},
     wire::{AccountState, Event, Params, Refusal, Status},
 };
@@ -71,7 +72,7 @@ impl Collected {
     }
 }
 
-/// An envelope on its way. Dropping it stops the waiting, not the sending.
+/// An envelope or bid on its way. Dropping it stops the waiting, not the sending.
 pub struct Submission {
     item: Hash,
     members: usize,
@@ -86,7 +87,7 @@ impl fmt::Debug for Submission {
 }
 
 impl Submission {
-    /// Envelope hash.
+    /// Envelope or bid hash.
     #[must_use]
     pub const fn item(&self) -> Hash {
         self.item
@@ -159,6 +160,9 @@ impl OutcomeError {
     }
 }
 
+/// Believed events that wait for a slow listener: a few for each of some fifty slots.
+const NEWS_WAITING: usize = 256;
+
 struct Shared {
     view: NetworkView,
     limits: SubmitLimits,
@@ -166,11 +170,21 @@ struct Shared {
     board: Mutex<Board>,
     /// Rises when the board learns something.
     learned: watch::Sender<u64>,
+    /// What f+1 members tell.
+    news: Mutex<News>,
+    believed: broadcast::Sender<Event>,
 }
 
 impl Shared {
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn hear(&self, member: MemberId, event: &Event) {
+        let believed = self.news.lock().unwrap_or_else(PoisonError::into_inner).hear(member, event);
+        if believed {
+            // nobody listening is no error
+            self.believed.send(event.clone()).ok();
+        }
     }
     fn tell(&self) {
         self.learned.send_modify(|n| *n = n.wrapping_add(1));
@@ -267,7 +281,9 @@ impl Submitter {
             |member: &MemberView| Arc::new(Link { view: member.clone(), line: watch::Sender::new(Line::Trying) });
         let links: Vec<_> = view.members.iter().map(link).collect();
         let board = Mutex::new(Board::new(view.witness_count()));
-        let shared = Arc::new(Shared { view, limits, links, board, learned: watch::Sender::new(0) });
+        let news = Mutex::new(News::new(view.witness_count()));
+        let (believed, _) = broadcast::channel(NEWS_WAITING);
+        let shared = Arc::new(Shared { view, limits, links, board, learned: watch::Sender::new(0), news, believed });
         let listen = |link: &Arc<Link>| tokio::spawn(listen(Arc::clone(link), Arc::clone(&shared)));
         let listeners = shared.links.iter().map(listen).collect();
         Self { shared, listeners }
@@ -285,25 +301,56 @@ impl Submitter {
     /// [`SubmitError`] when everybody has answered or the time is over, with what goes on.
     pub async fn submit(&self, envelope: &Envelope) -> Result<Submission, SubmitError> {
         let item = ids::hash_envelope(envelope);
-        let (collecting, collected) = watch::channel(Collected::default());
-        let watched = Watched::new(&self.shared, item);
-        let sent = Arc::new(Sent {
-            item,
-            expiry: envelope.signed.header.expiry_slot,
-            bytes: codec::encode(envelope),
-            collecting,
-        });
-        for link in &self.shared.links {
-            tokio::spawn(Arc::clone(&sent).deliver(Arc::clone(link), Arc::clone(&self.shared)));
-        }
-        let members = self.shared.links.len();
-        let submission = Submission { item, members, collected, _watched: watched };
+        let expiry = envelope.signed.header.expiry_slot;
+        let submission = self.send(ReceiptKind::Envelope, item, expiry, codec::encode(envelope));
+        let members = submission.members;
         let need = self.shared.view.witness_count();
         let mut collected = submission.collected.clone();
         let enough = collected.wait_for(|so_far| so_far.receipts.len() >= need || so_far.answered() >= members);
         timeout(Duration::from_millis(self.shared.limits.receipts_ms), enough).await.ok();
         let have = submission.collected.borrow().receipts.len();
         if have >= need { Ok(submission) } else { Err(SubmitError { have, need, submission }) }
+    }
+
+    /// Sends a bid to all members at once and goes on collecting what they say; nothing is waited for. A bid has no
+    /// outcome of its own: [`Event::Auction`] says who won.
+    #[must_use]
+    pub fn bid(&self, bid: &Bid) -> Submission {
+        self.send(ReceiptKind::Bid, ids::bid_hash(bid), bid.header.slot.prev(), codec::encode(bid))
+    }
+
+    /// `expiry`: the last slot that may list it.
+    fn send(&self, kind: ReceiptKind, item: Hash, expiry: Slot, bytes: Vec<u8>) -> Submission {
+        let (collecting, collected) = watch::channel(Collected::default());
+        let watched = Watched::new(&self.shared, item);
+        let sent = Arc::new(Sent { kind, item, expiry, bytes, collecting });
+        for link in &self.shared.links {
+            tokio::spawn(Arc::clone(&sent).deliver(Arc::clone(link), Arc::clone(&self.shared)));
+        }
+        Submission { item, members: self.shared.links.len(), collected, _watched: watched }
+    }
+
+    /// Events that f+1 members tell alike, each once, from now on. Who is slow misses the oldest.
+    #[must_use]
+    pub fn news(&self) -> broadcast::Receiver<Event> {
+        self.shared.believed.subscribe()
+    }
+
+    /// A ledger account as f+1 members show it alike; `None` when no f+1 do, or nobody has it.
+    pub async fn agreed_account(&self, address: Address) -> Option<Account> {
+        let mut told: Vec<Account> = Vec::new();
+        let mut answers = self.shared.ask(address, |client, address| async move { client.account(&address).await });
+        while let Some((_member, answer)) = answers.recv().await {
+            let Some(account) = answer.ok().filter(|state| state.address == address).and_then(|state| state.account)
+            else {
+                continue;
+            };
+            told.push(account);
+            if told.iter().filter(|other| **other == account).count() >= self.shared.view.witness_count() {
+                return Some(account);
+            }
+        }
+        None
     }
 
     /// Waits for what becomes of an item, until f+1 members tell the same.
@@ -513,6 +560,7 @@ async fn follow(client: &Client, member: MemberId, shared: &Shared, from: &mut S
             // What a slot's items became is told while later slots are: a new subscription begins a little earlier.
             *from = (*from).max(slot.prev().prev());
         }
+        shared.hear(member, &event);
         let concerned = shared.board().event(member, &event);
         if concerned {
             shared.tell();
@@ -520,8 +568,9 @@ async fn follow(client: &Client, member: MemberId, shared: &Shared, from: &mut S
     }
 }
 
-/// One envelope on its way to all members.
+/// One envelope or bid on its way to all members.
 struct Sent {
+    kind: ReceiptKind,
     item: Hash,
     expiry: Slot,
     bytes: Vec<u8>,
@@ -555,7 +604,10 @@ impl Sent {
         loop {
             // Without a listener the submitter is gone, and with it the reason to send.
             let Some(client) = link.up().await else { return Err(Refused::Silent(passing.take())) };
-            let told = client.submit_bytes(&self.bytes).await;
+            let told = match self.kind {
+                ReceiptKind::Envelope => client.submit_bytes(&self.bytes).await,
+                ReceiptKind::Bid => client.bid_bytes(&self.bytes).await,
+            };
             let wait_ms = match told {
                 Ok(note) => return self.receipted(&link.view, &shared.view.id, note),
                 Err(ClientError::Refused(refusal)) if refusal.retry_after_ms == 0 => {
@@ -575,7 +627,7 @@ impl Sent {
     }
 
     fn receipted(&self, member: &MemberView, network: &Hash, note: String) -> Result<Receipted, Refused> {
-        match check_receipt(network, member, &self.item, self.expiry, &note) {
+        match check_receipt_of(self.kind, network, member, &self.item, self.expiry, &note) {
             Ok(receipt) => Ok(Receipted { member: member.member, receipt, note }),
             Err(fault) => Err(Refused::Fault(fault)),
         }

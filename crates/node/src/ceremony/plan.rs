@@ -8,7 +8,7 @@ use crate::{
     files, init,
 };
 use std::path::{Path, PathBuf};
-use types::{Address, Joining, MemberAddress, MemberId};
+use types::{Address, Amount, Joining, MemberAddress, MemberId};
 
 /// Arguments of `lockstep keygen join`.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,6 +44,9 @@ pub(super) struct PlanArgs {
     /// Account that is funded on every rollup; may be repeated.
     #[arg(long, value_name = "ADDRESS")]
     sender: Vec<String>,
+    /// Builder, and its bond in base units: it may bid from the first slot on; may be repeated.
+    #[arg(long, value_name = "ADDRESS[=BOND]")]
+    builder: Vec<String>,
     /// Fund a demo account, too, and write its keys to accounts.json: for trying a network.
     #[arg(long)]
     demo: bool,
@@ -70,6 +73,18 @@ fn addresses(texts: &[String]) -> Result<Vec<Address>, Failure> {
     texts.iter().map(one).collect()
 }
 
+/// Builders and their bonds; without a number that of a demo builder.
+fn builders(texts: &[String]) -> Result<Vec<(Address, Amount)>, Failure> {
+    let one = |text: &String| {
+        let bad = || Failure::usage(format!("--builder wants ADDRESS[=BOND], not {text:.80}"));
+        let (address, bond) = text.split_once('=').unzip();
+        let address = Address::from_hex(address.unwrap_or(text)).map_err(|_not| bad())?;
+        let bond = bond.map_or(Ok(init::OPENING_BOND), |bond| bond.parse().map_err(|_digits| bad()))?;
+        Ok((address, Amount::new(bond).ok_or_else(bad)?))
+    };
+    texts.iter().map(one).collect()
+}
+
 /// Runs `plan`.
 pub(super) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let dir = &args.dir;
@@ -82,7 +97,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let seed = if args.demo { Some(Source::System.draw("wallets", 0)?) } else { None };
     let (mut payers, mut senders) = (addresses(&args.payer)?, addresses(&args.sender)?);
     if let Some(seed) = &seed {
-        let (fee, sender) = demo::account(seed);
+        let (fee, sender) = demo::person(seed);
         payers.push(fee);
         senders.push(sender);
     }
@@ -95,6 +110,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<(), Failure> {
         reveal: types::RevealMode::Auto,
         payers,
         senders,
+        builders: builders(&args.builder)?,
         base_port: 0,
         timestamp: clock::now().0 / 1_000,
         source: Source::System,
@@ -115,7 +131,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let path = dir.join(CEREMONY_FILE);
     files::write(&path, text.as_bytes())?;
     if let Some(seed) = &seed {
-        demo::write_account(seed, dir)?;
+        demo::write_accounts(seed, 0, dir)?;
     }
     print(format_args!("network    {} of {members} members, {} rollups", planned.id, args.rollups));
     for (index, record) in planned.file.genesis.members.iter().enumerate() {

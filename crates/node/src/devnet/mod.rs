@@ -1,7 +1,9 @@
-//! `lockstep devnet`: a whole network in one process, with wallets that use it, and an audit at the end.
+//! `lockstep devnet`: a whole network in one process, with wallets that use it, builders that bid for its slots, and an
+//! audit at the end.
 //!
 //! Every member runs the code of `lockstep node`: its own folder, WAL, database and tiles with real fsync; members talk
-//! over authenticated TCP on loopback, wallets talk to members over QUIC with pinned keys. Nothing is short-circuited.
+//! over authenticated TCP on loopback, wallets and builders talk to members over QUIC with pinned keys. Nothing is short-circuited.
+mod builders;
 mod replace;
 mod wallets;
 mod watch;
@@ -32,7 +34,7 @@ use std::{
     },
     time::Duration,
 };
-use types::{ChainId, Hash, MemberRecord, RevealMode, Schedule, Slot};
+use types::{Amount, ChainId, Hash, MemberRecord, RevealMode, Schedule, Slot};
 use wallet::{NetworkView, SubmitLimits, Submitter, demo::DemoWallet};
 use wallets::{Job, Tally, UNDER_WAY_MAX};
 use watch::{Line, Watch, median};
@@ -49,6 +51,9 @@ pub struct DevnetArgs {
     /// Wallets that send transactions.
     #[arg(long, default_value_t = 8)]
     wallets: u32,
+    /// Builders that bid for every slot.
+    #[arg(long, default_value_t = 3)]
+    builders: u16,
     /// Stop after so many slots; without it, at Ctrl-C.
     #[arg(long)]
     slots: Option<u64>,
@@ -88,6 +93,8 @@ struct Shape {
     members: u16,
     rollups: u64,
     wallets: u32,
+    #[serde(default)]
+    builders: u16,
     slot_ms: u64,
     epoch_slots: u64,
     #[serde(default)]
@@ -168,13 +175,15 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
     let view = NetworkView::new(&network.network).map_err(|e| Failure::software(e.to_string()))?;
     let crew = Crew { view, tally: Arc::clone(&tally), stop: Arc::clone(&stop), slot_ms: shape.slot_ms };
     let wallets = start_wallets(&shape, &crew, &members);
+    let builders = builders::start(&shape, &crew, &args.dir)?;
     let mut failures = Vec::new();
     let first = members.first().map(|member| member.http_listen.to_string()).unwrap_or_default();
     let watched = watch(&args, &out, (&running, &network, &first), shape.members, reports, &mut failures).await?;
 
     out.say("");
-    out.say("stopping: wallets first, until everything under way is executed");
+    out.say("stopping: builders and wallets first, until everything under way is executed");
     stop.store(true, Ordering::Release);
+    let builders = builders.end(&mut failures).await;
     let drain = Duration::from_millis(shape.slot_ms * 30) + Duration::from_secs(5);
     let drained = tokio::time::timeout(drain, async {
         for wallet in wallets {
@@ -194,13 +203,14 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
     }
     let watched = watched.join().map_err(|_panic| Failure::software("the watcher panicked".into()))?;
     let tally = core::mem::take(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner));
-    finish(&args, &out, &shape, &watched, &tally, failures)
+    finish(&args, &out, &shape, &watched, (&tally, &builders), failures)
 }
 
 /// Makes the folder's network, or continues it.
 fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failure> {
     demo::check(args.members, args.rollups)?;
     demo::check_epoch(args.epoch_slots)?;
+    demo::check_builders(args.builders)?;
     let file = args.dir.join(SHAPE_FILE);
     if args.fresh && file.exists() {
         std::fs::remove_dir_all(&args.dir).map_err(|e| Failure::software(format!("{}: {e}", args.dir.display())))?;
@@ -217,9 +227,10 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
             reveal: args.reveal.into(),
             base_port: args.base_port,
             wallets: args.wallets.min(shape.wallets),
+            builders: args.builders.min(shape.builders),
             wallet_seed: shape.wallet_seed,
         };
-        if wanted != (Shape { wallets: wanted.wallets, ..shape.clone() }) {
+        if wanted != (Shape { wallets: wanted.wallets, builders: wanted.builders, ..shape.clone() }) {
             return Err(Failure::usage(format!(
                 "{} holds a network of {} members, {} rollups, {} ms slots, epochs of {} slots, reveal {:?}, base port {}; start it with these, or with --fresh",
                 args.dir.display(),
@@ -244,6 +255,7 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
         members: args.members,
         rollups: args.rollups,
         wallets: args.wallets,
+        builders: args.builders,
         slot_ms: args.slot_ms,
         epoch_slots: args.epoch_slots,
         reveal: args.reveal.into(),
@@ -274,6 +286,7 @@ fn make(shape: &Shape, source: Source, dir: &Path) -> Result<NetworkFiles, Failu
         wallet_seed: seed,
         payers: wallets.iter().map(DemoWallet::fee_account).collect(),
         senders: wallets.iter().map(DemoWallet::sender).collect(),
+        builders: shape.builders,
     };
     let network = demo::make(&wanted, source, dir)?;
     if let Some(number) = replace::joiner(shape.members, shape.epoch_slots) {
@@ -431,7 +444,7 @@ fn finish(
     out: &Out,
     shape: &Shape,
     watched: &Watch,
-    tally: &Tally,
+    (tally, builders): (&Tally, &[builders::Done]),
     mut failures: Vec<String>,
 ) -> Result<(), Failure> {
     let lines = watched.lines();
@@ -462,6 +475,10 @@ fn finish(
         tally.other,
         median(tally.outcome_ms.clone()),
     ));
+    let sold: Vec<Amount> = lines.iter().filter_map(|line| line.price).collect();
+    let prices = Amount::sum(sold.iter().copied()).unwrap_or_default();
+    out.say(&format!("auctions   {} of {} slots were sold, for {prices} in all", sold.len(), lines.len()));
+    builders.iter().for_each(|builder| out.say(&builder.row()));
     if let Some(first) = tally.lost.first() {
         failures.push(format!("{} acknowledged envelopes were lost, first {first}", tally.lost.len()));
     }
@@ -485,6 +502,7 @@ fn finish(
         "opened_to_executed_ms": of(|l| l.opened_to_executed_ms), "submitted": tally.submitted,
         "acknowledged": tally.acknowledged, "unacknowledged": tally.unacknowledged, "receipts": tally.receipts,
         "committed": tally.committed, "aborted": tally.aborted, "dropped": tally.dropped, "other": tally.other,
+        "sold": sold.len(), "prices": prices, "builders": builders.iter().map(builders::Done::value).collect::<Vec<_>>(),
         "surprises": tally.surprises, "lost": tally.lost.len(), "audit": audit::verdict(&report), "failures": failures}));
     if failures.is_empty() { Ok(()) } else { Err(Failure::found(failures.join("; "))) }
 }

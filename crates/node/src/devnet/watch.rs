@@ -1,9 +1,9 @@
 //! Watches the members of a devnet: one line a slot, medians at the end.
-use crate::driver::Observed;
+use crate::{builder::short, driver::Observed};
 use sequencer::Phase;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use types::{MemberId, Slot, Timestamp, reason::Outcome};
+use types::{Address, Amount, MemberId, Slot, Timestamp, reason::Outcome};
 
 /// A slot as all members went through it.
 #[derive(Debug, Default)]
@@ -49,6 +49,10 @@ pub(crate) struct Line {
     pub(crate) opened_to_executed_ms: u64,
     /// Entries of the log at the close head.
     pub(crate) log_entries: u64,
+    /// Who has bought the right to build this slot.
+    pub(crate) builder: Option<Address>,
+    /// What it pays.
+    pub(crate) price: Option<Amount>,
 }
 
 /// Collects what members report.
@@ -56,6 +60,8 @@ pub(crate) struct Line {
 pub(crate) struct Watch {
     members: usize,
     stories: BTreeMap<Slot, Story>,
+    /// Rights to build, by slot.
+    sales: BTreeMap<Slot, (Address, Amount)>,
     done: Vec<Line>,
     /// When the slot before was final at the middle member.
     fixed_at: u64,
@@ -74,7 +80,7 @@ fn between(from: &BTreeMap<MemberId, Timestamp>, to: &BTreeMap<MemberId, Timesta
 
 impl Watch {
     pub(crate) fn new(members: usize) -> Self {
-        Self { members, stories: BTreeMap::new(), done: Vec::new(), fixed_at: 0 }
+        Self { members, stories: BTreeMap::new(), sales: BTreeMap::new(), done: Vec::new(), fixed_at: 0 }
     }
 
     /// Takes a report; returns the slot's line once every member has executed it.
@@ -98,8 +104,9 @@ impl Watch {
                 let line = &mut story.line;
                 (line.envelopes, line.empty, line.log_entries, line.left) = (units, empty, size, left);
             }
-            Phase::Opened { .. } => {
+            Phase::Opened { sold, .. } => {
                 story.opened.insert(member, time);
+                self.sales.extend(sold.map(|sold| (slot.next(), sold)));
             }
             // comes with the next block, when the line of its slot is told
             Phase::Tail { .. } => {}
@@ -114,11 +121,19 @@ impl Watch {
             return None;
         }
         let story = self.stories.remove(&slot)?;
+        let right = self.sales.remove(&slot);
+        if story.line.empty {
+            // the right moves on to the next slot
+            self.sales.extend(right.map(|right| (slot.next(), right)));
+        }
+        let (builder, price) = right.filter(|_| !story.line.empty).unzip();
         let fixed_at = median(story.fixed.values().map(|at| at.0).collect());
         let ordered_at = median(story.ordered.values().map(|at| at.0).collect());
         let before = core::mem::replace(&mut self.fixed_at, fixed_at);
         let line = Line {
             slot: slot.0,
+            builder,
+            price,
             built_to_ordered_ms: story.built.map_or(0, |built| ordered_at.saturating_sub(built.0)),
             built_to_final_ms: story.built.map_or(0, |built| fixed_at.saturating_sub(built.0)),
             interval_ms: if before == 0 { 0 } else { fixed_at.saturating_sub(before) },
@@ -140,12 +155,12 @@ impl Watch {
 impl Line {
     /// Head of the table.
     pub(crate) const HEAD: &'static str =
-        "    slot  envelopes  bundles  aborted  close→final  →opened  →executed    log";
+        "    slot  envelopes  bundles  aborted  close→final  →opened  →executed    log  builder          price";
 
     /// A row of the table.
     pub(crate) fn row(&self) -> String {
         let mut row = format!(
-            "{:>8}  {:>9}  {:>7}  {:>7}  {:>8} ms  {:>4} ms  {:>6} ms  {:>5}",
+            "{:>8}  {:>9}  {:>7}  {:>7}  {:>8} ms  {:>4} ms  {:>6} ms  {:>5}  {:<10}  {:>15}",
             self.slot,
             self.envelopes,
             self.bundles,
@@ -154,6 +169,8 @@ impl Line {
             self.final_to_opened_ms,
             self.opened_to_executed_ms,
             self.log_entries,
+            self.builder.as_ref().map_or_else(|| "-".into(), short),
+            self.price.map_or_else(|| "-".into(), |price| price.to_string()),
         );
         if self.empty {
             row.push_str("  (empty block)");

@@ -119,6 +119,7 @@ impl Net {
             epoch_slots: 40,
             reveal: types::RevealMode::Auto,
             payers: vec![Address([1; 20])],
+            builders: Vec::new(),
             senders: Vec::new(),
             base_port: 20_000,
             timestamp: 1_700_000_000,

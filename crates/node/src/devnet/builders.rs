@@ -1,0 +1,113 @@
+//! The devnet's builders: each bids for every slot over QUIC, from a bond of its own, with its own idea of what slots are
+//! worth.
+use super::{Crew, Shape};
+use crate::{
+    builder::{self, short},
+    cli::{Failure, note},
+    demo,
+};
+use serde_json::{Value, json};
+use std::{path::Path, sync::Arc};
+use tokio::{sync::watch, task::JoinHandle};
+use types::{Address, Amount};
+use wallet::{
+    SubmitLimits, Submitter,
+    builder::{Builder, BuilderError, Reference, Summary},
+};
+
+/// Builders behind one connection per member, which takes 128 requests a second.
+const BUILDERS_PER_CONNECTION: u16 = 8;
+/// What a slot is worth to the first builder, base units; each further one finds a fifth of that more in it, up to eight.
+const WORTH: u128 = 30_000_000_000_000;
+/// How far the worth of a slot may be from that: far enough that the last may beat the first.
+const SPREAD_BPS: u16 = 4_000;
+
+struct Started {
+    name: String,
+    address: Address,
+    run: JoinHandle<Result<Summary, BuilderError>>,
+}
+
+/// Those that run.
+pub(super) struct Builders {
+    stop: watch::Sender<bool>,
+    started: Vec<Started>,
+}
+
+/// What one has done.
+pub(super) struct Done {
+    name: String,
+    address: Address,
+    summary: Summary,
+}
+
+fn worth(index: u16) -> Amount {
+    let fifths = u128::from(index & 7).saturating_add(5);
+    Amount::new(WORTH.saturating_mul(fifths) / 5).unwrap_or(Amount::ZERO)
+}
+
+/// Starts them; journals are folders beside the members'.
+pub(super) fn start(shape: &Shape, crew: &Crew, dir: &Path) -> Result<Builders, Failure> {
+    let (stop, stopped) = watch::channel(false);
+    let mut started = Vec::new();
+    let mut submitter = None;
+    for index in 0..shape.builders {
+        if index.is_multiple_of(BUILDERS_PER_CONNECTION) {
+            submitter = None;
+        }
+        let submitter =
+            submitter.get_or_insert_with(|| Arc::new(Submitter::start(crew.view.clone(), SubmitLimits::default())));
+        let name = demo::builder_name(index);
+        let (key, _sender) = demo::demo_keys(&shape.wallet_seed.0, &name);
+        let address = key.address();
+        let journal = builder::journal(&dir.join(&name), crew.view.id, address)?;
+        let strategy = Reference::new(address, worth(index), SPREAD_BPS);
+        let one = Builder::new(Arc::clone(submitter), key, journal, strategy, builder::entropy());
+        let mut stopped = stopped.clone();
+        let until = async move {
+            // who started it may be gone: then it ends, too
+            drop(stopped.wait_for(|stop| *stop).await);
+        };
+        started.push(Started { name, address, run: tokio::spawn(one.run(until, |_sale| ())) });
+    }
+    Ok(Builders { stop, started })
+}
+
+impl Builders {
+    /// Ends them; what each has done.
+    pub(super) async fn end(self, failures: &mut Vec<String>) -> Vec<Done> {
+        self.stop.send_replace(true);
+        let mut done = Vec::new();
+        for Started { name, address, run } in self.started {
+            match run.await {
+                Ok(Ok(summary)) => done.push(Done { name, address, summary }),
+                Ok(Err(error)) => failures.push(format!("{name}: {error}")),
+                Err(error) => {
+                    note(format_args!("lockstep: {name}: {error}"));
+                    failures.push(format!("{name} has panicked"));
+                }
+            }
+        }
+        done
+    }
+}
+
+impl Done {
+    /// A line of the summary.
+    pub(super) fn row(&self) -> String {
+        let Summary { bids, won, paid, .. } = &self.summary;
+        let fees = self.summary.fees().map_or_else(|| "unknown".into(), |fees| fees.to_string());
+        let (name, address) = (&self.name, short(&self.address));
+        format!("{name:<10} {address}: {bids} bids, {won} slots won for {paid}, fees {fees}")
+    }
+
+    /// The same for machines.
+    pub(super) fn value(&self) -> Value {
+        let mut value = builder::summed(&self.summary);
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("name".into(), json!(self.name));
+            fields.insert("address".into(), json!(self.address.to_string()));
+        }
+        value
+    }
+}

@@ -1,0 +1,410 @@
+//! A builder: follows the chain, says what slots are worth, and pays when it wins.
+//!
+//! ```text
+//!  members --events, f+1 alike--> slot h opened --Strategy::bid--> amount --seal, sign--> journal (fsync)
+//!                                      ^                                                      |
+//!                                      |                                     to all members at once, receipts
+//!                                  who won h+1, at which price                        bid for slot h+2
+//! ```
+//! A [`Strategy`] is the owner's; the rest is here: cap classes and bond (A-04), times, members that refuse, the journal
+//! that keeps a bidder from signing two objects for one place ([`Journal`]), and the account of what was won and paid.
+//!
+//! Bids for slot h+2 are judged on the ledger as of the opening of slot h, and close with block h+1: there is one slot's
+//! time less a close for all of the way.
+//!
+//! Deliberately absent: randomness and clocks (entropy is an argument, waiting is tokio's), bodies and tails.
+//!
+//! Trust: what f+1 members tell alike. Receipts are evidence against their members, not proof that a bid counts.
+mod journal;
+pub mod pools;
+mod strategy;
+
+pub use journal::{Journal, JournalError, Kind, Place, Signed};
+pub use strategy::{Chance, Reference, Strategy};
+
+use crate::{Refused, Submission, Submitter};
+use auction_rules::{AuctionTerms, CAP_CLASS_MAX, Prices, cap_of_class};
+use crypto::{bid, eth::EthKey};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{sleep, timeout},
+};
+use types::{
+    Account, Address, Amount, Bid, BidHeader, BidText, Hash, MemberId, Slot, codec, limits,
+    wire::{Event, Params},
+};
+use zeroize::Zeroizing;
+
+/// Where a builder gets 32 fresh bytes; `None` when there are none.
+pub type Entropy = Box<dyn FnMut() -> Option<Zeroizing<[u8; 32]>> + Send>;
+
+/// Between questions to members that do not answer yet.
+const RETRY: Duration = Duration::from_millis(250);
+/// Slots whose bids are remembered until their sale is told.
+const LIVE_SLOTS: usize = 64;
+
+/// Why a builder ends.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuilderError {
+    /// The journal: nothing more may be signed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// There is no randomness.
+    #[error("no randomness")]
+    Entropy,
+    /// What this builder does off the runtime has panicked.
+    #[error("a thread of the builder panicked")]
+    Panicked,
+}
+
+/// How a slot was sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sale {
+    /// The slot.
+    pub slot: Slot,
+    /// Bids that were opened.
+    pub bids: u32,
+    /// Who may build it, and what it pays.
+    pub sold: Option<(Address, Amount)>,
+}
+
+/// An own bid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// What it says.
+    pub amount: Amount,
+    /// Members that have given a receipt that holds.
+    pub receipts: usize,
+    /// Everybody else who has answered.
+    pub refused: Vec<(MemberId, Refused)>,
+    /// It was signed by an earlier run.
+    pub is_old: bool,
+}
+
+/// A slot's sale, with the own part in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotReport {
+    /// How it was sold.
+    pub sale: Sale,
+    /// The own bid, if one was sent.
+    pub offer: Option<Offer>,
+    /// This builder won.
+    pub won: bool,
+}
+
+/// What a run has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Sales that were told.
+    pub slots: u64,
+    /// Slots that were sold to anybody.
+    pub sold: u64,
+    /// Own bids.
+    pub bids: u64,
+    /// Of these, bids with 2f + 1 receipts when their sale was told.
+    pub receipted: u64,
+    /// Slots won.
+    pub won: u64,
+    /// Prices of the slots won.
+    pub paid: Amount,
+    /// On the ledger when the run began.
+    pub first: Option<Account>,
+    /// And at its end.
+    pub last: Option<Account>,
+}
+
+impl Summary {
+    fn sale(&mut self, report: &SlotReport) {
+        self.slots = self.slots.saturating_add(1);
+        if let Some((_, price)) = report.sale.sold {
+            self.sold = self.sold.saturating_add(1);
+            if report.won {
+                self.won = self.won.saturating_add(1);
+                self.paid = self.paid.checked_add(price).unwrap_or(self.paid);
+            }
+        }
+    }
+
+    /// What left the bond beside prices: bid fees and fines. `None` while the account is not known at both ends.
+    #[must_use]
+    pub fn fees(&self) -> Option<Amount> {
+        let spent = self.first?.bond.checked_sub(self.last?.bond)?;
+        Some(spent.saturating_sub(self.paid))
+    }
+
+    /// What came to the balance: the builder's share of fees. `None` as for [`Self::fees`].
+    #[must_use]
+    pub fn earned(&self) -> Option<Amount> {
+        Some(self.last?.balance.saturating_sub(self.first?.balance))
+    }
+}
+
+/// Signs, once for each place.
+struct Signer {
+    key: EthKey,
+    journal: Mutex<Journal>,
+}
+
+impl Signer {
+    fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The smallest class of a cap that covers an amount, as the bond allows: the class, and the amount cut to what it covers.
+/// `None` when the bond covers no class.
+#[must_use]
+pub fn cap_class(params: &types::Params, terms: &AuctionTerms, bond: Amount, amount: Amount) -> Option<(u8, Amount)> {
+    let fits = |cap: Amount| terms.lock(cap).is_some_and(|lock| lock <= bond);
+    let caps = (0..=CAP_CLASS_MAX).filter_map(|class| Some((class, cap_of_class(params, class)?)));
+    let affordable: Vec<_> = caps.filter(|(_, cap)| fits(*cap)).collect();
+    let covering = affordable.iter().find(|(_, cap)| *cap >= amount);
+    covering.or(affordable.last()).map(|(class, cap)| (*class, amount.min(*cap)))
+}
+
+/// What the ledger says of the next auction, as members tell it.
+#[derive(Clone, Copy, Debug)]
+struct Market {
+    terms: AuctionTerms,
+    epoch: types::Epoch,
+}
+
+struct Live {
+    amount: Amount,
+    is_old: bool,
+    submission: Submission,
+}
+
+/// A builder. Several may share a [`Submitter`].
+pub struct Builder<S> {
+    submitter: Arc<Submitter>,
+    signer: Arc<Signer>,
+    bidder: Address,
+    strategy: S,
+    entropy: Entropy,
+    market: Option<Market>,
+    account: Option<Account>,
+    live: BTreeMap<Slot, Live>,
+    /// No bid up to here: it is late, or an earlier run without this journal may have signed it.
+    done: Slot,
+    summary: Summary,
+}
+
+impl<S> core::fmt::Debug for Builder<S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Builder").field("bidder", &self.bidder).finish_non_exhaustive()
+    }
+}
+
+impl<S: Strategy> Builder<S> {
+    /// A builder of this key, whose journal is open.
+    #[must_use]
+    pub fn new(submitter: Arc<Submitter>, key: EthKey, journal: Journal, strategy: S, entropy: Entropy) -> Self {
+        let bidder = key.address();
+        Self {
+            submitter,
+            signer: Arc::new(Signer { key, journal: Mutex::new(journal) }),
+            bidder,
+            strategy,
+            entropy,
+            market: None,
+            account: None,
+            live: BTreeMap::new(),
+            done: Slot(0),
+            summary: Summary::default(),
+        }
+    }
+
+    /// Whose bond pays.
+    #[must_use]
+    pub const fn bidder(&self) -> Address {
+        self.bidder
+    }
+
+    /// Bids for every slot until `stop`; each sale is reported as it is told.
+    ///
+    /// # Errors
+    /// [`BuilderError`]: nothing more may be signed.
+    pub async fn run(
+        mut self,
+        stop: impl Future<Output = ()> + Send,
+        mut report: impl FnMut(&SlotReport) + Send,
+    ) -> Result<Summary, BuilderError> {
+        let mut stop = std::pin::pin!(stop);
+        let mut news = self.submitter.news();
+        loop {
+            tokio::select! {
+                () = &mut stop => return Ok(self.summary),
+                params = self.refresh() => if let Some(params) = params {
+                    self.resume(&params);
+                    break;
+                },
+            }
+            sleep(RETRY).await;
+        }
+        self.summary.first = self.account;
+        loop {
+            let event = tokio::select! {
+                () = &mut stop => break,
+                event = news.recv() => event,
+            };
+            match event {
+                Ok(Event::Final { .. }) => {
+                    self.refresh().await;
+                }
+                Ok(Event::Auction { slot, for_slot, bids, sold }) => {
+                    let sale = Sale { slot: for_slot, bids, sold };
+                    self.strategy.sold(&sale);
+                    self.bid(slot.next().next()).await?;
+                    let told = self.settle(sale);
+                    report(&told);
+                }
+                Ok(Event::Opened { .. } | Event::Executed { .. } | Event::Gap { .. }) => {}
+                // what was missed is over
+                Err(RecvError::Lagged(events)) => tracing::warn!(events, "builder.lagged"),
+                Err(RecvError::Closed) => break,
+            }
+        }
+        self.refresh().await;
+        self.summary.last = self.account;
+        Ok(self.summary)
+    }
+
+    /// Asks for what the next bid is judged by. What is not answered in time stays as it was.
+    async fn refresh(&mut self) -> Option<Params> {
+        let patience = Duration::from_millis(self.submitter.view().params.slot_ms.max(100));
+        let (submitter, bidder) = (Arc::clone(&self.submitter), self.bidder);
+        let asked = async { tokio::join!(submitter.current(), submitter.agreed_account(bidder)) };
+        let (params, account) = timeout(patience, asked).await.ok()?;
+        self.account = account.or(self.account);
+        let params = params?;
+        let rules = &self.submitter.view().params;
+        let prices = Prices { byte: params.byte_price.units(), gas: params.gas_price.units() };
+        // the reserve is that of the slot which the next block sells
+        let epoch = rules.schedule().epoch_of(params.last_final.plus(2));
+        let terms = AuctionTerms::new(rules, &prices, params.reserve)?;
+        self.market = Some(Market { terms, epoch });
+        Some(params)
+    }
+
+    /// What an earlier run signed goes out again, where it may still count.
+    fn resume(&mut self, params: &Params) {
+        let newest = params.opened;
+        let signer = Arc::clone(&self.signer);
+        let journal = signer.journal();
+        // A bid for the slot after the next was due at this opening. Without a journal nobody knows whether it was signed.
+        self.done = if journal.is_new() { newest.plus(2) } else { newest.next() };
+        for signed in journal.after(newest.next()).filter(|signed| signed.place.kind == Kind::Bid) {
+            let Ok(bid) = codec::decode::<Bid>(&signed.bytes, limits::BID_BYTES_MAX) else { continue };
+            let submission = self.submitter.bid(&bid);
+            self.summary.bids = self.summary.bids.saturating_add(1);
+            self.done = self.done.max(bid.header.slot);
+            self.live.insert(bid.header.slot, Live { amount: signed.amount, is_old: true, submission });
+        }
+    }
+
+    /// Bids for a slot, once.
+    async fn bid(&mut self, slot: Slot) -> Result<(), BuilderError> {
+        if slot <= self.done {
+            return Ok(());
+        }
+        self.done = slot;
+        let schedule = self.submitter.view().params.schedule();
+        if self.market.is_none_or(|market| market.epoch != schedule.epoch_of(slot)) {
+            self.refresh().await;
+        }
+        let (Some(market), Some(account)) = (self.market, self.account) else { return Ok(()) };
+        let rules = &self.submitter.view().params;
+        let Some((_, most)) = cap_class(rules, &market.terms, account.bond, MOST) else { return Ok(()) };
+        let Market { terms: AuctionTerms { reserve, bid_fee, .. }, .. } = market;
+        let Some(wanted) = self.strategy.bid(&Chance { slot, reserve, bid_fee, most }) else { return Ok(()) };
+        let Some((cap_class, amount)) = cap_class(rules, &market.terms, account.bond, wanted) else { return Ok(()) };
+        let header = BidHeader {
+            version: BidHeader::VERSION,
+            network: self.submitter.view().id,
+            epoch: schedule.epoch_of(slot.prev()),
+            slot,
+            bidder: self.bidder,
+            seq: 0,
+            cap_class,
+        };
+        let seal = (self.entropy)().ok_or(BuilderError::Entropy)?;
+        let salt = Hash(*(self.entropy)().ok_or(BuilderError::Entropy)?);
+        let text = BidText { amount, tail_recipient: Address::ZERO, salt };
+        let (signer, submitter) = (Arc::clone(&self.signer), Arc::clone(&self.submitter));
+        let signing = tokio::task::spawn_blocking(move || {
+            let make = || {
+                let bid = bid::seal(&submitter.view().key, seal, &signer.key, header, &text)?;
+                Some((amount, codec::encode(&bid)))
+            };
+            signer.journal().sign(Place { slot, kind: Kind::Bid, seq: 0 }, make)
+        });
+        let Some(signed) = signing.await.map_err(|_panic| BuilderError::Panicked)?? else { return Ok(()) };
+        let Ok(bid) = codec::decode::<Bid>(&signed.bytes, limits::BID_BYTES_MAX) else { return Ok(()) };
+        let submission = self.submitter.bid(&bid);
+        self.summary.bids = self.summary.bids.saturating_add(1);
+        self.live.insert(slot, Live { amount: signed.amount, is_old: false, submission });
+        while self.live.len() > LIVE_SLOTS {
+            self.live.pop_first();
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, sale: Sale) -> SlotReport {
+        let quorum = self.submitter.view().quorum();
+        let offer = self.live.remove(&sale.slot).map(|live| {
+            let collected = live.submission.collected();
+            let (receipts, refused) = (collected.receipts.len(), collected.refused);
+            Offer { amount: live.amount, receipts, refused, is_old: live.is_old }
+        });
+        if offer.as_ref().is_some_and(|offer| offer.receipts >= quorum) {
+            self.summary.receipted = self.summary.receipted.saturating_add(1);
+        }
+        let won = sale.sold.is_some_and(|(winner, _)| winner == self.bidder);
+        let report = SlotReport { sale, offer, won };
+        self.summary.sale(&report);
+        report
+    }
+}
+
+/// More than any cap.
+const MOST: Amount = match Amount::new(limits::AMOUNT_END - 1) {
+    Some(most) => most,
+    None => Amount::ZERO,
+};
+
+#[cfg(test)]
+mod tests {
+    // Goal: A-04: the smallest class that covers the amount, and never one that the bond does not.
+    use super::*;
+    use types::Pricing;
+
+    fn amount(units: u128) -> Amount {
+        Amount::new(units).unwrap()
+    }
+
+    #[test]
+    fn a04_the_smallest_class_that_covers_the_amount_within_the_bond() {
+        let params = types::Params { cap_unit: amount(1_000), ..types::Params::default_for(500) };
+        let terms = AuctionTerms {
+            pricing: Pricing::Second,
+            reserve: amount(10),
+            bid_fee: amount(5),
+            garbage_fine: amount(50),
+        };
+        let class = |bond, units| cap_class(&params, &terms, amount(bond), amount(units));
+        assert_eq!(class(1 << 60, 1), Some((0, amount(1))));
+        assert_eq!(class(1 << 60, 1_000), Some((0, amount(1_000))));
+        assert_eq!(class(1 << 60, 1_001), Some((1, amount(1_001))));
+        assert_eq!(class(10_055, 10_000), Some((1, amount(10_000))), "cap, fine and fee, to the unit");
+        assert_eq!(class(10_054, 10_000), Some((0, amount(1_000))), "cut to what the bond covers");
+        assert_eq!(class(1_054, 1), None);
+        assert_eq!(class(1 << 90, 1 << 90), Some((6, amount(1_000_000_000))), "the largest cap");
+    }
+}

@@ -68,8 +68,8 @@ pub enum InitError {
 
 /// Spendable on the ledger at first: enough for a very long demo.
 const OPENING_BALANCE: u128 = 1_000_000_000_000_000_000;
-/// Bond of a demo builder, base units: a hundred thousand times the least cap of a bid.
-pub(crate) const OPENING_BOND: u128 = 100_000_000_000_000_000_000;
+/// Bond of a demo builder, base units: covers every cap of a bid, and a very long demo.
+pub(crate) const OPENING_BOND: u128 = 1_000_000_000_000_000_000_000_000;
 
 /// Makes the files of a network in `folder`, and of each member in `folder/member-<i>`.
 ///

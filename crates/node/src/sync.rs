@@ -49,7 +49,7 @@ const SEGMENT_BYTES_MAX: usize = 512 << 20;
 /// A checkpoint: a few lines a member.
 const CHECKPOINT_BYTES_MAX: usize = 1 << 16;
 /// Entries of a slot's part B: openings and little else.
-const TAIL_BYTES_MAX: usize = 16 << 20;
+pub(crate) const TAIL_BYTES_MAX: usize = 16 << 20;
 /// Proofs that are asked for at a time.
 const ASKED_AT_ONCE: usize = 16;
 
@@ -263,12 +263,16 @@ fn decode(bytes: &[u8]) -> Result<FinalityProof, String> {
 
 struct TooMuch;
 
-enum FetchError {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    #[error("more bytes than are held at a time")]
     TooMuch,
+    #[error("{0}")]
     Other(String),
 }
 
-fn fetch(source: &Source, tree: &Tree, head: &Head) -> Result<Vec<Vec<u8>>, FetchError> {
+/// The entries from `tree` to `head`, which they hash to.
+pub(crate) fn fetch(source: &Source, tree: &Tree, head: &Head) -> Result<Vec<Vec<u8>>, FetchError> {
     let other = |text: &dyn core::fmt::Display| FetchError::Other(text.to_string());
     let width = u64::from(tiles::TILE_WIDTH);
     let mut grown = tree.clone();

@@ -266,6 +266,11 @@ impl Replay {
     pub fn head(&self) -> Head {
         self.tree.head()
     }
+    /// The rollups after the units of the last opened slot.
+    #[must_use]
+    pub fn rollups(&self) -> &Executor {
+        &self.executor
+    }
     /// The slot whose CLOSE was read last, while its part A may still be incomplete.
     #[must_use]
     pub fn slot(&self) -> Slot {

@@ -26,6 +26,10 @@ const TIP_PER_GAS: u128 = 1_000_000;
 const COINS: u128 = 1_000_000_000_000_000;
 /// Tokens that a demo leg moves, base units: one token.
 const TOKENS: u128 = 1_000_000_000_000_000_000;
+/// Coins that a demo leg trades on one rollup alone, wei: some hundredth of the market's, so that rollups' prices part.
+const TRADED_COINS: u128 = 8_000 * COINS;
+/// Tokens that it trades, at the market's first price.
+const TRADED_TOKENS: u128 = 16_000 * TOKENS;
 
 /// A secret key that follows from a seed, a role and an index.
 #[must_use]
@@ -300,15 +304,15 @@ impl DemoWallet {
             max_fee_per_gas: MAX_FEE_PER_GAS,
             max_priority_fee_per_gas: TIP_PER_GAS,
         };
-        let sell = |chain, least| leg(chain, amm, 0, swap_token_for_native_call(TOKENS, least, &me));
-        let buy = |chain, least| leg(chain, amm, COINS, swap_native_for_token_call(least, &me));
+        let sell = |chain, tokens, least| leg(chain, amm, 0, swap_token_for_native_call(tokens, least, &me));
+        let buy = |chain, coins, least| leg(chain, amm, coins, swap_native_for_token_call(least, &me));
         Ok(match kind {
             DemoKind::Transfer => vec![leg(here, self.stranger(), COINS, Vec::new())],
             DemoKind::TokenTransfer => vec![leg(here, token, 0, transfer_call(&self.stranger(), TOKENS))],
-            DemoKind::Buy => vec![buy(here, 1)],
-            DemoKind::Sell => vec![sell(here, 1)],
-            DemoKind::CrossSwap => vec![sell(here, 1), buy(there, 1)],
-            DemoKind::CrossRevert => vec![sell(here, 1), buy(there, u128::MAX)],
+            DemoKind::Buy => vec![buy(here, TRADED_COINS, 1)],
+            DemoKind::Sell => vec![sell(here, TRADED_TOKENS, 1)],
+            DemoKind::CrossSwap => vec![sell(here, TOKENS, 1), buy(there, COINS, 1)],
+            DemoKind::CrossRevert => vec![sell(here, TOKENS, 1), buy(there, COINS, u128::MAX)],
         })
     }
 

@@ -2,9 +2,10 @@
 //! worth.
 use super::{Crew, Shape};
 use crate::{
-    builder::{self, short},
+    builder::{self, Log, short},
     cli::{Failure, note},
     demo,
+    files::NetworkFiles,
 };
 use serde_json::{Value, json};
 use std::{path::Path, sync::Arc};
@@ -12,7 +13,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use types::{Address, Amount};
 use wallet::{
     SubmitLimits, Submitter,
-    builder::{Builder, BuilderError, Reference, Summary},
+    builder::{Builder, BuilderError, Chain, Keys, Reference, Summary},
 };
 
 /// Builders behind one connection per member, which takes 128 requests a second.
@@ -47,10 +48,12 @@ fn worth(index: u16) -> Amount {
 }
 
 /// Starts them; journals are folders beside the members'.
-pub(super) fn start(shape: &Shape, crew: &Crew, dir: &Path) -> Result<Builders, Failure> {
+pub(super) fn start(shape: &Shape, crew: &Crew, network: &NetworkFiles, dir: &Path) -> Result<Builders, Failure> {
     let (stop, stopped) = watch::channel(false);
     let mut started = Vec::new();
     let mut submitter = None;
+    // one reader for all: each of them would read the same
+    let chain: Arc<dyn Chain> = Arc::new(Log::new(network).map_err(|e| Failure::software(e.to_string()))?);
     for index in 0..shape.builders {
         if index.is_multiple_of(BUILDERS_PER_CONNECTION) {
             submitter = None;
@@ -58,11 +61,13 @@ pub(super) fn start(shape: &Shape, crew: &Crew, dir: &Path) -> Result<Builders, 
         let submitter =
             submitter.get_or_insert_with(|| Arc::new(Submitter::start(crew.view.clone(), SubmitLimits::default())));
         let name = demo::builder_name(index);
-        let (key, _sender) = demo::demo_keys(&shape.wallet_seed.0, &name);
-        let address = key.address();
+        let (bidder, sender) = demo::demo_keys(&shape.wallet_seed.0, &name);
+        let address = bidder.address();
         let journal = builder::journal(&dir.join(&name), crew.view.id, address)?;
         let strategy = Reference::new(address, worth(index), SPREAD_BPS);
-        let one = Builder::new(Arc::clone(submitter), key, journal, strategy, builder::entropy());
+        let keys = Keys { bidder, sender };
+        let one = Builder::new(Arc::clone(submitter), keys, journal, strategy, builder::entropy());
+        let one = one.with_chain(Arc::clone(&chain));
         let mut stopped = stopped.clone();
         let until = async move {
             // who started it may be gone: then it ends, too

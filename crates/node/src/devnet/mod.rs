@@ -175,7 +175,7 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
     let view = NetworkView::new(&network.network).map_err(|e| Failure::software(e.to_string()))?;
     let crew = Crew { view, tally: Arc::clone(&tally), stop: Arc::clone(&stop), slot_ms: shape.slot_ms };
     let wallets = start_wallets(&shape, &crew, &members);
-    let builders = builders::start(&shape, &crew, &args.dir)?;
+    let builders = builders::start(&shape, &crew, &network, &args.dir)?;
     let mut failures = Vec::new();
     let first = members.first().map(|member| member.http_listen.to_string()).unwrap_or_default();
     let watched = watch(&args, &out, (&running, &network, &first), shape.members, reports, &mut failures).await?;

@@ -17,21 +17,25 @@
 //! Trust: what f+1 members tell alike. Receipts are evidence against their members, not proof that a bid counts.
 mod journal;
 pub mod pools;
+mod replica;
 mod strategy;
+pub mod tail;
 
 pub use journal::{Journal, JournalError, Kind, Place, Signed};
+pub use replica::{Chain, Look, Replica};
 pub use strategy::{Chance, Reference, Strategy};
 
 use crate::{Refused, Submission, Submitter};
 use auction_rules::{AuctionTerms, CAP_CLASS_MAX, Prices, cap_of_class};
 use crypto::{bid, eth::EthKey};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
-    sync::broadcast::error::RecvError,
+    sync::{broadcast::error::RecvError, mpsc},
+    task::JoinHandle,
     time::{sleep, timeout},
 };
 use types::{
@@ -45,6 +49,8 @@ pub type Entropy = Box<dyn FnMut() -> Option<Zeroizing<[u8; 32]>> + Send>;
 
 /// Between questions to members that do not answer yet.
 const RETRY: Duration = Duration::from_millis(250);
+/// Looks that wait while a tail is sent.
+const LOOKS_WAITING: usize = 4;
 /// Slots whose bids are remembered until their sale is told.
 const LIVE_SLOTS: usize = 64;
 
@@ -98,6 +104,26 @@ pub struct SlotReport {
     pub won: bool,
 }
 
+/// A tail that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TailReport {
+    /// The slot.
+    pub slot: Slot,
+    /// Its bundles.
+    pub bundles: usize,
+    /// Members that took it.
+    pub taken: usize,
+}
+
+/// What a builder tells while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A slot was sold, or was not.
+    Sale(SlotReport),
+    /// A tail was sent after a slot that was won.
+    Tail(TailReport),
+}
+
 /// What a run has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -117,6 +143,10 @@ pub struct Summary {
     pub first: Option<Account>,
     /// And at its end.
     pub last: Option<Account>,
+    /// Tails that were sent.
+    pub tails: u64,
+    /// Coins of the sender over all rollups when they were first seen, and when they were last.
+    pub coins: Option<(u128, u128)>,
 }
 
 impl Summary {
@@ -138,6 +168,17 @@ impl Summary {
         Some(spent.saturating_sub(self.paid))
     }
 
+    /// Coins that came to the sender on the rollups, wei. `None` while these are not known.
+    #[must_use]
+    pub fn gained(&self) -> Option<u128> {
+        self.coins.map(|(first, last)| last.saturating_sub(first))
+    }
+
+    fn look(&mut self, look: &Look) {
+        let coins = look.scenes.values().fold(0u128, |sum, scene| sum.saturating_add(scene.held.coins));
+        self.coins = Some((self.coins.map_or(coins, |(first, _)| first), coins));
+    }
+
     /// What came to the balance: the builder's share of fees. `None` as for [`Self::fees`].
     #[must_use]
     pub fn earned(&self) -> Option<Amount> {
@@ -145,9 +186,18 @@ impl Summary {
     }
 }
 
+/// Whose a builder is.
+#[expect(missing_debug_implementations, reason = "secrets")]
+pub struct Keys {
+    /// Its bond pays.
+    pub bidder: EthKey,
+    /// Sends the legs of its tails, from what it holds on the rollups.
+    pub sender: EthKey,
+}
+
 /// Signs, once for each place.
 struct Signer {
-    key: EthKey,
+    keys: Keys,
     journal: Mutex<Journal>,
 }
 
@@ -191,6 +241,9 @@ pub struct Builder<S> {
     market: Option<Market>,
     account: Option<Account>,
     live: BTreeMap<Slot, Live>,
+    chain: Option<Arc<dyn Chain>>,
+    /// Slots whose tail is this builder's.
+    won: BTreeSet<Slot>,
     /// No bid up to here: it is late, or an earlier run without this journal may have signed it.
     done: Slot,
     summary: Summary,
@@ -203,22 +256,30 @@ impl<S> core::fmt::Debug for Builder<S> {
 }
 
 impl<S: Strategy> Builder<S> {
-    /// A builder of this key, whose journal is open.
+    /// A builder of these keys, whose journal is open.
     #[must_use]
-    pub fn new(submitter: Arc<Submitter>, key: EthKey, journal: Journal, strategy: S, entropy: Entropy) -> Self {
-        let bidder = key.address();
+    pub fn new(submitter: Arc<Submitter>, keys: Keys, journal: Journal, strategy: S, entropy: Entropy) -> Self {
+        let bidder = keys.bidder.address();
         Self {
             submitter,
-            signer: Arc::new(Signer { key, journal: Mutex::new(journal) }),
+            signer: Arc::new(Signer { keys, journal: Mutex::new(journal) }),
             bidder,
             strategy,
             entropy,
             market: None,
             account: None,
             live: BTreeMap::new(),
+            chain: None,
+            won: BTreeSet::new(),
             done: Slot(0),
             summary: Summary::default(),
         }
+    }
+
+    /// With a view of the rollups: who has none sends no tails.
+    #[must_use]
+    pub fn with_chain(self, chain: Arc<dyn Chain>) -> Self {
+        Self { chain: Some(chain), ..self }
     }
 
     /// Whose bond pays.
@@ -234,7 +295,7 @@ impl<S: Strategy> Builder<S> {
     pub async fn run(
         mut self,
         stop: impl Future<Output = ()> + Send,
-        mut report: impl FnMut(&SlotReport) + Send,
+        mut report: impl FnMut(&Report) + Send,
     ) -> Result<Summary, BuilderError> {
         let mut stop = std::pin::pin!(stop);
         let mut news = self.submitter.news();
@@ -249,9 +310,17 @@ impl<S: Strategy> Builder<S> {
             sleep(RETRY).await;
         }
         self.summary.first = self.account;
+        let (looks, mut looked) = mpsc::channel(LOOKS_WAITING);
+        let mut looking: Option<JoinHandle<()>> = None;
         loop {
             let event = tokio::select! {
                 () = &mut stop => break,
+                Some(look) = looked.recv() => {
+                    if let Some(tail) = self.look(look).await? {
+                        report(&Report::Tail(tail));
+                    }
+                    continue;
+                }
                 event = news.recv() => event,
             };
             match event {
@@ -262,8 +331,21 @@ impl<S: Strategy> Builder<S> {
                     let sale = Sale { slot: for_slot, bids, sold };
                     self.strategy.sold(&sale);
                     self.bid(slot.next().next()).await?;
-                    let told = self.settle(sale);
-                    report(&told);
+                    // whoever reads the log for the first time reads for long
+                    if let Some(chain) =
+                        self.chain.as_ref().filter(|_| looking.as_ref().is_none_or(JoinHandle::is_finished))
+                    {
+                        let (chain, sender, looks) =
+                            (Arc::clone(chain), self.signer.keys.sender.address(), looks.clone());
+                        looking = Some(tokio::task::spawn_blocking(move || {
+                            if let Some(look) = chain.look(slot, &sender) {
+                                // the builder may have ended
+                                looks.blocking_send(look).ok();
+                            }
+                        }));
+                    }
+                    let told = self.settle(slot, sale);
+                    report(&Report::Sale(told));
                 }
                 Ok(Event::Opened { .. } | Event::Executed { .. } | Event::Gap { .. }) => {}
                 // what was missed is over
@@ -340,7 +422,7 @@ impl<S: Strategy> Builder<S> {
         let (signer, submitter) = (Arc::clone(&self.signer), Arc::clone(&self.submitter));
         let signing = tokio::task::spawn_blocking(move || {
             let make = || {
-                let bid = bid::seal(&submitter.view().key, seal, &signer.key, header, &text)?;
+                let bid = bid::seal(&submitter.view().key, seal, &signer.keys.bidder, header, &text)?;
                 Some((amount, codec::encode(&bid)))
             };
             signer.journal().sign(Place { slot, kind: Kind::Bid, seq: 0 }, make)
@@ -356,7 +438,14 @@ impl<S: Strategy> Builder<S> {
         Ok(())
     }
 
-    fn settle(&mut self, sale: Sale) -> SlotReport {
+    /// What the units of a slot have left, and the tail if it is this builder's.
+    async fn look(&mut self, look: Look) -> Result<Option<TailReport>, BuilderError> {
+        self.summary.look(&look);
+        self.strategy.opened(&look);
+        Ok(None)
+    }
+
+    fn settle(&mut self, slot: Slot, sale: Sale) -> SlotReport {
         let quorum = self.submitter.view().quorum();
         let offer = self.live.remove(&sale.slot).map(|live| {
             let collected = live.submission.collected();
@@ -367,6 +456,11 @@ impl<S: Strategy> Builder<S> {
             self.summary.receipted = self.summary.receipted.saturating_add(1);
         }
         let won = sale.sold.is_some_and(|(winner, _)| winner == self.bidder);
+        // after an empty block the right stands at the next slot
+        if won || sale.sold.is_none() && self.won.contains(&slot) {
+            self.won.insert(sale.slot);
+        }
+        self.won.retain(|won| *won >= slot);
         let report = SlotReport { sale, offer, won };
         self.summary.sale(&report);
         report

@@ -1,7 +1,7 @@
 //! What a slot is worth: the part of a builder that is its owner's to write. Pure.
-use super::Sale;
-use crypto::hash::sha256;
-use types::{Address, Amount, Slot};
+use super::{Look, Sale, pools::Arbitrage, tail};
+use crypto::{eth::EthKey, hash::sha256};
+use types::{Address, Amount, Bundle, Slot, limits};
 
 /// What is known when a bid is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +27,22 @@ pub trait Strategy: Send {
         let _unused = sale;
     }
 
-    /// What a tail after the slot that was just opened would have earned, base units.
-    fn earnings(&mut self, slot: Slot, profit: Amount) {
-        let _unused = (slot, profit);
+    /// What is found after the units of the slot that was opened last, whoever has the right to its tail.
+    fn opened(&mut self, look: &Look) {
+        let _unused = look;
+    }
+
+    /// The tail of a slot that was won. `sender` is this builder's account on every rollup.
+    fn tail(&mut self, look: &Look, sender: &EthKey) -> Vec<Bundle> {
+        let _unused = (look, sender);
+        Vec::new()
     }
 }
+
+/// Bundles of a tail: what the gas of one slot's tail holds on a default rollup.
+const BUNDLES_MAX: usize = 12;
+/// More than any amount: averages of it do not overflow.
+const MOST_PROFIT: u128 = limits::AMOUNT_END;
 
 /// The reference strategy: a worth of its own, different in each slot, and the average of what tails would have earned.
 ///
@@ -53,6 +64,10 @@ impl Reference {
         Self { bidder, worth, spread_bps: spread_bps.min(10_000), average: 0 }
     }
 
+    fn found(&self, look: &Look) -> Vec<Arbitrage> {
+        tail::trades(&look.scenes, BUNDLES_MAX)
+    }
+
     /// The worth of this slot without its tail.
     fn moved(&self, slot: Slot) -> u128 {
         let spread = u64::from(self.spread_bps);
@@ -71,15 +86,25 @@ impl Strategy for Reference {
         (amount >= chance.reserve && amount > Amount::ZERO).then_some(amount)
     }
 
-    fn earnings(&mut self, _slot: Slot, profit: Amount) {
-        self.average = self.average.saturating_mul(7).saturating_add(profit.units()) >> 3u32;
+    fn opened(&mut self, look: &Look) {
+        // a coin of a rollup counts as a coin of the ledger
+        let profit = tail::gain(&look.scenes, &self.found(look)).min(MOST_PROFIT);
+        self.average = self.average.saturating_mul(7).saturating_add(profit) >> 3u32;
+    }
+
+    fn tail(&mut self, look: &Look, sender: &EthKey) -> Vec<Bundle> {
+        tail::bundles(&look.scenes, &self.found(look), sender, look.slot)
     }
 }
 
 #[cfg(test)]
 mod tests {
     // Goal: a bid is the worth of the slot, between reserve and bond, and differs by bidder and slot.
-    use super::*;
+    use super::{
+        super::pools::{Holding, Pool},
+        *,
+    };
+    use types::ChainId;
 
     fn amount(units: u128) -> Amount {
         Amount::new(units).unwrap()
@@ -93,15 +118,26 @@ mod tests {
     fn a_bid_is_worth_and_average_less_the_fee() {
         let mut plain = Reference::new(Address([1; 20]), amount(1_000), 0);
         assert_eq!(plain.bid(&chance(3)), Some(amount(990)));
-        for _ in 0..200 {
-            plain.earnings(Slot(3), amount(8_000));
+        let coins = 1_000_000_000_000_000_000_000u128;
+        let scene = |pool| tail::Scene { pool, held: Holding { coins, tokens: coins }, nonce: 0, base_fee: 0 };
+        let (one, other) = (Pool { coins, tokens: coins }, Pool { coins: coins / 2, tokens: coins });
+        let look = |pools: [Pool; 2]| Look {
+            slot: Slot(3),
+            reveal: types::Hash::ZERO,
+            scenes: [ChainId(901), ChainId(902)].into_iter().zip(pools.map(scene)).collect(),
+        };
+        let profit = tail::gain(&look([one, other]).scenes, &tail::trades(&look([one, other]).scenes, 9));
+        assert!(profit > coins / 50, "{profit}");
+        let rich = Chance { most: amount(1 << 90), ..chance(3) };
+        for _ in 0..400 {
+            plain.opened(&look([one, other]));
         }
-        let units = plain.bid(&chance(3)).unwrap().units();
-        assert!((8_900..=8_990).contains(&units), "the average comes near: {units}");
-        for _ in 0..200 {
-            plain.earnings(Slot(3), Amount::ZERO);
+        let units = plain.bid(&rich).unwrap().units();
+        assert!(units <= profit + 990 && units > profit - 100, "the average comes near: {units} of {profit}");
+        for _ in 0..400 {
+            plain.opened(&look([one, one]));
         }
-        assert_eq!(plain.bid(&chance(3)), Some(amount(990)), "and goes again");
+        assert_eq!(plain.bid(&rich), Some(amount(990)), "and goes again");
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! `lockstep builder`: bids for every slot of a running network, from a bond, and says what it won and paid.
+mod log;
+
+pub(crate) use log::Log;
+
 use crate::{
     cli::{Failure, note, print, start_log},
     committee,
@@ -16,7 +20,9 @@ use std::{
 use types::{Address, Amount, Hash};
 use wallet::{
     NetworkView, Refused, SubmitLimits, Submitter,
-    builder::{Builder, BuilderError, Entropy, Journal, JournalError, Reference, SlotReport, Summary},
+    builder::{
+        Builder, BuilderError, Entropy, Journal, JournalError, Keys, Reference, Report, SlotReport, Summary, TailReport,
+    },
 };
 use zeroize::Zeroizing;
 
@@ -81,18 +87,22 @@ pub(crate) async fn run(args: BuilderArgs) -> Result<(), Failure> {
     start_log(&args.log);
     let network = NetworkFiles::read(&args.network)?;
     let account = submit::account(&args.network, args.accounts.as_deref(), &args.bidder)?;
-    let key = EthKey::from_bytes(Zeroizing::new(account.fee_key.0))
-        .map_err(|e| Failure::usage(format!("key of {}: {e}", args.bidder)))?;
+    let key = |secret: Hash| {
+        EthKey::from_bytes(Zeroizing::new(secret.0))
+            .map_err(|e| Failure::usage(format!("keys of {}: {e}", args.bidder)))
+    };
+    let keys = Keys { bidder: key(account.fee_key)?, sender: key(account.sender_key)? };
+    let bidder = keys.bidder.address();
     let worth = Amount::new(args.worth).ok_or_else(|| Failure::usage("--worth is 2^96 or more".into()))?;
     let dir = args.dir.clone().unwrap_or_else(|| args.network.with_file_name(&args.bidder));
-    let journal = journal(&dir, network.id, key.address())?;
+    let journal = journal(&dir, network.id, bidder)?;
     let now = committee::now(&network).await;
     let view = NetworkView::new(&now.network).map_err(|e| Failure::usage(e.to_string()))?;
     let view = NetworkView { id: now.id, epoch: now.epoch, ..view };
     let submitter = Arc::new(Submitter::start(view, SubmitLimits::default()));
-    let strategy = Reference::new(key.address(), worth, args.spread_bps);
-    let builder = Builder::new(submitter, key, journal, strategy, entropy());
-    let bidder = builder.bidder();
+    let strategy = Reference::new(bidder, worth, args.spread_bps);
+    let chain = Log::new(&network).map_err(|e| Failure::usage(e.to_string()))?;
+    let builder = Builder::new(submitter, keys, journal, strategy, entropy()).with_chain(Arc::new(chain));
     if args.json {
         print(format_args!("{}", json!({"event": "started", "value": {"bidder": bidder.to_string(), "journal": dir}})));
     } else {
@@ -103,11 +113,15 @@ pub(crate) async fn run(args: BuilderArgs) -> Result<(), Failure> {
             note(format_args!("lockstep: signals: {error}"));
         }
     };
-    let told = |report: &SlotReport| {
-        if args.json {
-            print(format_args!("{}", json!({"event": "slot", "value": value(report)})));
-        } else {
-            print(format_args!("{}", row(report)));
+    let told = |report: &Report| match report {
+        Report::Sale(sale) if args.json => print(format_args!("{}", json!({"event": "slot", "value": value(sale)}))),
+        Report::Sale(sale) => print(format_args!("{}", row(sale))),
+        Report::Tail(TailReport { slot, bundles, taken }) if args.json => {
+            let value = json!({"slot": slot.0, "bundles": bundles, "taken": taken});
+            print(format_args!("{}", json!({"event": "tail", "value": value})));
+        }
+        Report::Tail(TailReport { slot, bundles, taken }) => {
+            print(format_args!("tail {slot:<8}  {bundles} bundles, taken by {taken} members"));
         }
     };
     let summary = Box::pin(builder.run(stop, told)).await.map_err(failed)?;
@@ -167,6 +181,7 @@ pub(crate) fn summed(summary: &Summary) -> Value {
     let text = |amount: Amount| amount.to_string();
     json!({"slots": summary.slots, "sold": summary.sold, "bids": summary.bids, "receipted": summary.receipted,
         "won": summary.won, "paid": text(summary.paid), "fees": summary.fees().map(text),
+        "tails": summary.tails, "gained": summary.gained().map(|wei| wei.to_string()),
         "earned": summary.earned().map(text), "bond": summary.last.map(|account| text(account.bond))})
 }
 
@@ -177,5 +192,7 @@ fn say(summary: &Summary) {
     let known = |amount: Option<Amount>| amount.map_or("unknown".to_owned(), |amount| amount.to_string());
     let (fees, earned) = (known(summary.fees()), known(summary.earned()));
     print(format_args!("paid       {paid} for slots; bid fees and fines {fees}"));
+    let gained = summary.gained().map_or("unknown".to_owned(), |wei| wei.to_string());
+    print(format_args!("tails      {} sent; {gained} wei gained on the rollups", summary.tails));
     print(format_args!("earned     {earned} on the ledger; bond {}", known(summary.last.map(|account| account.bond))));
 }

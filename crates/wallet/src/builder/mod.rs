@@ -1,16 +1,17 @@
 //! A builder: follows the chain, says what slots are worth, and pays when it wins.
 //!
 //! ```text
-//!  members --events, f+1 alike--> slot h opened --Strategy::bid--> amount --seal, sign--> journal (fsync)
-//!                                      ^                                                      |
+//!  members --events, f+1 alike--> block h final --Strategy::bid--> amount --seal, sign--> journal (fsync)
+//!                                      |                                                      |
 //!                                      |                                     to all members at once, receipts
-//!                                  who won h+1, at which price                        bid for slot h+2
+//!                                      |                                              bid for slot h+2
+//!                                 slot h opened ------> who won h+1, at which price; what units left on the rollups
 //! ```
 //! A [`Strategy`] is the owner's; the rest is here: cap classes and bond (A-04), times, members that refuse, the journal
 //! that keeps a bidder from signing two objects for one place ([`Journal`]), and the account of what was won and paid.
 //!
-//! Bids for slot h+2 are judged on the ledger as of the opening of slot h, and close with block h+1: there is one slot's
-//! time less a close for all of the way.
+//! Bids for slot h+2 are judged on the ledger as of the opening of slot h, and close soon after it. So they go out when
+//! block h is final: members that have not opened it let them wait, and all of the way has the time of the reveal, too.
 //!
 //! Deliberately absent: randomness and clocks (entropy is an argument, waiting is tokio's), bodies and tails.
 //!
@@ -324,13 +325,13 @@ impl<S: Strategy> Builder<S> {
                 event = news.recv() => event,
             };
             match event {
-                Ok(Event::Final { .. }) => {
+                Ok(Event::Final { slot, .. }) => {
+                    self.bid(slot.next().next()).await?;
                     self.refresh().await;
                 }
                 Ok(Event::Auction { slot, for_slot, bids, sold }) => {
                     let sale = Sale { slot: for_slot, bids, sold };
                     self.strategy.sold(&sale);
-                    self.bid(slot.next().next()).await?;
                     // whoever reads the log for the first time reads for long
                     if let Some(chain) =
                         self.chain.as_ref().filter(|_| looking.as_ref().is_none_or(JoinHandle::is_finished))
@@ -377,11 +378,12 @@ impl<S: Strategy> Builder<S> {
 
     /// What an earlier run signed goes out again, where it may still count.
     fn resume(&mut self, params: &Params) {
-        let newest = params.opened;
+        let newest = params.last_final;
         let signer = Arc::clone(&self.signer);
         let journal = signer.journal();
-        // A bid for the slot after the next was due at this opening. Without a journal nobody knows whether it was signed.
-        self.done = if journal.is_new() { newest.plus(2) } else { newest.next() };
+        // Bids for the slot after the next are due now, and at members that are further on the one after it. Without a
+        // journal nobody knows whether they were signed.
+        self.done = if journal.is_new() { newest.plus(3) } else { newest.next() };
         for signed in journal.after(newest.next()).filter(|signed| signed.place.kind == Kind::Bid) {
             let Ok(bid) = codec::decode::<Bid>(&signed.bytes, limits::BID_BYTES_MAX) else { continue };
             let submission = self.submitter.bid(&bid);

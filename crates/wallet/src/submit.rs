@@ -19,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use types::{
-    Account, Address, Bid, Envelope, Hash, MemberId, Nonce, ReceiptKind, SignedAccountOperation, Slot, codec,
+    Account, Address, Bid, Envelope, Hash, MemberId, Nonce, ReceiptKind, SignedAccountOperation, Slot, Tail, codec,
     reason::{Outcome as Code, Reason},
     wire::{AccountState, Event, Params, Refusal, Status},
 };
@@ -317,6 +317,24 @@ impl Submitter {
     #[must_use]
     pub fn bid(&self, bid: &Bid) -> Submission {
         self.send(ReceiptKind::Bid, ids::bid_hash(bid), bid.header.slot.prev(), codec::encode(bid))
+    }
+
+    /// Sends a tail to all members at once, and waits until each has answered or `patience` ends. Who took it, and who
+    /// refused and why; that a member took it is no promise.
+    pub async fn tail(&self, tail: Tail, patience: Duration) -> (usize, Vec<(MemberId, Refusal)>) {
+        let mut answers = self.shared.ask(Arc::new(tail), |client, tail| async move { client.tail(&tail).await });
+        let (mut taken, mut refused) = (0usize, Vec::new());
+        let collect = async {
+            while let Some((member, answer)) = answers.recv().await {
+                match answer {
+                    Ok(()) => taken = taken.saturating_add(1),
+                    Err(ClientError::Refused(refusal)) => refused.push((member, refusal)),
+                    Err(error) => tracing::debug!(%member, %error, "submit.tail"),
+                }
+            }
+        };
+        timeout(patience, collect).await.ok();
+        (taken, refused)
     }
 
     /// `expiry`: the last slot that may list it.

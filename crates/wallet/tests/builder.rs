@@ -15,13 +15,17 @@ use std::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use types::{
-    Account, Address, Amount, Bid, Epoch, Hash, Receipt, ReceiptKind, Slot, Timestamp, codec,
+    Account, Address, Amount, Bid, ChainId, Epoch, Hash, Object, Receipt, ReceiptKind, Slot, Tail, Timestamp, codec,
     reason::Reason,
     wire::{AccountState, Event, Params, Refusal, Status},
 };
 use wallet::{
     NetworkView, Refused, SubmitLimits, Submitter,
-    builder::{Builder, Journal, Keys, Reference, Report, SlotReport, Summary},
+    builder::{
+        Builder, Chain, Journal, Keys, Look, Reference, Report, SlotReport, Summary, TailReport,
+        pools::{Holding, Pool},
+        tail::Scene,
+    },
     demo,
 };
 use zeroize::Zeroizing;
@@ -35,6 +39,27 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// What all members took, in the order of arrival.
 type Taken = Arc<Mutex<Vec<(u16, Bid)>>>;
+type Tails = Arc<Mutex<Vec<(u16, Tail)>>>;
+
+/// Rollups whose markets stand apart after every slot.
+struct Apart;
+
+const REVEAL: Hash = Hash([0x77; 32]);
+
+impl Chain for Apart {
+    fn look(&self, slot: Slot, _sender: &Address) -> Option<Look> {
+        let coin = 1_000_000_000_000_000_000u128;
+        let scene = |tokens: u128| Scene {
+            pool: Pool { coins: 1_000 * coin, tokens: tokens * coin },
+            // a coin more with every slot
+            held: Holding { coins: (100 + u128::from(slot.0)) * coin, tokens: 1_000_000 * coin },
+            nonce: slot.0,
+            base_fee: 1_000_000_000,
+        };
+        let scenes = [(901, 2_000_000), (902, 1_900_000)].map(|(chain, tokens)| (ChainId(chain), scene(tokens)));
+        Some(Look { slot, reveal: REVEAL, scenes: scenes.into_iter().collect() })
+    }
+}
 
 #[derive(Clone)]
 struct Script {
@@ -44,6 +69,7 @@ struct Script {
     key: Arc<SigningKey>,
     bond: Arc<Mutex<u128>>,
     taken: Taken,
+    tails: Tails,
 }
 
 fn amount(units: u128) -> Amount {
@@ -72,6 +98,10 @@ impl Script {
                     time: Timestamp(1_800_000_000_000),
                 };
                 Ok(Answer::Receipt(tlog::receipt::sign(&receipt, &self.key).unwrap()))
+            }
+            Request::Object(Object::Tail(tail)) => {
+                self.tails.lock().unwrap().push((self.member, (**tail).clone()));
+                self.refuses.map_or(Ok(Answer::Seen), |reason| Err(Refusal::new(reason, "")))
             }
             Request::Params => Ok(Answer::Params(Params {
                 network: self.network,
@@ -123,6 +153,7 @@ struct World {
     view: NetworkView,
     bond: Arc<Mutex<u128>>,
     taken: Taken,
+    tails: Tails,
 }
 
 fn key(n: u8) -> EthKey {
@@ -133,7 +164,7 @@ fn key(n: u8) -> EthKey {
 async fn world(refuses: Option<Reason>) -> World {
     let (mut network, keys) = testing::network();
     let id = crypto::ids::network_id(&network.genesis);
-    let (bond, taken) = (Arc::new(Mutex::new(BOND)), Taken::default());
+    let (bond, taken, tails) = (Arc::new(Mutex::new(BOND)), Taken::default(), Tails::default());
     let mut members = Vec::new();
     for (number, key) in (0u16..).zip(keys) {
         let script = Script {
@@ -143,18 +174,20 @@ async fn world(refuses: Option<Reason>) -> World {
             key: Arc::new(key),
             bond: Arc::clone(&bond),
             taken: Arc::clone(&taken),
+            tails: Arc::clone(&tails),
         };
         let (member, address) = member(script).await;
         members.push(member);
         network.addresses[usize::from(number)].quic = address;
     }
-    World { members, view: NetworkView::new(&network).unwrap(), bond, taken }
+    World { members, view: NetworkView::new(&network).unwrap(), bond, taken, tails }
 }
 
 /// A running builder.
 struct Running {
     stop: oneshot::Sender<()>,
     reports: mpsc::UnboundedReceiver<SlotReport>,
+    tails: mpsc::UnboundedReceiver<TailReport>,
     end: tokio::task::JoinHandle<Summary>,
 }
 
@@ -180,16 +213,17 @@ impl World {
         let builder =
             Builder::new(submitter, keys, journal, strategy, Box::new(move || Some(Zeroizing::new([draw; 32]))));
         let (stop, stopped) = oneshot::channel::<()>();
+        let builder = builder.with_chain(Arc::new(Apart));
         let (reported, reports) = mpsc::unbounded_channel();
+        let (tailed, tails) = mpsc::unbounded_channel();
         let until = async {
             stopped.await.ok();
         };
-        let run = builder.run(until, move |report| {
-            if let Report::Sale(sale) = report {
-                reported.send(sale.clone()).ok();
-            }
+        let run = builder.run(until, move |report| match report {
+            Report::Sale(sale) => drop(reported.send(sale.clone())),
+            Report::Tail(tail) => drop(tailed.send(tail.clone())),
         });
-        Running { stop, reports, end: tokio::spawn(async { run.await.unwrap() }) }
+        Running { stop, reports, tails, end: tokio::spawn(async { run.await.unwrap() }) }
     }
 
     /// Members tell of a block and of its auction, again and again until `done`; the last one tells another one, too.
@@ -292,6 +326,32 @@ async fn a_builder_that_starts_again_sends_the_same_bytes() {
     assert_eq!(old.amount.units(), WORTH - (16 * 512 + 1), "what it said then");
     assert_eq!(world.bids(OPENED + 5).len(), 1);
     running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tail_of_a_slot_that_was_won_is_signed_once_and_counted() {
+    let world = world(Some(Reason::NotWinner)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = world.start(dir.path(), WORTH, 1);
+    let me = key(1).address();
+    // slot 13 is won with block 12; its tail follows its opening
+    world.tell(OPENED + 2, Some((me, RESERVE)), |world| world.all_have(OPENED + 4)).await;
+    let other = Some((Address([9; 20]), RESERVE));
+    world.tell(OPENED + 3, other, |world| world.tails.lock().unwrap().len() >= 4).await;
+    world.tell(OPENED + 4, other, |world| world.all_have(OPENED + 6)).await;
+    let told = tokio::time::timeout(LONG, running.tails.recv()).await.unwrap().unwrap();
+    assert_eq!((told.slot, told.bundles, told.taken), (Slot(OPENED + 3), 1, 3));
+    assert_eq!(told.refused[0].1.known(), Some(Reason::NotWinner));
+    assert_eq!(told.gained, 2_000_000_000_000_000_000, "a coin on each rollup until the next look");
+    let tails = world.tails.lock().unwrap().clone();
+    let first = &tails[0].1;
+    assert!(tails.iter().all(|(_, tail)| tail == first), "one tail, to all");
+    assert_eq!((first.header.builder, first.header.slot, first.reveal), (me, Slot(OPENED + 3), REVEAL));
+    assert_eq!(crypto::build::tail_signer(first), Some(me));
+    assert_eq!(first.bundles[0].legs.len(), 2);
+    let summary = running.end().await;
+    assert_eq!((summary.tails, summary.won), (1, 1));
+    assert!(summary.gained().unwrap() >= told.gained);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

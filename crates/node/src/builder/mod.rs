@@ -116,12 +116,14 @@ pub(crate) async fn run(args: BuilderArgs) -> Result<(), Failure> {
     let told = |report: &Report| match report {
         Report::Sale(sale) if args.json => print(format_args!("{}", json!({"event": "slot", "value": value(sale)}))),
         Report::Sale(sale) => print(format_args!("{}", row(sale))),
-        Report::Tail(TailReport { slot, bundles, taken }) if args.json => {
-            let value = json!({"slot": slot.0, "bundles": bundles, "taken": taken});
-            print(format_args!("{}", json!({"event": "tail", "value": value})));
+        Report::Tail(tail) if args.json => {
+            print(format_args!("{}", json!({"event": "tail", "value": tail_value(tail)})))
         }
-        Report::Tail(TailReport { slot, bundles, taken }) => {
-            print(format_args!("tail {slot:<8}  {bundles} bundles, taken by {taken} members"));
+        Report::Tail(TailReport { slot, bundles, taken, refused, gained }) => {
+            let refused: Vec<String> =
+                refused.iter().map(|(member, refusal)| format!(", {member}: {}", refusal.reason)).collect();
+            let refused = refused.concat();
+            print(format_args!("tail {slot:<8}  {bundles} bundles ({taken} members{refused})  gained {gained} wei"));
         }
     };
     let summary = Box::pin(builder.run(stop, told)).await.map_err(failed)?;
@@ -174,6 +176,13 @@ fn value(report: &SlotReport) -> Value {
     let (winner, price) = report.sale.sold.unzip();
     json!({"slot": report.sale.slot.0, "bids": report.sale.bids, "bid": offer, "won": report.won,
         "winner": winner.map(|winner| winner.to_string()), "price": price.map(|price| price.to_string())})
+}
+
+fn tail_value(tail: &TailReport) -> Value {
+    let refused: Vec<Value> =
+        tail.refused.iter().map(|(member, refusal)| json!({"member": member.0, "reason": refusal.reason})).collect();
+    json!({"slot": tail.slot.0, "bundles": tail.bundles, "taken": tail.taken, "refused": refused,
+        "gained": tail.gained.to_string()})
 }
 
 /// A summary for machines.

@@ -8,12 +8,16 @@ use crate::{
     files::NetworkFiles,
 };
 use serde_json::{Value, json};
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::{sync::watch, task::JoinHandle};
-use types::{Address, Amount};
+use types::{Address, Amount, Slot};
 use wallet::{
     SubmitLimits, Submitter,
-    builder::{Builder, BuilderError, Chain, Keys, Reference, Summary},
+    builder::{Builder, BuilderError, Chain, Keys, Reference, Report, Summary},
 };
 
 /// Builders behind one connection per member, which takes 128 requests a second.
@@ -22,6 +26,9 @@ const BUILDERS_PER_CONNECTION: u16 = 8;
 const WORTH: u128 = 30_000_000_000_000;
 /// How far the worth of a slot may be from that: far enough that the last may beat the first.
 const SPREAD_BPS: u16 = 4_000;
+
+/// What tails did, by slot: bundles, and coins that came of them, wei.
+pub(super) type Tails = Arc<Mutex<BTreeMap<Slot, (usize, u128)>>>;
 
 struct Started {
     name: String,
@@ -33,6 +40,7 @@ struct Started {
 pub(super) struct Builders {
     stop: watch::Sender<bool>,
     started: Vec<Started>,
+    pub(super) tails: Tails,
 }
 
 /// What one has done.
@@ -50,6 +58,7 @@ fn worth(index: u16) -> Amount {
 /// Starts them; journals are folders beside the members'.
 pub(super) fn start(shape: &Shape, crew: &Crew, network: &NetworkFiles, dir: &Path) -> Result<Builders, Failure> {
     let (stop, stopped) = watch::channel(false);
+    let tails = Tails::default();
     let mut started = Vec::new();
     let mut submitter = None;
     // one reader for all: each of them would read the same
@@ -73,9 +82,16 @@ pub(super) fn start(shape: &Shape, crew: &Crew, network: &NetworkFiles, dir: &Pa
             // who started it may be gone: then it ends, too
             drop(stopped.wait_for(|stop| *stop).await);
         };
-        started.push(Started { name, address, run: tokio::spawn(one.run(until, |_sale| ())) });
+        let seen = Arc::clone(&tails);
+        let told = move |report: &Report| {
+            if let Report::Tail(tail) = report {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.insert(tail.slot, (tail.bundles, tail.gained));
+            }
+        };
+        started.push(Started { name, address, run: tokio::spawn(one.run(until, told)) });
     }
-    Ok(Builders { stop, started })
+    Ok(Builders { stop, started, tails })
 }
 
 impl Builders {
@@ -100,10 +116,13 @@ impl Builders {
 impl Done {
     /// A line of the summary.
     pub(super) fn row(&self) -> String {
-        let Summary { bids, won, paid, .. } = &self.summary;
+        let Summary { bids, won, paid, tails, .. } = &self.summary;
+        let gained = self.summary.gained().map_or_else(|| "unknown".into(), |wei| wei.to_string());
         let fees = self.summary.fees().map_or_else(|| "unknown".into(), |fees| fees.to_string());
         let (name, address) = (&self.name, short(&self.address));
-        format!("{name:<10} {address}: {bids} bids, {won} slots won for {paid}, fees {fees}")
+        format!(
+            "{name:<10} {address}: {bids} bids, {won} slots won for {paid}, fees {fees}; {tails} tails gained {gained} wei"
+        )
     }
 
     /// The same for machines.

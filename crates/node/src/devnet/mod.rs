@@ -21,10 +21,12 @@ use crate::{
     pool::Pool,
     runner::{self, Running},
 };
+use builders::Tails;
 use execution::Executor;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
@@ -34,7 +36,7 @@ use std::{
     },
     time::Duration,
 };
-use types::{Amount, ChainId, Hash, MemberRecord, RevealMode, Schedule, Slot};
+use types::{Amount, ChainId, Epoch, Hash, MemberRecord, RevealMode, Schedule, Slot};
 use wallet::{NetworkView, SubmitLimits, Submitter, demo::DemoWallet};
 use wallets::{Job, Tally, UNDER_WAY_MAX};
 use watch::{Line, Watch, median};
@@ -178,7 +180,8 @@ pub async fn run(args: DevnetArgs) -> Result<(), Failure> {
     let builders = builders::start(&shape, &crew, &network, &args.dir)?;
     let mut failures = Vec::new();
     let first = members.first().map(|member| member.http_listen.to_string()).unwrap_or_default();
-    let watched = watch(&args, &out, (&running, &network, &first), shape.members, reports, &mut failures).await?;
+    let seen = (&running[..], &*network, first.as_str(), &builders.tails);
+    let watched = watch(&args, &out, seen, shape.members, reports, &mut failures).await?;
 
     out.say("");
     out.say("stopping: builders and wallets first, until everything under way is executed");
@@ -365,18 +368,56 @@ fn start_wallets(
         .collect()
 }
 
+/// Slots whose lines wait for what came of their tails.
+const HELD: usize = 2;
+
+/// The lines that were printed.
+struct Shown<'a> {
+    schedule: Schedule,
+    network: &'a NetworkFiles,
+    http: &'a str,
+    tails: &'a Tails,
+    count: u16,
+    lines: u64,
+    epoch: Option<Epoch>,
+}
+
+impl Shown<'_> {
+    async fn show(&mut self, out: &Out, mut line: Line) {
+        if self.lines.is_multiple_of(20) {
+            out.say("");
+            out.say(Line::HEAD);
+        }
+        self.lines += 1;
+        let slot = Slot(line.slot);
+        let epoch = self.schedule.epoch_of(slot);
+        // its first slots have no line while a member starts again
+        if self.epoch.replace(epoch) != Some(epoch) {
+            let page = replace::page(self.http, self.network).await;
+            let names = page.map(|page| names(&page.record.members)).unwrap_or_default();
+            let (slot, last, count) = (self.schedule.first(epoch), self.schedule.last(epoch), self.count);
+            out.say(&format!("epoch      {epoch}: slots {slot} to {last}, {count} members{names}"));
+        }
+        if let Some((bundles, gained)) = self.tails.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot) {
+            (line.tail, line.gained) = (bundles, gained.to_string());
+        }
+        out.say(&line.row());
+        out.event("slot", serde_json::to_value(&line).unwrap_or_default());
+    }
+}
+
 type Watcher = std::thread::JoinHandle<Watch>;
 
 /// Prints a line a slot until enough slots, Ctrl-C, or a member that ended.
 async fn watch(
     args: &DevnetArgs,
     out: &Out,
-    (members, network, http): (&[Running], &NetworkFiles, &str),
+    (members, network, http, tails): (&[Running], &NetworkFiles, &str, &Tails),
     count: u16,
     reports: mpsc::Receiver<Observed>,
     failures: &mut Vec<String>,
 ) -> Result<Watcher, Failure> {
-    let (lines, mut shown) = tokio::sync::mpsc::unbounded_channel::<Line>();
+    let (lines, mut executed) = tokio::sync::mpsc::unbounded_channel::<Line>();
     let watcher = std::thread::Builder::new().name("watch".into()).spawn(move || {
         let mut watch = Watch::new(usize::from(count));
         for observed in reports {
@@ -389,7 +430,11 @@ async fn watch(
     });
     let watcher = watcher.map_err(|e| Failure::software(e.to_string()))?;
     let mut stopped = std::pin::pin!(stop_requested());
-    let (mut seen, mut told) = (0u64, None);
+    let mut seen = 0u64;
+    // what came of a tail is known with the slot after its own
+    let mut held = VecDeque::new();
+    let schedule = Schedule::new(args.epoch_slots);
+    let mut shown = Shown { schedule, network, http, tails, count, lines: 0, epoch: None };
     loop {
         let patience = START_WITHIN;
         let ended = async {
@@ -402,26 +447,16 @@ async fn watch(
                 result.map_err(|e| Failure::software(e.to_string()))?;
                 break;
             }
-            line = shown.recv() => {
+            line = executed.recv() => {
                 let Some(line) = line else { break };
-                if seen.is_multiple_of(20) {
-                    out.say("");
-                    out.say(Line::HEAD);
-                }
                 seen += 1;
-                let (slot, schedule) = (Slot(line.slot), Schedule::new(args.epoch_slots));
-                let epoch = schedule.epoch_of(slot);
-                // its first slots have no line while a member starts again
-                if told.replace(epoch) != Some(epoch) {
-                    let slot = schedule.first(epoch);
-                    let page = replace::page(http, network).await;
-                    let names = page.map(|page| names(&page.record.members)).unwrap_or_default();
-                    let last = schedule.last(epoch);
-                    out.say(&format!("epoch      {epoch}: slots {slot} to {last}, {count} members{names}"));
+                held.push_back(line);
+                let ends = args.slots.is_some_and(|slots| seen >= slots);
+                while held.len() > HELD || ends && !held.is_empty() {
+                    let Some(line) = held.pop_front() else { break };
+                    shown.show(out, line).await;
                 }
-                out.say(&line.row());
-                out.event("slot", serde_json::to_value(&line).unwrap_or_default());
-                if args.slots.is_some_and(|slots| seen >= slots) {
+                if ends {
                     break;
                 }
             }
@@ -434,6 +469,9 @@ async fn watch(
                 break;
             }
         }
+    }
+    for line in held {
+        shown.show(out, line).await;
     }
     Ok(watcher)
 }

@@ -53,6 +53,10 @@ pub(crate) struct Line {
     pub(crate) builder: Option<Address>,
     /// What it pays.
     pub(crate) price: Option<Amount>,
+    /// Bundles of its tail.
+    pub(crate) tail: usize,
+    /// What came of them to their sender, over all rollups, wei.
+    pub(crate) gained: String,
 }
 
 /// Collects what members report.
@@ -154,13 +158,12 @@ impl Watch {
 
 impl Line {
     /// Head of the table.
-    pub(crate) const HEAD: &'static str =
-        "    slot  envelopes  bundles  aborted  close→final  →opened  →executed    log  builder          price";
+    pub(crate) const HEAD: &'static str = "    slot  envelopes  bundles  aborted  close→final  →opened  →executed    log  builder              price  tail               gained";
 
     /// A row of the table.
     pub(crate) fn row(&self) -> String {
         let mut row = format!(
-            "{:>8}  {:>9}  {:>7}  {:>7}  {:>8} ms  {:>4} ms  {:>6} ms  {:>5}  {:<10}  {:>15}",
+            "{:>8}  {:>9}  {:>7}  {:>7}  {:>8} ms  {:>4} ms  {:>6} ms  {:>5}  {:<10}  {:>17}  {:>4}  {:>19}",
             self.slot,
             self.envelopes,
             self.bundles,
@@ -171,6 +174,8 @@ impl Line {
             self.log_entries,
             self.builder.as_ref().map_or_else(|| "-".into(), short),
             self.price.map_or_else(|| "-".into(), |price| price.to_string()),
+            if self.tail == 0 { "-".into() } else { self.tail.to_string() },
+            if self.tail == 0 { "-" } else { &self.gained },
         );
         if self.empty {
             row.push_str("  (empty block)");

@@ -13,7 +13,8 @@
 //! Bids for slot h+2 are judged on the ledger as of the opening of slot h, and close soon after it. So they go out when
 //! block h is final: members that have not opened it let them wait, and all of the way has the time of the reveal, too.
 //!
-//! Deliberately absent: randomness and clocks (entropy is an argument, waiting is tokio's), bodies and tails.
+//! Deliberately absent: randomness and clocks (entropy is an argument, waiting is tokio's), and bodies: members tell
+//! nobody yet which headers they hold.
 //!
 //! Trust: what f+1 members tell alike. Receipts are evidence against their members, not proof that a bid counts.
 mod journal;
@@ -28,7 +29,7 @@ pub use strategy::{Chance, Reference, Strategy};
 
 use crate::{Refused, Submission, Submitter};
 use auction_rules::{AuctionTerms, CAP_CLASS_MAX, Prices, cap_of_class};
-use crypto::{bid, eth::EthKey};
+use crypto::{bid, build, eth::EthKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
@@ -40,8 +41,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 use types::{
-    Account, Address, Amount, Bid, BidHeader, BidText, Hash, MemberId, Slot, codec, limits,
-    wire::{Event, Params},
+    Account, Address, Amount, Bid, BidHeader, BidText, BuildHeader, Hash, MemberId, Slot, Tail, codec, limits,
+    wire::{Event, Params, Refusal},
 };
 use zeroize::Zeroizing;
 
@@ -105,8 +106,8 @@ pub struct SlotReport {
     pub won: bool,
 }
 
-/// A tail that was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A tail that was sent, told with the slot after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TailReport {
     /// The slot.
     pub slot: Slot,
@@ -114,6 +115,10 @@ pub struct TailReport {
     pub bundles: usize,
     /// Members that took it.
     pub taken: usize,
+    /// Members that did not, and why.
+    pub refused: Vec<(MemberId, Refusal)>,
+    /// Coins that came to the sender on the rollups since, wei.
+    pub gained: u128,
 }
 
 /// What a builder tells while it runs.
@@ -175,8 +180,7 @@ impl Summary {
         self.coins.map(|(first, last)| last.saturating_sub(first))
     }
 
-    fn look(&mut self, look: &Look) {
-        let coins = look.scenes.values().fold(0u128, |sum, scene| sum.saturating_add(scene.held.coins));
+    fn look(&mut self, coins: u128) {
         self.coins = Some((self.coins.map_or(coins, |(first, _)| first), coins));
     }
 
@@ -245,6 +249,8 @@ pub struct Builder<S> {
     chain: Option<Arc<dyn Chain>>,
     /// Slots whose tail is this builder's.
     won: BTreeSet<Slot>,
+    /// The tail that was sent last, and what the sender held before it.
+    tail: Option<(TailReport, u128)>,
     /// No bid up to here: it is late, or an earlier run without this journal may have signed it.
     done: Slot,
     summary: Summary,
@@ -272,6 +278,7 @@ impl<S: Strategy> Builder<S> {
             live: BTreeMap::new(),
             chain: None,
             won: BTreeSet::new(),
+            tail: None,
             done: Slot(0),
             summary: Summary::default(),
         }
@@ -442,9 +449,50 @@ impl<S: Strategy> Builder<S> {
 
     /// What the units of a slot have left, and the tail if it is this builder's.
     async fn look(&mut self, look: Look) -> Result<Option<TailReport>, BuilderError> {
-        self.summary.look(&look);
+        let coins = look.coins();
+        self.summary.look(coins);
         self.strategy.opened(&look);
-        Ok(None)
+        let before = self.tail.take().map(|(report, held)| TailReport { gained: coins.saturating_sub(held), ..report });
+        if self.won.contains(&look.slot)
+            && let Some(report) = self.send_tail(look).await?
+        {
+            self.summary.tails = self.summary.tails.saturating_add(1);
+            self.tail = Some((report, coins));
+        }
+        Ok(before)
+    }
+
+    async fn send_tail(&mut self, look: Look) -> Result<Option<TailReport>, BuilderError> {
+        let rules = &self.submitter.view().params;
+        let (slot, epoch) = (look.slot, rules.schedule().epoch_of(look.slot));
+        // half a slot: what comes later is not listed any more
+        let patience = Duration::from_millis(rules.slot_ms >> 1u32);
+        let mut bundles = self.strategy.tail(&look, &self.signer.keys.sender);
+        bundles.truncate(rules.tail_bundles_max.into());
+        if bundles.is_empty() {
+            return Ok(None);
+        }
+        let header = BuildHeader {
+            version: BuildHeader::VERSION,
+            network: self.submitter.view().id,
+            epoch,
+            slot,
+            builder: self.bidder,
+            seq: 0,
+        };
+        let signer = Arc::clone(&self.signer);
+        let signing = tokio::task::spawn_blocking(move || {
+            let make = || {
+                let tail = build::tail(&signer.keys.bidder, header, look.reveal, bundles);
+                Some((Amount::ZERO, codec::encode(&tail)))
+            };
+            signer.journal().sign(Place { slot, kind: Kind::Tail, seq: 0 }, make)
+        });
+        let Some(signed) = signing.await.map_err(|_panic| BuilderError::Panicked)?? else { return Ok(None) };
+        let Ok(tail) = codec::decode::<Tail>(&signed.bytes, limits::TAIL_BYTES_MAX) else { return Ok(None) };
+        let bundles = tail.bundles.len();
+        let (taken, refused) = self.submitter.tail(tail, patience).await;
+        Ok(Some(TailReport { slot, bundles, taken, refused, gained: 0 }))
     }
 
     fn settle(&mut self, slot: Slot, sale: Sale) -> SlotReport {

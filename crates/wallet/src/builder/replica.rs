@@ -19,6 +19,14 @@ pub struct Look {
     pub scenes: BTreeMap<ChainId, Scene>,
 }
 
+impl Look {
+    /// Coins of the sender over all rollups, wei.
+    #[must_use]
+    pub fn coins(&self) -> u128 {
+        self.scenes.values().fold(0, |sum: u128, scene| sum.saturating_add(scene.held.coins))
+    }
+}
+
 /// Who knows the rollups.
 pub trait Chain: Send + Sync {
     /// Reads on until this slot is opened, if it is served, and looks at what `sender` finds then; `None` when that is not

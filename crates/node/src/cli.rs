@@ -25,7 +25,7 @@ struct Cli {
 enum Command {
     /// Write a network's files: keys from a real ceremony, a folder per member, a funded demo account.
     Init(init_command::InitArgs),
-    /// Run a whole network in this process: members, rollups, wallets; audit it at the end.
+    /// Run a whole network in this process: members, rollups, wallets, builders; audit it at the end.
     Devnet(devnet::DevnetArgs),
     /// Run one member of a network.
     Node(NodeArgs),

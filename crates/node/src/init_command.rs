@@ -28,7 +28,7 @@ pub(crate) struct InitArgs {
     /// Who combines shares: everybody (direct), two members for each unit (sharded), two above 16 members (auto).
     #[arg(long, value_enum, default_value_t = Reveal::Auto)]
     reveal: Reveal,
-    /// Builders with a bond: they may bid for slots, each as a `lockstep builder`.
+    /// Builders with a bond: each may bid for slots as a `lockstep builder`.
     #[arg(long, default_value_t = 3)]
     builders: u16,
     /// First of the loopback ports; a member takes three.

@@ -1,6 +1,11 @@
 //! Goal: a builder bids once for each slot, on what f + 1 members tell, never two objects for one place, and counts what
 //! it pays. Method: four scripted members over real QUIC, one of which lies; a builder that is dropped and started again.
-#![expect(clippy::unwrap_used, clippy::unwrap_in_result, clippy::indexing_slicing, reason = "a test that fails says so")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    clippy::indexing_slicing,
+    reason = "a test that fails says so"
+)]
 
 #[path = "../src/testing.rs"]
 mod testing;

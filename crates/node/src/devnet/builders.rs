@@ -84,7 +84,9 @@ pub(super) fn start(shape: &Shape, crew: &Crew, network: &NetworkFiles, dir: &Pa
         };
         let seen = Arc::clone(&tails);
         let told = move |report: &Report| {
-            if let Report::Tail(tail) = report {
+            if let Report::Tail(tail) = report
+                && tail.taken > 0
+            {
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.insert(tail.slot, (tail.bundles, tail.gained));
             }

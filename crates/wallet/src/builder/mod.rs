@@ -32,13 +32,14 @@ use auction_rules::{AuctionTerms, CAP_CLASS_MAX, Prices, cap_of_class};
 use crypto::{bid, build, eth::EthKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Sleep, sleep, timeout},
 };
 use types::{
     Account, Address, Amount, Bid, BidHeader, BidText, BuildHeader, Hash, MemberId, Slot, Tail, codec, limits,
@@ -51,6 +52,8 @@ pub type Entropy = Box<dyn FnMut() -> Option<Zeroizing<[u8; 32]>> + Send>;
 
 /// Between questions to members that do not answer yet.
 const RETRY: Duration = Duration::from_millis(250);
+/// Slots that a builder that stops waits for what it has bid for.
+const DRAIN_SLOTS: u64 = 10;
 /// Looks that wait while a tail is sent.
 const LOOKS_WAITING: usize = 4;
 /// Slots whose bids are remembered until their sale is told.
@@ -296,7 +299,7 @@ impl<S: Strategy> Builder<S> {
         self.bidder
     }
 
-    /// Bids for every slot until `stop`; each sale is reported as it is told.
+    /// Bids for every slot until `stop`, and then waits for the last sales; each is reported as it is told.
     ///
     /// # Errors
     /// [`BuilderError`]: nothing more may be signed.
@@ -320,9 +323,16 @@ impl<S: Strategy> Builder<S> {
         self.summary.first = self.account;
         let (looks, mut looked) = mpsc::channel(LOOKS_WAITING);
         let mut looking: Option<JoinHandle<()>> = None;
-        loop {
+        let patience = Duration::from_millis(self.submitter.view().params.slot_ms.saturating_mul(DRAIN_SLOTS));
+        // once it is to stop: until when it waits for the sales of what it has bid for, which are paid in any case
+        let mut ends: Option<Pin<Box<Sleep>>> = None;
+        while ends.is_none() || !self.live.is_empty() {
             let event = tokio::select! {
-                () = &mut stop => break,
+                () = &mut stop, if ends.is_none() => {
+                    ends = Some(Box::pin(sleep(patience)));
+                    continue;
+                }
+                () = over(ends.as_mut()) => break,
                 Some(look) = looked.recv() => {
                     if let Some(tail) = self.look(look).await? {
                         report(&Report::Tail(tail));
@@ -333,7 +343,9 @@ impl<S: Strategy> Builder<S> {
             };
             match event {
                 Ok(Event::Final { slot, .. }) => {
-                    self.bid(slot.next().next()).await?;
+                    if ends.is_none() {
+                        self.bid(slot.next().next()).await?;
+                    }
                     self.refresh().await;
                 }
                 Ok(Event::Auction { slot, for_slot, bids, sold }) => {
@@ -361,7 +373,9 @@ impl<S: Strategy> Builder<S> {
                 Err(RecvError::Closed) => break,
             }
         }
-        self.refresh().await;
+        if self.refresh().await.is_none() {
+            self.refresh().await;
+        }
         self.summary.last = self.account;
         Ok(self.summary)
     }
@@ -514,6 +528,13 @@ impl<S: Strategy> Builder<S> {
         let report = SlotReport { sale, offer, won };
         self.summary.sale(&report);
         report
+    }
+}
+
+async fn over(ends: Option<&mut Pin<Box<Sleep>>>) {
+    match ends {
+        Some(sleep) => sleep.await,
+        None => core::future::pending().await,
     }
 }
 

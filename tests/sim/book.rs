@@ -9,7 +9,7 @@ use sequencer::{Channel, Effect, Phase, Record, Refused};
 use std::collections::{BTreeMap, BTreeSet};
 use tlog::checkpoint;
 use types::{
-    Entry, Envelope, Epoch, FinalityProof, Hash, Head, Kind, MemberId, Slot, codec, limits,
+    Accused, Entry, Envelope, Epoch, FinalityProof, Hash, Head, Kind, MemberId, Slot, codec, limits,
     reason::{Finding, Reason},
     wire::{Event, Refusal},
 };
@@ -170,7 +170,8 @@ impl Book {
                 assert!(!self.is_honest(of), "m{at} accuses m{of}, which is honest: {what} {reason}");
             }
             Effect::Evidence { proved, .. } => {
-                let of = usize::from(proved.accused.0);
+                let Accused::Member(member) = proved.accused else { panic!("nobody builds here: {proved:?}") };
+                let of = usize::from(member.0);
                 assert!(!self.is_honest(of), "m{at} has evidence against m{of}, which is honest: {proved:?}");
             }
             Effect::Checked { verdict: Err(refused), .. } => self.members[at].refused.push(*refused),

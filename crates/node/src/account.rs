@@ -213,11 +213,8 @@ async fn send(connected: &Connected, key: &EthKey, header: AccountHeader, as_jso
 }
 
 fn said(error: &ingress::ClientError) -> String {
-    match error {
-        ingress::ClientError::Refused(refusal) if refusal.detail.is_empty() => refusal.reason.clone(),
-        ingress::ClientError::Refused(refusal) => format!("{} ({})", refusal.reason, refusal.detail),
-        other => other.to_string(),
-    }
+    let ingress::ClientError::Refused(refusal) = error else { return error.to_string() };
+    if refusal.detail.is_empty() { refusal.reason.clone() } else { format!("{} ({})", refusal.reason, refusal.detail) }
 }
 
 async fn show(args: ShowArgs) -> Result<(), Failure> {

@@ -30,8 +30,8 @@ use std::{
     sync::Arc,
 };
 use types::{
-    Epoch, G2Bytes, Hash, MemberId, Opening, OpeningMessage, ShareChunk, ShareHeader, ShareMessage, ShareMode, Slot,
-    Timestamp, codec, limits,
+    Accused, Epoch, G2Bytes, Hash, MemberId, Opening, OpeningMessage, ShareChunk, ShareHeader, ShareMessage, ShareMode,
+    Slot, Timestamp, codec, limits,
     reason::{Finding, Reason},
 };
 
@@ -320,9 +320,12 @@ impl Sequencer {
         let epoch = self.fin.header.epoch;
         let known = self.exchange.culprits.iter().filter(|(of, _)| *of == epoch).map(|(_, member)| *member);
         let bad = [Finding::ShareBad, Finding::OpeningBad];
-        let convicted =
-            self.operations.faults().iter().filter(|(finding, _, of)| *of == epoch && bad.contains(finding));
-        known.chain(convicted.map(|(_, member, _)| *member)).collect()
+        let convicted = self.operations.faults().iter().filter(|c| c.epoch == epoch && bad.contains(&c.finding));
+        let members = convicted.filter_map(|claim| match claim.accused {
+            Accused::Member(member) => Some(member),
+            Accused::Builder { .. } => None,
+        });
+        known.chain(members).collect()
     }
 
     /// Others had their time, so culprits are better than nobody: what they send may hold, and is checked.

@@ -121,9 +121,21 @@ impl Script {
             })),
             Request::Account(address) => {
                 let account = Account { bond: amount(*self.bond.lock().unwrap()), ..Account::default() };
-                Ok(Answer::Account(AccountState { address: *address, account: Some(account), pending_nonce: 0 }))
+                Ok(Answer::Account(AccountState {
+                    address: *address,
+                    account: Some(account),
+                    pending_nonce: 0,
+                    free_bond: account.bond,
+                    unbonding: Amount::ZERO,
+                    withdrawable: Amount::ZERO,
+                    operation_nonce: 0,
+                    pending_operation_nonce: 0,
+                    is_builder: true,
+                }))
             }
-            Request::Submit { .. } | Request::Object(_) | Request::Status(_) => Ok(Answer::Status(Status::Unknown)),
+            Request::Submit { .. } | Request::Operation(_) | Request::Object(_) | Request::Status(_) => {
+                Ok(Answer::Status(Status::Unknown))
+            }
         }
     }
 }

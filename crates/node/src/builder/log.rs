@@ -74,7 +74,8 @@ impl Chain for Log {
                 break;
             }
             if attempt > 0 {
-                thread::sleep(SOON);
+                // nobody wakes it: the network is far away
+                thread::park_timeout(SOON);
             }
             if let Err(error) = reader.read() {
                 tracing::debug!(%error, "builder.log");

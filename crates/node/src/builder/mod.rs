@@ -69,7 +69,9 @@ pub(crate) fn journal(dir: &Path, network: Hash, bidder: Address) -> Result<Jour
         JournalError::Lock(_) | JournalError::Owner(_) => Failure::usage(format!(
             "{error}\n  do: take the --dir of this builder, and run it once: two that sign for one bond are slashed"
         )),
-        other => Failure::software(other.to_string()),
+        JournalError::Wal(_) | JournalError::Disk(_) | JournalError::Record(_) | JournalError::Past(_) | _ => {
+            Failure::software(error.to_string())
+        }
     })
 }
 
@@ -163,7 +165,7 @@ fn name(why: &Refused) -> String {
     match why {
         Refused::Refusal(refusal) | Refused::Silent(Some(refusal)) => refusal.reason.clone(),
         Refused::Fault(fault) => fault.to_string(),
-        _ => "silent".to_owned(),
+        Refused::Silent(None) | _ => "silent".to_owned(),
     }
 }
 

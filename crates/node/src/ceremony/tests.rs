@@ -39,6 +39,7 @@ struct Done {
 
 fn planned(identities: &[Identity]) -> Planned {
     let wanted = init::Plan {
+        builders: Vec::new(),
         origin: "example.org/test".into(),
         members: 4,
         rollups: vec![ChainId(901)],

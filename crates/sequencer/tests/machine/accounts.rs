@@ -204,7 +204,7 @@ fn a_member_that_tells_of_what_nobody_signed_is_refused_and_fills_nothing() {
         [Operation::Account(forged.into()), far, Operation::Account(crypto::account::sign(&wallet(10), kind5).into())];
     for to in 0..3 {
         let operations = all.iter().map(codec::encode).collect();
-        let items = wire::Items { envelopes: Vec::new(), operations, bids: Vec::new() };
+        let items = wire::Items { operations, ..wire::Items::default() };
         world.inject(3, to, Channel::Items, codec::encode(&items));
     }
     world.open(6);

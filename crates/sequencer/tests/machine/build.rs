@@ -48,12 +48,11 @@ fn coins(from: usize, nonce: u64) -> Bundle {
 }
 
 fn reveal(world: &World, slot: u64) -> Hash {
-    let told = world.members[0].told.iter().rev();
-    let of_slot = told.filter_map(|event| match event {
+    let mut of_slot = world.members[0].told.iter().filter_map(|event| match event {
         wire::Event::Opened { slot: opened, reveal, .. } if opened.0 == slot => Some(*reveal),
         _ => None,
     });
-    of_slot.last().expect("the slot is opened")
+    of_slot.next().expect("the slot is opened")
 }
 
 fn submit_to_all(world: &mut World, envelope: &Envelope) {

@@ -117,7 +117,7 @@ fn whoever_lacks_one_of_the_two_asks_for_it() {
     let slot = sold(&mut world);
     let two = [net.bid(1, slot, 0, Some(8 * RESERVE)), net.bid(1, slot, 0, Some(6 * RESERVE))];
     let tell = |world: &mut World, to: usize, bid: &Bid| {
-        let items = wire::Items { envelopes: Vec::new(), operations: Vec::new(), bids: vec![codec::encode(bid)] };
+        let items = wire::Items { bids: vec![codec::encode(bid)], ..wire::Items::default() };
         world.inject(3, to, Channel::Items, codec::encode(&items));
     };
     for (to, bid) in [(0, &two[0]), (1, &two[0]), (1, &two[1]), (2, &two[1])] {
@@ -149,7 +149,7 @@ fn evidence_against_nobodys_bond_is_worth_nothing() {
     let tell = |world: &mut World, piece: &Evidence| {
         let operation = codec::encode(&Operation::Evidence(piece.clone().into()));
         for to in 0..3 {
-            let items = wire::Items { envelopes: Vec::new(), operations: vec![operation.clone()], bids: Vec::new() };
+            let items = wire::Items { operations: vec![operation.clone()], ..wire::Items::default() };
             world.inject(3, to, Channel::Items, codec::encode(&items));
         }
     };

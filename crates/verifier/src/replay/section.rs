@@ -4,8 +4,7 @@ use auction_rules::BidTerms;
 use crypto::finality::SetHashes;
 use types::{
     Amount, Bid, BlockHeader, Body, Claim, Envelope, Hash, LeftItem, ListText, MemberId, Opening, Rank, SetRef,
-    Signature,
-    Slot,
+    Signature, Slot,
 };
 
 /// The fields of CLOSE.

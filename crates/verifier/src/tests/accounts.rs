@@ -164,7 +164,8 @@ fn every_lie_about_a_slash_gives_its_finding() {
         codes(&world, &entries)
     };
     let one = Amount::new(1).unwrap();
-    let lies: [(&dyn Fn(&mut Kind), &str); 4] = [
+    type Lie<'a> = (&'a dyn Fn(&mut Kind), &'a str);
+    let lies: [Lie<'_>; 4] = [
         (
             &|k| {
                 if let Kind::Fault { penalty, .. } = k {

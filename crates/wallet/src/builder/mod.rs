@@ -367,7 +367,7 @@ impl<S: Strategy> Builder<S> {
                     let told = self.settle(slot, sale);
                     report(&Report::Sale(told));
                 }
-                Ok(Event::Opened { .. } | Event::Executed { .. } | Event::Gap { .. }) => {}
+                Ok(Event::Opened { .. } | Event::Executed { .. } | Event::Tail { .. } | Event::Gap { .. }) => {}
                 // what was missed is over
                 Err(RecvError::Lagged(events)) => tracing::warn!(events, "builder.lagged"),
                 Err(RecvError::Closed) => break,

@@ -76,8 +76,12 @@ impl Running {
     }
 }
 
+/// Hashes of what was signed, by slot, bidder and seq.
+type Signed = BTreeMap<(Slot, Address, u8), BTreeSet<Hash>>;
+
 /// A stopped member's log: hashes of bids by slot, bidder and seq, those that count and those that were left; and winners.
-fn bids(folder: &Path) -> (BTreeMap<(Slot, Address, u8), BTreeSet<Hash>>, usize) {
+#[expect(clippy::wildcard_enum_match_arm, reason = "other entries say nothing of bids")]
+fn bids(folder: &Path) -> (Signed, usize) {
     let lock = State::open(&folder.join("state.redb")).unwrap().lock().unwrap().unwrap();
     let log = LogDir::open(folder, Some(&lock)).unwrap();
     let (mut found, mut sold) = (BTreeMap::<_, BTreeSet<Hash>>::new(), 0);

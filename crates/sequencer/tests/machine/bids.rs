@@ -279,6 +279,8 @@ fn what_a_signed_list_names_is_served_after_a_restart() {
 fn nobody_takes_the_places_of_another_bidder() {
     let net = Net::four();
     let mut world = World::new(net, 84);
+    // says many things of one seq
+    world.guilty_builders.insert(wallet(0).address());
     let sold = sold(&mut world);
     let refusal = |world: &World, ticket: Ticket| Some(world.replies.get(&ticket)?.as_ref().err()?.known().unwrap());
     // early or in time, unsigned or of nobody: told at once, and no place is taken

@@ -12,6 +12,7 @@
 //!
 //! An opening is unique for an item's bytes, so whoever combines, the log is the same. Two statements of a combiner that
 //! differ in an item cannot both hold: the one that does not is evidence by itself.
+mod fallback;
 mod openings;
 mod outgoing;
 
@@ -20,7 +21,6 @@ pub(crate) use outgoing::{Cut, Outgoing};
 use crate::{
     effect::{Channel, Effect, To},
     job::{BadShare, ClaimKind, CombineWork, Combined, Job, RevealItem, RevealWork, Revealed},
-    message::Fetch,
     reveal::Received,
     state::{Fixed, Halt, Sequencer},
 };
@@ -35,19 +35,9 @@ use types::{
     reason::{Finding, Reason},
 };
 
-/// Items whose shares are asked for at a time, when their combiners failed, not counting the last combiner's that is
-/// named: bounds what others' answers take.
-const ASK_ITEMS: usize = 2_048;
-/// For each time that a member got twice the items of a slot it waits twice as long for more shares of it; so many times.
-const DOUBLINGS_MAX: usize = 5;
-/// Openings of slots that a member gets at once; from then on one per `fetch_retry`.
-const OPENINGS_AT_ONCE: u64 = 64;
 /// Items times combiners that a slow machine combines in a millisecond, spread over all combiners: what an item takes one
 /// of them grows with the committee, and each has the fewer items.
 const COMBINED_PER_MS: u64 = 20;
-/// Shares of one message of an answer.
-const ANSWER_SHARES: usize = 8_192;
-
 /// The shares for a combiner, or a piece of them, as their sender signed them.
 #[derive(Debug)]
 pub(crate) struct Piece {
@@ -512,73 +502,5 @@ impl Sequencer {
         let Some((sig, beacon)) = state.beacon else { return Ok(()) };
         let (openings, messages) = core::mem::take(&mut state.found).into_iter().flatten().unzip();
         self.open_slot(now, Revealed { sig, beacon, openings, messages, culprits: Vec::new() })
-    }
-
-    // ---- when combiners fail -------------------------------------------------------------------------------------
-
-    pub(crate) fn fallback_due(&self) -> Option<Timestamp> {
-        Some(self.fixed.as_ref()?.sharded.as_ref()?.fallback_at)
-    }
-
-    /// Asks everybody for shares of what is missing.
-    pub(crate) fn try_fallback(&mut self, now: Timestamp) {
-        let slot = self.fin.slot();
-        let retry = self.setup.timings.rebroadcast;
-        let Some(fixed) = self.fixed.as_mut() else { return };
-        let is_due = |state: &&mut Sharded| state.fallback_at <= now && !state.is_busy();
-        let Some(state) = fixed.sharded.as_mut().filter(is_due) else { return };
-        (state.asked_at, state.fallback_at) = (now, now.plus(retry));
-        fixed.opening_wanted = true;
-        // own items are asked for as those of others: what came here may be too little
-        let mut wanted: Vec<MemberId> =
-            state.asked.iter().copied().filter(|combiner| !state.missing_of(*combiner).is_empty()).collect();
-        let mut covered: BTreeSet<usize> = wanted.iter().flat_map(|combiner| state.missing_of(*combiner)).collect();
-        for item in state.missing() {
-            if covered.contains(&item) {
-                continue;
-            }
-            let own = state.combiners.of_item(item).find(|combiner| *combiner == self.setup.me);
-            if let Some(combiner) = own.or_else(|| state.combiners.of_item(item).next()) {
-                wanted.push(combiner);
-                covered.extend(state.missing_of(combiner));
-            }
-        }
-        let combiners = outgoing::some_of(&state.combiners, wanted.into_iter());
-        state.asked.extend(&combiners);
-        let bytes = codec::encode(&Fetch::GetShares(slot, combiners));
-        self.out.push(Effect::Send { channel: Channel::Fetch, to: To::All, bytes });
-    }
-
-    /// A member lacks what combiners should have sent it.
-    pub(crate) fn serve_shares(&mut self, now: Timestamp, to: MemberId, slot: Slot, combiners: &[MemberId]) {
-        let (from, given) = self.exchange.served.get(&to).copied().unwrap_or((Timestamp(0), 0));
-        if from > now {
-            return;
-        }
-        let (mut shares, mut budget) = (given, usize::MAX);
-        if !self.serve_opening(to, slot) {
-            let Some(outgoing) = self.exchange.outgoing.as_ref().filter(|outgoing| outgoing.slot() == slot) else {
-                return;
-            };
-            let (answers, some) = outgoing.answers(combiners);
-            (shares, budget) = (given.saturating_add(some), outgoing.items().saturating_mul(2).max(1));
-            for bytes in answers {
-                self.out.push(Effect::Send { channel: Channel::Shares, to: To::One(to), bytes });
-            }
-        }
-        // half of what an asker waits: its second message may be faster than its first. It needs no item twice
-        let pause = self.setup.timings.fetch_retry.checked_div(2).unwrap_or(0);
-        let doublings = shares.checked_div(budget).unwrap_or(0).min(DOUBLINGS_MAX);
-        let pause = (0..doublings).fold(pause, |pause, _| pause.saturating_mul(2));
-        self.exchange.served.insert(to, (now.plus(pause), shares));
-    }
-
-    /// A member asks what opened a slot: many slots at once when it catches up, and no more often than it should.
-    pub(crate) fn serve_section(&mut self, now: Timestamp, to: MemberId, slot: Slot) {
-        let pause = self.setup.timings.fetch_retry;
-        let used = self.exchange.sections.get(&to).copied().unwrap_or(Timestamp(0)).max(now).plus(pause);
-        if used <= now.plus(pause.saturating_mul(OPENINGS_AT_ONCE)) && self.serve_opening(to, slot) {
-            self.exchange.sections.insert(to, used);
-        }
     }
 }

@@ -1,5 +1,5 @@
 //! A member's own shares of a slot, cut for their combiners.
-use super::{ANSWER_SHARES, ASK_ITEMS};
+use super::fallback::{ANSWER_SHARES, ASK_ITEMS};
 use crate::reveal::{self, Received};
 use crypto::{combiners::Combiners, merkle, tdh2::SharePoint};
 use std::collections::{BTreeMap, BTreeSet};

@@ -23,8 +23,7 @@
 //! [`select`] found payable stays payable.
 //!
 //! Deliberately absent: signatures, hashing of envelopes and ciphertexts (`crypto`, `mempool`), the order within a set
-//! (`ordering`), execution, the opening of bids; and, marked `planned` in RULES.md, tails. The network calls none of
-//! the steps of auctions and bonds yet: it closes slots and runs [`Ledger::exec`], which pays no rebates.
+//! (`ordering`), execution, the opening of bids.
 //!
 //! Invariants that tests cite:
 //! * `RUL-1` the result does not depend on the order of the input.

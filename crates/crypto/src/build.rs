@@ -5,7 +5,7 @@ use crate::{
     hash::sha256,
 };
 use alloc::vec::Vec;
-use types::{Address, Body, BuildHeader, Bundle, Hash, Tail, codec};
+use types::{Address, Body, BuildHeader, Bundle, Hash, Object, SignedBuild, Tail, codec};
 
 /// `unitsHash`: SHA-256 over the hashes in the body's order.
 #[must_use]
@@ -44,6 +44,38 @@ pub fn body_signer(body: &Body) -> Option<Address> {
 #[must_use]
 pub fn tail_signer(tail: &Tail) -> Option<Address> {
     eth::recover(&tail_digest(&tail.header, &tail.reveal, &tail.bundles), &tail.signature).ok()
+}
+
+/// A body or a tail as evidence shows it.
+#[must_use]
+pub fn signed(object: &Object) -> SignedBuild {
+    match object {
+        Object::Body(body) => SignedBuild {
+            header: body.header,
+            reveal: None,
+            count: count(&body.units),
+            content: units_hash(&body.units),
+            signature: body.signature,
+        },
+        Object::Tail(tail) => SignedBuild {
+            header: tail.header,
+            reveal: Some(tail.reveal),
+            count: count(&tail.bundles),
+            content: bundles_hash(&tail.bundles),
+            signature: tail.signature,
+        },
+    }
+}
+
+/// Whether the builder itself signed it.
+#[must_use]
+pub fn is_signed_as(build: &SignedBuild) -> bool {
+    let SignedBuild { header, reveal, count, content, signature } = build;
+    let digest = match reveal {
+        None => eip712::body_digest(header, *count, content),
+        Some(reveal) => eip712::tail_digest(header, reveal, *count, content),
+    };
+    eth::recover(&digest, signature).ok() == Some(header.builder)
 }
 
 fn count<T>(items: &[T]) -> u32 {

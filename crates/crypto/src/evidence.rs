@@ -9,7 +9,7 @@
 //! the culprit did not sign is bound by a hash that it signed, or is the signature of a quorum. A statement beside itself
 //! is none, and the two stand in one order, so that a contradiction has one form but for the bytes of signatures.
 use crate::{
-    beacon, bid,
+    beacon, bid, build,
     combiners::Combiners,
     ed25519,
     finality::{self, Committee, FinalityError, VoteKind, vote_message},
@@ -20,9 +20,10 @@ use crate::{
 };
 use alloc::{string::String, vec::Vec};
 use types::{
-    Accused, Bid, BidHeader, BuilderDouble, Epoch, Evidence, FinalityProof, G1Bytes, Hash, Leaf, ListText, MemberId,
-    MemberRecord, Opening, OpeningFault, OpeningHeader, Params, Rank, Receipt, ReceiptError, ShareFault, ShareHeader,
-    ShareMode, Signature, SignedList, SignedShare, SizeClass, Slot, Vote, Voted, codec, limits, reason::Finding, tag,
+    Accused, Bid, BidHeader, BuildHeader, BuilderDouble, Epoch, Evidence, FinalityProof, G1Bytes, Hash, Leaf, ListText,
+    MemberId, MemberRecord, Object, Opening, OpeningFault, OpeningHeader, Params, Rank, Receipt, ReceiptError,
+    ShareFault, ShareHeader, ShareMode, Signature, SignedBuild, SignedList, SignedShare, SizeClass, Slot, Vote, Voted,
+    codec, limits, reason::Finding, tag,
 };
 
 /// What evidence is held against: EPOCH says all of it.
@@ -245,6 +246,13 @@ pub fn bids(one: &Bid, other: &Bid) -> Evidence {
     Evidence::Builder { double: BuilderDouble::Bid { a, b }.into() }
 }
 
+/// Two bodies, or two tails, as evidence, whichever comes first.
+#[must_use]
+pub fn objects(one: &Object, other: &Object) -> Evidence {
+    let (a, b) = ordered(build::signed(one), build::signed(other), codec::encode);
+    Evidence::Builder { double: BuilderDouble::Build { a, b }.into() }
+}
+
 /// Two lists as evidence, whichever comes first.
 #[must_use]
 pub fn lists(one: (ListText, Signature), other: (ListText, Signature)) -> Evidence {
@@ -353,6 +361,25 @@ fn builder_double(context: &Context<'_>, double: &BuilderDouble) -> Result<Prove
                 }
                 context.within(one.header.slot)?;
                 if !bid::is_signed_as(one) {
+                    return Err(EvidenceError::Signature(which));
+                }
+            }
+        }
+        BuilderDouble::Build { a, b } => {
+            let place = |one: &SignedBuild| (one.reveal.is_some(), one.header.builder, one.header.slot, one.header.seq);
+            if place(a) != place(b) {
+                return Err(EvidenceError::Apart);
+            }
+            in_order(&codec::encode(a), &codec::encode(b))?;
+            for (one, which) in [(a, Which::First), (b, Which::Second)] {
+                if one.header.network != context.network {
+                    return Err(EvidenceError::Network);
+                }
+                if one.header.version != BuildHeader::VERSION {
+                    return Err(EvidenceError::Version);
+                }
+                context.within(one.header.slot)?;
+                if !build::is_signed_as(one) {
                     return Err(EvidenceError::Signature(which));
                 }
             }

@@ -13,9 +13,9 @@ use crypto::{
     merkle, operation,
 };
 use types::{
-    Accused, Bid, Block, Claim, Envelope, Epoch, Evidence, G1Bytes, Hash, MemberId, OpeningFault, OpeningHeader,
-    OpeningMessage, Operation, ShareFault, ShareHeader, ShareMode, SignedList, SignedShare, Slot, Voted, limits,
-    reason::Finding,
+    Accused, Bid, Block, Claim, Envelope, Epoch, Evidence, G1Bytes, Hash, MemberId, Object, OpeningFault,
+    OpeningHeader, OpeningMessage, Operation, ShareFault, ShareHeader, ShareMode, SignedList, SignedShare, Slot, Voted,
+    limits, reason::Finding,
 };
 
 /// Views before and after that of the last final block whose votes are kept.
@@ -49,6 +49,16 @@ impl Sequencer {
         let epoch = self.epoch_of(one.header.slot);
         let claim = Claim { finding: Finding::BidDouble, accused, epoch };
         self.accuse_of(claim, |_| Some(evidence::bids(one, other)));
+    }
+
+    /// Two bodies, or two tails, of one builder, slot and seq. What a `tail_recipient` signed does not name its builder:
+    /// two of those count for nothing, and prove nothing by themselves.
+    pub(crate) fn accuse_objects(&mut self, one: &Object, other: &Object) {
+        let header = one.header();
+        let accused = Accused::Builder { builder: header.builder, slot: header.slot };
+        let finding = if matches!(one, Object::Tail(_)) { Finding::TailDouble } else { Finding::BodyDouble };
+        let claim = Claim { finding, accused, epoch: self.epoch_of(header.slot) };
+        self.accuse_of(claim, |_| Some(evidence::objects(one, other)));
     }
 
     fn accuse_of(&mut self, claim: Claim, made: impl FnOnce(&Self) -> Option<Evidence>) {

@@ -220,6 +220,7 @@ impl Sequencer {
         }
         self.prune(run);
         self.accuse_bidders(now, derived.as_ref());
+        self.accuse_builders(now, derived.as_ref());
         self.relay_again(now);
         self.relay_operations();
         Ok(())

@@ -7,13 +7,18 @@
 //! An object is judged where its block will judge it: on the ledger as of the opening before. What comes sooner waits. It
 //! is promised nothing: late, it is none.
 use crate::{
+    derive::Derived,
     effect::{Channel, Effect, Record, Ticket, To},
     message::Items,
     state::Sequencer,
 };
 use crypto::{build, ids};
 use std::{collections::BTreeMap, sync::Arc};
-use types::{BuildHeader, Bundle, Hash, Leaf, MemberId, Object, Slot, codec, limits, reason::Reason, wire::Refusal};
+use types::{
+    BuildHeader, Bundle, Hash, Leaf, LeftItem, MemberId, Object, Slot, Timestamp, codec, limits,
+    reason::{Reason, Why},
+    wire::Refusal,
+};
 
 /// Objects of one message that are looked at.
 pub(crate) const OFFERED_MAX: usize = 16;
@@ -131,7 +136,9 @@ impl Sequencer {
         let hash = ids::object_hash(&object);
         if self.wanted.remove(&hash).is_some() {
             // f + 1 lists name it: the block judges it
-            self.objects.past.insert(hash, Arc::new(object));
+            let object = Arc::new(object);
+            self.accuse_builder(&hash, &object);
+            self.objects.past.insert(hash, object);
             return;
         }
         if forced || self.objects.has(&hash) {
@@ -147,8 +154,30 @@ impl Sequencer {
         }
     }
 
+    /// a builder of whom another body, or another tail, of this seq is here.
+    fn accuse_builder(&mut self, hash: &Hash, object: &Object) {
+        let twin = |other: &Object| is_alike(object, other) && object.header().seq == other.header().seq;
+        let Objects { held, waiting, past } = &self.objects;
+        let mut others = held.iter().chain(waiting).chain(past).filter(|(at, _)| *at != hash);
+        if let Some(other) = others.find(|(_, other)| twin(other)).map(|(_, other)| Arc::clone(other)) {
+            self.accuse_objects(object, &other);
+        }
+    }
+
+    /// the lists of a final block name two of one seq: what is not here is asked for.
+    pub(crate) fn accuse_builders(&mut self, now: Timestamp, derived: Option<&Derived>) {
+        let double = |item: &&LeftItem| {
+            item.why == Why::Double.number() && matches!(item.leaf, Leaf::Body { .. } | Leaf::Tail { .. })
+        };
+        let Some(derived) = derived else { return };
+        let doubles: Vec<Hash> = derived.left.iter().filter(double).map(|item| item.leaf.hash()).collect();
+        let absent: Vec<Hash> = doubles.into_iter().filter(|hash| self.objects.any(hash).is_none()).collect();
+        self.want(now, &absent, None);
+    }
+
     /// One that passed [`Self::judge_new_object`].
     fn take_object(&mut self, hash: Hash, object: Arc<Object>, when: When) {
+        self.accuse_builder(&hash, &object);
         if when == When::Later {
             self.objects.waiting.insert(hash, object);
             return;

@@ -50,6 +50,21 @@ pub struct Tail {
     pub bundles: Vec<Bundle>,
 }
 
+/// A body or a tail without its units or bundles: all that its signature covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedBuild {
+    /// The head.
+    pub header: BuildHeader,
+    /// The reveal hash that a tail names; `None`: a body.
+    pub reveal: Option<Hash>,
+    /// Units or bundles.
+    pub count: u32,
+    /// SHA-256 over them, as the signature covers it.
+    pub content: Hash,
+    /// EIP-712 signature.
+    pub signature: EthSignature,
+}
+
 /// A body or a tail: what the header's root over objects covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Object {

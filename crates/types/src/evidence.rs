@@ -3,7 +3,7 @@
 //! signatures.
 use crate::{
     Address, BidHeader, BlockHeader, Envelope, Epoch, EthSignature, FinalityProof, G1Bytes, Hash, ListText, MemberId,
-    Opening, OpeningHeader, Receipt, Schedule, ShareHeader, Signature, SignedList, Slot, reason::Finding,
+    Opening, OpeningHeader, Receipt, Schedule, ShareHeader, Signature, SignedBuild, SignedList, Slot, reason::Finding,
 };
 use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,13 @@ pub enum BuilderDouble {
         /// The other.
         b: SignedBid,
     },
+    /// 1, `body-double` or `tail-double`: both are of one kind, and signed by the builder itself.
+    Build {
+        /// One.
+        a: SignedBuild,
+        /// The other.
+        b: SignedBuild,
+    },
 }
 
 impl BuilderDouble {
@@ -119,6 +126,10 @@ impl BuilderDouble {
     pub const fn said(&self) -> (Finding, Address, Slot) {
         match self {
             Self::Bid { a, .. } => (Finding::BidDouble, a.header.bidder, a.header.slot),
+            Self::Build { a, .. } => {
+                let finding = if a.reveal.is_some() { Finding::TailDouble } else { Finding::BodyDouble };
+                (finding, a.header.builder, a.header.slot)
+            }
         }
     }
 }

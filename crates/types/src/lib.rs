@@ -65,7 +65,7 @@ pub use bid::{Bid, BidHeader, BidText};
 pub use block::{
     Block, BlockHeader, FinalityProof, Leaf, LeafKind, ListSet, ListText, MemberList, Rank, SetRef, SignedList, VoteSig,
 };
-pub use build::{Body, BuildHeader, Object, Tail};
+pub use build::{Body, BuildHeader, Object, SignedBuild, Tail};
 pub use bundle::{Bundle, Leg, Policy};
 pub use bytes::{
     Address, EthSignature, FrBytes, G1Bytes, G2Bytes, Hash, HexError, Key128, SealedDealing, Signature, SignatureStamp,

@@ -107,3 +107,56 @@ fn a_bid_beside_itself_and_two_in_the_wrong_order_are_no_evidence() {
     let all: Vec<Evidence> = [of(a, b)].into();
     assert!(all.iter().all(|evidence| verdict(evidence).is_ok()));
 }
+
+fn built(by: &EthKey, reveal: Option<Hash>, change: impl Fn(&mut SignedBuild)) -> SignedBuild {
+    let builder = key(5).address();
+    let header = BuildHeader { version: 1, network: NETWORK, epoch: Epoch(0), slot: Slot(12), builder, seq: 1 };
+    let signature = types::EthSignature([0; 65]);
+    let mut build = SignedBuild { header, reveal, count: 2, content: Hash([1; 32]), signature };
+    change(&mut build);
+    let digest = match &build.reveal {
+        None => eip712::body_digest(&build.header, build.count, &build.content),
+        Some(reveal) => eip712::tail_digest(&build.header, reveal, build.count, &build.content),
+    };
+    build.signature = by.sign(&digest);
+    build
+}
+
+fn two(one: SignedBuild, other: SignedBuild) -> Evidence {
+    let (a, b) = ordered(one, other, codec::encode);
+    Evidence::Builder { double: BuilderDouble::Build { a, b }.into() }
+}
+
+#[test]
+fn a35_two_signed_bodies_or_tails_of_one_seq_prove_their_builder() {
+    let builder = key(5);
+    let accused = Accused::Builder { builder: builder.address(), slot: Slot(12) };
+    for (reveal, finding) in [(None, Finding::BodyDouble), (Some(Hash([3; 32])), Finding::TailDouble)] {
+        let of = |change: &dyn Fn(&mut SignedBuild)| built(&builder, reveal, change);
+        let plain = of(&|_| {});
+        let proved = Proved { finding, accused, place: Place::Slot(Slot(12)) };
+        let others: [fn(&mut SignedBuild); 2] = [|b| b.content = Hash([2; 32]), |b| b.count = 3];
+        for change in others {
+            let evidence = two(plain, of(&change));
+            assert_eq!(verdict(&evidence), Ok(proved));
+            assert_eq!(claim(&evidence), proved.claim());
+            assert_eq!(decode(&codec::encode(&evidence)).as_ref(), Some(&evidence));
+            assert_eq!(held_against(&evidence, Hash([8; 32]), (1, 99)), Err(EvidenceError::Network));
+            assert_eq!(held_against(&evidence, NETWORK, (13, 99)), Err(EvidenceError::Slot(Slot(12))));
+        }
+        let apart: [fn(&mut SignedBuild); 3] =
+            [|b| b.header.seq = 2, |b| b.header.slot = Slot(13), |b| b.header.builder = Address([3; 20])];
+        for change in apart {
+            assert_eq!(verdict(&two(plain, of(&change))), Err(EvidenceError::Apart));
+        }
+        assert_eq!(verdict(&two(plain, of(&|b| b.header.version = 2))), Err(EvidenceError::Version));
+        assert_eq!(verdict(&two(plain, plain)), Err(EvidenceError::Order));
+        let stranger = built(&key(6), reveal, |b| b.content = Hash([2; 32]));
+        assert!(matches!(verdict(&two(plain, stranger)), Err(EvidenceError::Signature(_))));
+    }
+    // a body beside a tail is none, and neither is taken for the other
+    let (body, tail) = (built(&builder, None, |_| {}), built(&builder, Some(Hash([3; 32])), |_| {}));
+    assert_eq!(verdict(&two(body, tail)), Err(EvidenceError::Apart));
+    let posing = SignedBuild { reveal: Some(Hash([3; 32])), ..body };
+    assert!(matches!(verdict(&two(tail, posing)), Err(EvidenceError::Signature(_))));
+}

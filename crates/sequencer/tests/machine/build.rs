@@ -10,11 +10,17 @@ use crypto::build;
 use sequencer::Ticket;
 use types::{
     Body, BuildHeader, Bundle, Envelope, Hash, Kind, Leaf, Object, Slot, Tail, codec, limits,
-    reason::{Outcome, Reason, Why},
+    reason::{Finding, Outcome, Reason, Why},
     wire,
 };
 
 const RESERVE: u128 = 10_000_000_000_000;
+/// The bond of every builder.
+const BOND: u128 = 1_000_000_000_000_000_000;
+/// a tenth of the bond, which is more than ten reserves.
+const BOND_SLASHED: u128 = (BOND - RESERVE - FEE) / 10;
+/// Base fee of size class 0 at floor prices.
+const FEE: u128 = 16 * 512 + 1;
 
 /// The slot that builder 0 has bought, opened by nobody yet.
 fn bought(world: &mut World) -> u64 {
@@ -185,23 +191,48 @@ fn a_tail_that_is_not_its_winners_is_refused() {
     world.audit(1);
 }
 
+/// FAULT entries against builder 0, and what its bond has lost.
+fn slashes(world: &World) -> (Vec<Finding>, u128) {
+    let fault = |entry: &Vec<u8>| match kind(entry) {
+        Kind::Fault { finding, .. } => Finding::from_number(finding),
+        _ => None,
+    };
+    let bond = world.machine(0).account(&wallet(0).address()).account.unwrap().bond.units();
+    (world.log.iter().filter_map(fault).collect(), BOND - bond)
+}
+
 #[test]
-fn of_two_with_one_seq_none_counts_and_a_higher_seq_replaces() {
+fn of_two_tails_with_one_seq_none_counts_and_both_convict() {
     let net = Net::four();
     let mut world = World::new(net, 93);
+    world.guilty_builders.insert(wallet(0).address());
     let slot = bought(&mut world);
     world.open(slot);
     let named = reveal(&world, slot);
-    let first = [0, 1].map(|nonce| tail(net, slot, named, 0, vec![coins(8, nonce)]));
-    for object in &first {
+    let both = [0, 1].map(|nonce| tail(net, slot, named, 0, vec![coins(8, nonce)]));
+    let before = slashes(&world).1;
+    for object in &both {
         to_all(&mut world, object);
     }
-    world.open(slot + 2);
+    world.open(slot + 4);
     assert_eq!(tails(&world), []);
-    let mut twice = first.each_ref().map(|object| (hash(object), Why::Double.number()));
+    let mut twice = both.each_ref().map(|object| (hash(object), Why::Double.number()));
     twice.sort_unstable();
     assert_eq!(left(&world), twice);
+    let (faults, lost) = slashes(&world);
+    assert_eq!((faults, lost - before), (vec![Finding::TailDouble], BOND_SLASHED));
+    // barred: it bids for nothing any more
+    let next = world.machine(0).last_final().0 + 3;
+    let barred = world.bid(0, &net.bid(0, next, 0, Some(5 * RESERVE)));
+    world.open(next);
+    assert!(world.replies[&barred].is_err());
+    (0..4).for_each(|member| world.audit(member));
+}
 
+#[test]
+fn a_tail_of_a_higher_seq_replaces() {
+    let net = Net::four();
+    let mut world = World::new(net, 103);
     let slot = bought(&mut world);
     world.open(slot);
     let named = reveal(&world, slot);
@@ -212,7 +243,7 @@ fn of_two_with_one_seq_none_counts_and_a_higher_seq_replaces() {
     world.open(slot + 2);
     let run: Vec<Object> = tails(&world).into_iter().map(|(_, tail)| Object::Tail(Box::new(tail))).collect();
     assert_eq!(run, [high]);
-    assert!(left(&world).contains(&(hash(&low), Why::Superseded.number())));
+    assert_eq!(left(&world), [(hash(&low), Why::Superseded.number())]);
     (0..4).for_each(|member| world.audit(member));
 }
 
@@ -282,18 +313,35 @@ fn a_body_of_a_slot_with_room_is_unused() {
 }
 
 #[test]
-fn two_bodies_of_one_seq_place_nothing() {
+fn two_bodies_of_one_seq_place_nothing_and_convict() {
     let net = Net::narrow();
     let mut world = World::new(net, 96);
+    world.guilty_builders.insert(wallet(0).address());
     let slot = bought(&mut world);
+    let before = slashes(&world).1;
     let ranked = crowd(&mut world);
     for units in [&ranked[17..18], &ranked[18..19]] {
         to_all(&mut world, &body(net, slot, 0, 0, units));
     }
-    world.open(slot + 2);
+    world.open(slot + 3);
     assert_eq!(bodies(&world), []);
     assert_eq!(left(&world).iter().filter(|(_, why)| *why == Why::Double.number()).count(), 2);
+    let (faults, lost) = slashes(&world);
+    assert_eq!((faults, lost - before), (vec![Finding::BodyDouble], BOND_SLASHED));
     world.audit(3);
+}
+
+#[test]
+fn two_bodies_at_two_members_convict_although_the_slot_has_room() {
+    let net = Net::four();
+    let mut world = World::new(net, 104);
+    world.guilty_builders.insert(wallet(0).address());
+    let slot = bought(&mut world);
+    world.build(1, &body(net, slot, 0, 2, &[Hash([1; 32])]));
+    world.build(2, &body(net, slot, 0, 2, &[Hash([2; 32])]));
+    world.open(slot + 3);
+    assert_eq!(slashes(&world).0, [Finding::BodyDouble]);
+    world.audit(1);
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn convicted() -> World {
 /// Another pair of the first.
 fn again(world: &World) -> Evidence {
     let Evidence::Builder { double } = world.two_bids(0, Slot(2)) else { panic!() };
-    let types::BuilderDouble::Bid { mut a, b } = *double;
+    let types::BuilderDouble::Bid { mut a, b } = *double else { panic!() };
     a.header.cap_class = 3;
     let key = world.payer_key(0);
     a.signature = key.sign(&crypto::eip712::bid_digest(&a.header, &a.ciphertext));

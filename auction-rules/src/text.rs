@@ -3,10 +3,11 @@
 use std::{format, path::Path, string::String, vec::Vec};
 
 const RULES: &str = include_str!("../RULES.md");
-/// Sources of this crate, as (is a test, text).
+/// Sources of this crate and of those that carry rules out, as (is a test, text).
 fn sources() -> Vec<(bool, String)> {
     let mut out = Vec::new();
-    let mut folders = std::vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = std::vec![own.join("src"), own.join("../crates")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -14,10 +15,14 @@ fn sources() -> Vec<(bool, String)> {
                 folders.push(path);
                 continue;
             }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).unwrap();
+            let in_tests = path.components().any(|part| part.as_os_str() == "tests");
             let name = path.file_stem().unwrap().to_str().unwrap();
             match text.split_once("#[cfg(test)]\nmod tests {") {
-                _ if name.contains("tests") || ["simulation", "testing", "vectors"].contains(&name) => {
+                _ if in_tests || name.contains("tests") || ["simulation", "testing", "vectors"].contains(&name) => {
                     out.push((true, text));
                 }
                 Some((code, tests)) => out.extend([(false, code.into()), (true, tests.into())]),

@@ -1,5 +1,5 @@
-// Goal: on the ledger, one by one. Method: small ledgers, steps by hand,
-// every amount named; misuse is an error that changes nothing. All rules together: simulation.rs.
+// Goal: on the ledger, one by one. Method: small ledgers,
+// steps by hand, every amount named; misuse is an error that changes nothing. All rules together: simulation.rs.
 use super::*;
 use crate::testing::{address, amount, genesis, name, unit};
 use std::{string::ToString, vec};

@@ -1,4 +1,4 @@
-//! Whether a change of the committee or its parameters is one that this committee and the next one have agreed on.
+//! Whether a change of the committee or its parameters is one that this committee and the next one have agreed on.
 use crate::{ed25519, hash};
 use alloc::vec::Vec;
 use types::{

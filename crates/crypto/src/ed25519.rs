@@ -16,6 +16,10 @@ use zeroize::{Zeroize, Zeroizing};
 /// fn copyable<T: Clone>() {}
 /// copyable::<crypto::ed25519::SigningKey>();
 /// ```
+/// ```compile_fail,E0277
+/// fn writable<T: serde::Serialize>() {}
+/// writable::<crypto::ed25519::SigningKey>();
+/// ```
 #[expect(missing_debug_implementations, reason = "a secret")]
 pub struct SigningKey(Box<ed25519_zebra::SigningKey>);
 

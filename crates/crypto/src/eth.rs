@@ -33,6 +33,10 @@ pub enum EthError {
 /// fn copyable<T: Clone>() {}
 /// copyable::<crypto::eth::EthKey>();
 /// ```
+/// ```compile_fail,E0277
+/// fn writable<T: serde::Serialize>() {}
+/// writable::<crypto::eth::EthKey>();
+/// ```
 #[expect(missing_debug_implementations, reason = "a secret")]
 pub struct EthKey(Box<SigningKey>);
 

@@ -134,7 +134,7 @@ pub(crate) fn heads_wanted(derived: &Derived, seen: &BTreeSet<Hash>) -> Vec<Hash
 /// What AUCTION says.
 pub(crate) struct Sale {
     pub(crate) reserve: Amount,
-    /// Of the bids that count.
+    /// Of the bids that count, valid or not.
     pub(crate) opened: Vec<Opening>,
     pub(crate) winner: Option<u16>,
     pub(crate) price: Amount,

@@ -1,5 +1,5 @@
-// Goal: a change counts only as its committee and those who join have signed it. Method: a good one, and everything in it
-// changed one by one.
+// Goal: A-40: a change counts only as its committee and those who join have signed it. Method: a good one, and
+// everything in it changed one by one.
 use super::*;
 use crate::ed25519::SigningKey;
 use std::{boxed::Box, format, vec, vec::Vec};

@@ -1,6 +1,6 @@
-// Goal: the auction of in the network: sealed until the block is final, opened together, resolved by rule; and
-// A-06 against members and proposers that would rather not. Method: builders at several members; what AUCTION, the ledger
-// and the refusals say; messages lost, members restarted between close and opening.
+// Goal: the auction of in the network: sealed until the block is final, opened together, resolved
+// by rule; and A-06 against members and proposers that would rather not. Method: builders at several members; what
+// AUCTION, the ledger and the refusals say; messages lost, members restarted between close and opening.
 use crate::common::{Fate, Net, World, net::wallet, world::kind};
 use sequencer::{Channel, Ticket};
 use std::{cell::Cell, rc::Rc};

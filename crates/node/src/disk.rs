@@ -469,15 +469,18 @@ impl Served {
         files::read(&finality_file(&self.folder, slot), limits::FINALITY_BYTES_MAX).ok()
     }
 
-    /// Entries from `first` on that are durable and no head covers yet, as an entry bundle: what an epoch ends with.
+    /// Entries from `first` on that no head covers yet, as an entry bundle: what a slot opens with, or an epoch ends with.
     pub(crate) fn tail(&self, first: u64) -> Option<Vec<u8>> {
-        let end = self.log.applied().size;
+        let (applied, appended) = self.log.appended();
+        let end = applied.saturating_add(u64::try_from(appended.len()).ok()?);
         let published = self.log.published().map_or(0, |head| head.size);
         if first < published || end <= first || end.saturating_sub(first) > TAIL_MAX {
             return None;
         }
-        let entries: Result<Vec<_>, _> = (first..end).map(|index| self.log.read_entry(index)).collect();
-        match entries.map(|entries| tiles::encode_bundle(&entries)) {
+        let entries: Result<Vec<_>, _> = (first..applied).map(|index| self.log.read_entry(index)).collect();
+        let skipped = usize::try_from(first.saturating_sub(applied)).ok()?;
+        let rest = appended.into_iter().skip(skipped);
+        match entries.map(|entries| tiles::encode_bundle(&entries.into_iter().chain(rest).collect::<Vec<_>>())) {
             Ok(bundle) => bundle.ok(),
             Err(error) => {
                 tracing::error!(%error, "log.tail");

@@ -12,7 +12,7 @@
 //! | `/lockstep/v1/faults`, `/lockstep/v1/faults/<name>` | evidence that this member came across: JSON, and a piece's bytes |
 //! | `/lockstep/v1/epoch` | the newest EPOCH, its leaf hash, and where its members are reached: JSON |
 //! | `/lockstep/v1/committee` | the same of the EPOCH that works now |
-//! | `/lockstep/v1/tail/<n>` | entries from the n-th on that no head covers yet: how an epoch ends, for who begins the next |
+//! | `/lockstep/v1/tail/<n>` | entries from the n-th on that no head covers yet: how a slot opens; how an epoch ends |
 //! | `POST /lockstep/v1/operations` | codec bytes of a change of the committee or a step of a handover: 202, or JSON that says why not |
 //! | `/lockstep/v1/status` | how this member is: JSON, unsigned |
 //! | `/metrics`, `/healthz`, `/readyz` | Prometheus text, liveness, readiness |

@@ -150,6 +150,10 @@ impl Staged {
 struct Shared {
     /// In tiles, durable, committed.
     applied: Head,
+    /// What [`LogDir::append`] added behind that: a function of what is final, so it may be shown before it is durable.
+    appended: Vec<Vec<u8>>,
+    /// Index of the first of those.
+    appended_at: u64,
     /// Head of `log/checkpoint`.
     published: Option<Head>,
     /// Text of `log/checkpoint`.
@@ -291,6 +295,18 @@ impl LogDir {
     /// # Errors
     /// [`LogError::EntryTooLong`], and nothing is appended.
     pub fn append(&mut self, entries: &[Vec<u8>]) -> Result<Head, LogError> {
+        let at = self.size();
+        let head = self.push(entries)?;
+        self.reader.inner.with_shared(|shared| {
+            if shared.appended.is_empty() {
+                shared.appended_at = at;
+            }
+            shared.appended.extend_from_slice(entries);
+        });
+        Ok(head)
+    }
+
+    fn push(&mut self, entries: &[Vec<u8>]) -> Result<Head, LogError> {
         if self.failed {
             return Err(LogError::Failed);
         }
@@ -310,7 +326,7 @@ impl LogDir {
     /// # Errors
     /// [`LogError::EntryTooLong`], and nothing is appended; [`LogError::Disk`] is fatal.
     pub fn stage(&mut self, entries: &[Vec<u8>]) -> Result<Staged, LogError> {
-        let head = self.append(entries)?;
+        let head = self.push(entries)?;
         let bytes = encode_staging(self.edge.tree().size(), &self.pending)?;
         let name = head.size.to_string();
         let _step = fault::at(Place::Stage);
@@ -348,7 +364,11 @@ impl LogDir {
         let root = self.reader.inner.root.clone();
         write_tiles(&root, &self.staging, files)?;
         self.pending.drain(..count);
-        self.reader.inner.with_shared(|shared| shared.applied = found);
+        self.reader.inner.with_shared(|shared| {
+            shared.applied = found;
+            // a commit covers whatever was appended before it
+            shared.appended.clear();
+        });
         self.remove_staging(found.size)?;
         self.kept.push(found.size);
         self.drop_partials()?;
@@ -469,6 +489,14 @@ impl LogReader {
     #[must_use]
     pub fn applied(&self) -> Head {
         self.with(|shared| shared.applied)
+    }
+    /// The size that tiles reach, and what was appended right behind it.
+    #[must_use]
+    pub fn appended(&self) -> (u64, Vec<Vec<u8>>) {
+        self.with(|shared| {
+            let size = shared.applied.size;
+            (size, if shared.appended_at == size { shared.appended.clone() } else { Vec::new() })
+        })
     }
     /// The head of the newest published checkpoint.
     #[must_use]

@@ -301,6 +301,25 @@ fn sto_2_three_commits_wait_for_their_tiles() {
 }
 
 #[test]
+fn what_is_appended_is_shown_until_tiles_hold_it() {
+    let mut member = Member::new();
+    member.slot(1, 30, 0);
+    let reader = member.log.reader();
+    assert_eq!(reader.appended(), (30, Vec::new()));
+    member.log.append(&entries(30, 3)).unwrap();
+    member.log.append(&entries(33, 1)).unwrap();
+    assert_eq!(reader.appended(), (30, entries(30, 4)));
+    // a commit takes them along, and nothing of its own is shown before it is done
+    let staged = member.log.stage(&entries(34, 2)).unwrap();
+    assert_eq!(reader.appended(), (30, entries(30, 4)));
+    member.state.commit(&lock(2, &staged)).unwrap();
+    // behind what no tile holds there is nothing to show
+    member.log.append(&entries(36, 1)).unwrap();
+    member.log.apply(staged).unwrap();
+    assert_eq!(reader.appended(), (36, Vec::new()));
+}
+
+#[test]
 fn sto_2_commits_that_were_not_applied_are_covered_by_the_next() {
     let mut member = Member::new();
     member.slot(1, 30, 4);

@@ -303,6 +303,23 @@ impl<'a> Context<'a> {
         let n = u16::try_from(self.members.len()).unwrap_or(u16::MAX);
         Combiners::new(n, self.params.combiners, offset, items)
     }
+    /// A builder's statement: of this network, of a known format, about a slot of the epoch, and signed.
+    fn builder_signed(
+        &self,
+        (network, known, slot): (Hash, bool, Slot),
+        signed: impl FnOnce() -> bool,
+        which: Which,
+    ) -> Result<(), EvidenceError> {
+        if network != self.network {
+            return Err(EvidenceError::Network);
+        }
+        if !known {
+            return Err(EvidenceError::Version);
+        }
+        self.within(slot)?;
+        if signed() { Ok(()) } else { Err(EvidenceError::Signature(which)) }
+    }
+
     fn list_signed(&self, text: &ListText, sig: &Signature, which: Which) -> Result<(), EvidenceError> {
         self.at_home(&text.network, self.epoch)?;
         self.within(text.slot)?;
@@ -353,16 +370,9 @@ fn builder_double(context: &Context<'_>, double: &BuilderDouble) -> Result<Prove
             }
             in_order(&codec::encode(a), &codec::encode(b))?;
             for (one, which) in [(a, Which::First), (b, Which::Second)] {
-                if one.header.network != context.network {
-                    return Err(EvidenceError::Network);
-                }
-                if one.header.version != BidHeader::VERSION {
-                    return Err(EvidenceError::Version);
-                }
-                context.within(one.header.slot)?;
-                if !bid::is_signed_as(one) {
-                    return Err(EvidenceError::Signature(which));
-                }
+                let BidHeader { network, version, slot, .. } = one.header;
+                let known = version == BidHeader::VERSION;
+                context.builder_signed((network, known, slot), || bid::is_signed_as(one), which)?;
             }
         }
         BuilderDouble::Build { a, b } => {
@@ -372,16 +382,9 @@ fn builder_double(context: &Context<'_>, double: &BuilderDouble) -> Result<Prove
             }
             in_order(&codec::encode(a), &codec::encode(b))?;
             for (one, which) in [(a, Which::First), (b, Which::Second)] {
-                if one.header.network != context.network {
-                    return Err(EvidenceError::Network);
-                }
-                if one.header.version != BuildHeader::VERSION {
-                    return Err(EvidenceError::Version);
-                }
-                context.within(one.header.slot)?;
-                if !build::is_signed_as(one) {
-                    return Err(EvidenceError::Signature(which));
-                }
+                let BuildHeader { network, version, slot, .. } = one.header;
+                let known = version == BuildHeader::VERSION;
+                context.builder_signed((network, known, slot), || build::is_signed_as(one), which)?;
             }
         }
     }

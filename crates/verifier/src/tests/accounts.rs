@@ -136,18 +136,24 @@ fn a35_a38_a_builder_is_slashed_once_a_slot_and_the_log_says_what_was_taken() {
     assert_eq!(operations, 1);
 }
 
-#[test]
-fn every_lie_about_a_slash_gives_its_finding() {
-    let mut world = convicted();
-    world.plant(Plant::SecondFault);
-    let found: Vec<_> = world.audit().findings.iter().map(|f| f.code.name()).collect();
-    assert_eq!(found, ["fault-false"]);
+/// A builder is convicted, and slashed.
+fn slashed() -> World {
     let mut world = World::new(23);
     world.submit(Draft::of(4));
     world.slot();
     world.accuse(world.two_bids(0, Slot(2)));
     world.slot();
     world.slot();
+    world
+}
+
+#[test]
+fn every_lie_about_a_slash_gives_its_finding() {
+    let mut world = convicted();
+    world.plant(Plant::SecondFault);
+    let found: Vec<_> = world.audit().findings.iter().map(|f| f.code.name()).collect();
+    assert_eq!(found, ["fault-false"]);
+    let world = slashed();
     let honest = world.log().to_vec();
     assert_eq!(codes(&world, &honest), vec![] as Vec<&str>);
     let edited = |change: &dyn Fn(&mut Kind)| {
@@ -203,12 +209,7 @@ fn every_lie_about_a_slash_gives_its_finding() {
         assert_eq!(edited(lie), [code]);
     }
     // planted with all that follows: the ledger took what the rule says
-    let mut world = World::new(23);
-    world.submit(Draft::of(4));
-    world.slot();
-    world.accuse(world.two_bids(0, Slot(2)));
-    world.slot();
-    world.slot();
+    let mut world = slashed();
     world.plant(Plant::WrongSlash);
     let found: Vec<_> = world.audit().findings.iter().map(|f| f.code.name()).collect();
     assert_eq!(found, ["penalty-wrong"]);

@@ -6,22 +6,20 @@
 mod common;
 
 use common::{
-    Devnet, Person, base_port,
+    Devnet, Person, base_port, http,
     process::{self, Process, copy},
     run,
 };
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{Read as _, Write as _},
-    net::TcpStream,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 use tlog::tiles;
-use types::{Entry, FinalityProof, Kind, MemberId, Schedule, Slot, codec, limits, reason::Reason};
+use types::{Entry, Epoch, FinalityProof, Kind, MemberId, Schedule, Slot, codec, limits, reason::Reason};
 use wallet::{Refused, SubmitLimits, Submitter};
 
 /// Between two looks, and how many there are at most.
@@ -45,12 +43,7 @@ impl Node {
     }
 
     fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: lockstep\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
+        Some(String::from_utf8_lossy(&http(("127.0.0.1", self.http), path)?.1).into_owned())
     }
 
     /// Last opened slot, 0 while it does not answer.
@@ -70,7 +63,31 @@ impl Node {
             assert!(ended.is_none(), "{} ended: {}", self.folder.display(), self.stderr());
             std::thread::park_timeout(PAUSE);
         }
-        panic!("slot {} of {slot}: {}", self.opened(), self.stderr());
+        panic!("slot {} of {slot}: {}", self.opened(), self.everybody());
+    }
+
+    /// The first epoch of which it says that it votes in it.
+    fn wait_for_votes(&mut self) -> Epoch {
+        for _ in 0..TRIES {
+            let text = self.stderr();
+            let epoch = text.lines().filter(|line| line.contains("votes=true")).find_map(|line| {
+                let (_, rest) = line.split_once(" epoch=")?;
+                rest.split(' ').next()?.parse().ok()
+            });
+            if let Some(epoch) = epoch {
+                return Epoch(epoch);
+            }
+            assert!(self.process.ended().is_none(), "{text}");
+            std::thread::park_timeout(PAUSE);
+        }
+        panic!("it never votes: {}", self.everybody());
+    }
+
+    /// What every member wrote, and the metrics of this one.
+    fn everybody(&self) -> String {
+        let texts = (0..4).map(|member| fs::read_to_string(self.folder.with_file_name(format!("stderr-{member}"))));
+        let texts: Vec<String> = texts.map(|text| text.unwrap_or_default()).collect();
+        format!("{}\n{}", texts.join("\n---\n"), self.get("/metrics").unwrap_or_default())
     }
 
     fn stderr(&self) -> String {
@@ -225,9 +242,10 @@ async fn members_that_were_away_or_lost_their_disk_come_back() {
         collected.refused.iter().any(|(member, refused)| *member == MemberId(2) && busy(refused))
     };
     assert!(refused, "a member that lost its disk says that it promises nothing");
-    // a vote that it forgot may be of a few slots more; in the epoch after it votes
-    let mute = epochs.epoch_of(Slot(back + 10));
-    let last = lost.wait_for(epochs.last(mute).0 + 24);
+    // a vote that it forgot may be of the epoch in which blocks are certainly newer than the loss: 10 s, so many slots as
+    // the machine's pace makes of them; in the epoch after it votes, and says so
+    let again = lost.wait_for_votes();
+    let last = lost.wait_for(epochs.first(again).0 + 24);
     nodes.push(lost);
     let me = MemberId(2);
     for node in nodes {
@@ -244,9 +262,10 @@ async fn members_that_were_away_or_lost_their_disk_come_back() {
             || others.filter(|own| proof_of(own, *slot).exists()).any(|own| voted(&own, *slot, me))
     };
     let votes = |slots: RangeInclusive<u64>| slots.filter(by_any).count();
-    let again = epochs.first(epochs.epoch_of(Slot(now + 8)).next()).0;
-    assert_eq!(votes(now + 2..=again - 1), 0, "nor voted in that epoch");
-    assert!(votes(epochs.last(mute).0 + 1..=last) > 0, "it votes again in the next");
+    assert!(again > epochs.epoch_of(Slot(now + 2)) && again <= epochs.epoch_of(Slot(back + 60)).next(), "{again}");
+    let again = epochs.first(again).0;
+    assert_eq!(votes(now + 2..=again - 1), 0, "nor voted before the epoch that it says");
+    assert!(votes(again..=last) > 0, "it votes again in that");
     let network = folder.join("network.toml");
     for member in 0..4 {
         let copy = folder.join(format!("member-{member}"));

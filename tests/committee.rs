@@ -7,7 +7,7 @@
 mod common;
 
 use common::{
-    Person, base_port,
+    Person, base_port, http,
     process::{self, Process},
     run,
 };
@@ -15,8 +15,6 @@ use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{Read as _, Write as _},
-    net::TcpStream,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Mutex,
@@ -78,12 +76,7 @@ impl Node {
 
     /// The JSON that it serves there; `None` while it does not answer.
     fn get(&self, path: &str) -> Option<Value> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: lockstep\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+        serde_json::from_slice(&http(("127.0.0.1", self.http), path)?.1).ok()
     }
 
     fn status(&self) -> Option<Value> {

@@ -15,8 +15,8 @@ use ingress::{Client, ClientError, CloseCode};
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream, UdpSocket},
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -167,14 +167,9 @@ fn says(found: (Option<i32>, String), code: i32, parts: &[&str]) {
 }
 
 /// GET: status and body.
-fn get(http: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(http).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+fn get(address: &str, path: &str) -> (u16, String) {
+    let (status, body) = common::http(address, path).unwrap();
+    (status, String::from_utf8(body).unwrap())
 }
 
 /// The value of a metric without labels but `member`.
@@ -483,17 +478,6 @@ fn verdict(net: &Net, bytes: &[u8]) -> (Option<i32>, String) {
     (status.code(), format!("{out}{err}"))
 }
 
-/// A binary answer.
-fn get_bytes(http: &str, path: &str) -> Vec<u8> {
-    let mut stream = TcpStream::connect(http).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-    answer.split_off(end + 4)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guilty_member_is_in_every_log_and_a_file_proves_it_alone() {
     let _turn = TURN.lock().await;
@@ -541,7 +525,8 @@ async fn a_guilty_member_is_in_every_log_and_a_file_proves_it_alone() {
         (&told[0]["finding"], &told[0]["accused"], &told[0]["slot"]),
         (&json!("list-equivocation"), &json!(3), &json!(1))
     );
-    let served = get_bytes(&http(1), &format!("/lockstep/v1/faults/{}", told[0]["file"].as_str().unwrap()));
+    let served =
+        common::http(http(1), &format!("/lockstep/v1/faults/{}", told[0]["file"].as_str().unwrap())).unwrap().1;
     assert_eq!(verdict(&net, &served).0, Some(0));
     assert_eq!(served, bytes);
 

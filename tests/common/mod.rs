@@ -8,8 +8,8 @@ use execution::demo::{LegTx, gas_class};
 use process::Process;
 use serde_json::Value;
 use std::{
-    io::{BufRead as _, BufReader},
-    net::{TcpListener, UdpSocket},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{
@@ -38,6 +38,19 @@ pub(crate) fn base_port(members: u16) -> u16 {
         }
     }
     panic!("no free ports");
+}
+
+/// Asks a member's HTTP; status and body. `None` while it does not answer.
+pub(crate) fn http(address: impl ToSocketAddrs, path: &str) -> Option<(u16, Vec<u8>)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: lockstep\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let body = answer.split_off(end + 4);
+    let status = String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()?;
+    Some((status, body))
 }
 
 /// The program.

@@ -373,6 +373,10 @@ impl<S: Strategy> Builder<S> {
                 Err(RecvError::Closed) => break,
             }
         }
+        if let Some(looking) = looking {
+            // it talks to members over the runtime that may end with this
+            timeout(patience, looking).await.ok();
+        }
         if self.refresh().await.is_none() {
             self.refresh().await;
         }

@@ -7,7 +7,7 @@
 mod common;
 
 use common::{
-    PATIENCE, base_port, lockstep,
+    PATIENCE, base_port, http, lockstep,
     process::{self, Process},
     run,
 };
@@ -108,6 +108,87 @@ fn bids(folder: &Path) -> (Signed, usize) {
     (found, sold)
 }
 
+/// Status and JSON of a path that a member serves.
+fn get(port: u16, path: &str) -> (u16, Value) {
+    let (status, body) = http(("127.0.0.1", port), path).unwrap();
+    (status, serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body:?}")))
+}
+
+/// What whoever watches auctions reads of a running member, against what two builders said of one slot.
+fn watched(port: u16, dir: &Path, slot: u64, offers: [u128; 2], line: &Value) {
+    const DELIVERED: &str = "/relay/v1/data/bidtraces/proposer_payload_delivered";
+    const RECEIVED: &str = "/relay/v1/data/bidtraces/builder_blocks_received";
+    let rows = |path: &str| {
+        let (status, rows) = get(port, path);
+        assert_eq!(status, 200, "{path}: {rows}");
+        rows.as_array().unwrap().clone()
+    };
+    let amount = |row: &Value, name: &str| row[name].as_str().unwrap().parse::<u128>().unwrap();
+
+    let received = rows(&format!("{RECEIVED}?slot={slot}"));
+    let found: BTreeSet<u128> = received.iter().map(|row| amount(row, "value")).collect();
+    assert_eq!(found, BTreeSet::from(offers), "{received:?}");
+    let winners: Vec<&Value> = received.iter().filter(|row| row["reason"] == "WINNER").collect();
+    let [winner] = winners.as_slice() else { panic!("{received:?}") };
+    assert_eq!(winner["price"], line["price"]);
+    let of_winner = rows(&format!("{RECEIVED}?builder_pubkey={}&limit=3", winner["builder_pubkey"].as_str().unwrap()));
+    assert!((1..=3).contains(&of_winner.len()));
+    assert!(of_winner.iter().all(|row| row["builder_pubkey"] == winner["builder_pubkey"]));
+    assert_eq!(rows(&format!("{RECEIVED}?block_hash={}", winner["block_hash"].as_str().unwrap())).len(), 1);
+
+    // an empty block passes the right on: the slot sold, or a later one
+    let delivered = rows(DELIVERED);
+    let of_bid = |row: &&Value| row["bid_hash"] == winner["block_hash"];
+    let row = delivered.iter().find(of_bid).unwrap_or_else(|| panic!("slot {slot}: {delivered:?}"));
+    assert!(amount(row, "slot") >= u128::from(slot), "{row}");
+    assert_eq!((&row["value"], &row["builder_pubkey"]), (&winner["price"], &winner["builder_pubkey"]));
+    assert_eq!(
+        rows(&format!("{DELIVERED}?block_hash={}", row["block_hash"].as_str().unwrap())),
+        std::slice::from_ref(row)
+    );
+    let slots: Vec<u128> = delivered.iter().map(|row| amount(row, "slot")).collect();
+    assert!(slots.is_sorted_by(|a, b| a > b), "{slots:?}");
+    assert_eq!(
+        rows(&format!("{DELIVERED}?cursor={slot}&limit=2")).len(),
+        2.min(slots.iter().filter(|s| **s <= u128::from(slot)).count())
+    );
+    let prices: Vec<u128> =
+        rows(&format!("{DELIVERED}?order_by=-value")).iter().map(|row| amount(row, "value")).collect();
+    assert!(prices.is_sorted_by(|a, b| a >= b) && prices.len() >= delivered.len(), "{prices:?}");
+
+    // anybody resolves it again
+    let (status, case) = get(port, &format!("/lockstep/v1/auction/{slot}"));
+    assert_eq!(status, 200, "{case}");
+    let file = dir.join("case.json");
+    std::fs::write(&file, case.to_string()).unwrap();
+    let (status, resolved, err) = run(&["auction", "resolve", file.to_str().unwrap()]);
+    assert!(status.success(), "{err}");
+    let resolved: Value = serde_json::from_str(&resolved).unwrap();
+    assert_eq!((&resolved["winner"], &resolved["price"]), (&winner["builder_pubkey"], &winner["price"]));
+
+    let builders = rows("/lockstep/v1/builders");
+    assert_eq!(builders.len(), 2, "{builders:?}");
+    assert!(builders.iter().all(|of| of["may_bid"] == true && amount(of, "free_bond") <= amount(of, "bond")));
+
+    for (path, status) in [
+        (format!("{RECEIVED}?limit=5"), 400),
+        (format!("{RECEIVED}?slot=1&limit=501"), 400),
+        (format!("{RECEIVED}?slot=-1"), 400),
+        (format!("{RECEIVED}?slot={}", u128::MAX), 400),
+        (format!("{RECEIVED}?builder_pubkey=0x12"), 400),
+        (format!("{DELIVERED}?limit=201"), 400),
+        (format!("{DELIVERED}?slot=3&cursor=4"), 400),
+        (format!("{DELIVERED}?order_by=slot"), 400),
+        (format!("{DELIVERED}?slot=1&slot=x%"), 400),
+        ("/lockstep/v1/auction/x".to_owned(), 400),
+        (format!("/lockstep/v1/auction/{}", u64::MAX), 404),
+    ] {
+        let (got, error) = get(port, &path);
+        assert_eq!((got, &error["code"]), (status, &Value::from(status)), "{path}: {error}");
+        assert!(error["message"].is_string());
+    }
+}
+
 /// What a line says of the own bid, by slot.
 fn offers(lines: &[Value]) -> BTreeMap<u64, u128> {
     let offer = |line: &Value| Some((line["slot"].as_u64()?, line["bid"]["amount"].as_str()?.parse().ok()?));
@@ -118,9 +199,9 @@ fn offers(lines: &[Value]) -> BTreeMap<u64, u128> {
 fn builders_bid_win_and_pay_and_a_killed_one_signs_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("net");
-    let port = base_port(4).to_string();
+    let port = base_port(4);
     let (status, printed, err) =
-        run(&["init", "--builders", "2", "--base-port", &port, "--dir", folder.to_str().unwrap()]);
+        run(&["init", "--builders", "2", "--base-port", &port.to_string(), "--dir", folder.to_str().unwrap()]);
     assert!(status.success(), "{err}");
     assert!(printed.contains("lockstep builder --network"), "{printed}");
     let network = folder.join("network.toml");
@@ -166,6 +247,14 @@ fn builders_bid_win_and_pay_and_a_killed_one_signs_nothing_twice() {
         compared += 1;
     }
     assert!(compared > 0, "{of_steady:?} {of_killed:?}");
+    let told = of_steady.iter().rev().find_map(|line| {
+        let slot = line["slot"].as_u64()?;
+        (line["bids"] == 2).then_some((slot, [*one.get(&slot)?, *other.get(&slot)?], line))
+    });
+    // three slots are opened since, and executed
+    let (slot, amounts, line) = told.unwrap();
+    steady.slot(|later| later["slot"].as_u64() > Some(slot + 4));
+    watched(port + 2, dir.path(), slot, amounts, line);
     let (steady, killed) = (steady.terminate(), killed.terminate());
     let won = |summary: &Value| summary["won"].as_u64().unwrap();
     assert!(won(&steady) + won(&killed) > 0, "{steady} {killed}");

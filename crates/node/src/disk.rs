@@ -18,6 +18,7 @@ use crate::{
 use sequencer::{Commit, ItemRecord, Rejoin};
 use std::{
     collections::BTreeMap,
+    ops::Range,
     path::{Path, PathBuf},
 };
 use store::{
@@ -453,6 +454,15 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) fn checkpoint(&self) -> Option<Vec<u8>> {
         self.log.checkpoint().map(|note| note.as_bytes().to_vec())
+    }
+
+    /// Entries that the newest published checkpoint covers.
+    pub(crate) fn published(&self) -> u64 {
+        self.log.published().map_or(0, |head| head.size)
+    }
+
+    pub(crate) fn entries(&self, range: Range<u64>) -> Result<Vec<Vec<u8>>, LogError> {
+        self.log.entries(range)
     }
 
     pub(crate) fn tile(&self, tile: &Tile) -> Option<Vec<u8>> {

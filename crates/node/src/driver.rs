@@ -4,6 +4,7 @@
 //! follows it, and ends the member on any error of disk or machine, before anything else is signed.
 use crate::{
     clock,
+    data::Data,
     disk::{Disk, DiskError, Walling},
     engine,
     execute::Executions,
@@ -185,6 +186,7 @@ pub(crate) struct Driver {
     pub(crate) waiting: Waiting,
     pub(crate) handovers: Handovers,
     pub(crate) page: Page,
+    pub(crate) data: Arc<Data>,
     /// A slot has become final since the last look at the handover.
     pub(crate) final_slots: bool,
     /// The last final slot, and since when it is.
@@ -239,6 +241,7 @@ impl Driver {
 
     fn turns(&mut self, mailbox: &Mailbox<Message>) -> Result<(), DriverError> {
         self.page.show(&self.machine);
+        self.data.show_builders(self.machine.builders());
         let effects = self.machine.step(clock::now(), Input::Tick)?;
         self.carry_out(effects)?;
         self.hand_over()?;
@@ -541,6 +544,7 @@ impl Driver {
             Record::Commit(commit) => {
                 self.timed("commit", |disk| disk.commit(&commit))?;
                 self.page.show(&self.machine);
+                self.data.show_builders(self.machine.builders());
                 self.final_slots = true;
                 let machine = &self.machine;
                 self.disk.forget(|hash| machine.is_live(hash))?;

@@ -2,6 +2,7 @@
 //! that the committee publishes, recomputes it, serves it, and says what it must say in a handover.
 use crate::{
     clock,
+    data::Data,
     files::NetworkFiles,
     handover::Handovers,
     health::{Health, Noted},
@@ -58,6 +59,7 @@ impl Follower {
             engine: Arc::new(String::new),
             health: Arc::clone(&health),
             page: page.clone(),
+            data: Arc::new(Data::new(network.key_set()?)),
             driver: None,
         };
         let (stop_http, mut stopped) = watch::channel(false);

@@ -15,9 +15,10 @@
 //! | `/lockstep/v1/tail/<n>` | entries from the n-th on that no head covers yet: how a slot opens; how an epoch ends |
 //! | `POST /lockstep/v1/operations` | codec bytes of a change of the committee or a step of a handover: 202, or JSON that says why not |
 //! | `/lockstep/v1/status` | how this member is: JSON, unsigned |
+//! | `/relay/v1/data/bidtraces/*`, `/lockstep/v1/auction/<slot>`, `/lockstep/v1/builders` | auctions and builders: [`crate::data`] |
 //! | `/metrics`, `/healthz`, `/readyz` | Prometheus text, liveness, readiness |
 use crate::{
-    clock,
+    clock, data,
     disk::Served,
     driver::{Handle, Message},
     evidence, files,
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) health: Arc<Health>,
     pub(crate) page: Page,
+    pub(crate) data: Arc<data::Data>,
     /// Takes operations; `None`: this member only follows.
     pub(crate) driver: Option<Handle>,
 }
@@ -91,6 +93,9 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
+    // ends with the server
+    let mut reader = JoinSet::new();
+    reader.spawn(Arc::clone(&shared.data).follow(shared.served.clone()));
     let app = Router::new()
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*path}", get(tile))
@@ -110,6 +115,7 @@ pub(crate) async fn serve(
         .route("/lockstep/v1/status", get(status))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .merge(data::routes())
         .with_state(shared);
     serve_app(listener, app, stop).await;
 }

@@ -27,6 +27,7 @@ mod cli;
 pub mod clock;
 mod committee;
 pub mod config;
+mod data;
 mod demo;
 pub mod devnet;
 mod disk;

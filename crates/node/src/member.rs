@@ -2,6 +2,7 @@
 use crate::{
     clock, config,
     config::{ConfigError, NodeConfig},
+    data::Data,
     disk::{Disk, DiskError, ENGINE},
     driver::{self, Driver, DriverError, Handle, Message, Observed, Waiting},
     engine::{self, EngineApp},
@@ -458,6 +459,7 @@ impl Parts {
         let served = disk.served();
         let health = Arc::new(Health::new(Some(id), &network, &term.roster, node.min_free_bytes, clock::now()));
         let page = Page::new(&network);
+        let data = Arc::new(Data::new(network.key_set()?));
         let handovers = Handovers::new(&node.data, &identity.consensus, key, Some(shares));
         let machine = Sequencer::new(setup, secrets, signer, resume, clock::now());
 
@@ -490,6 +492,7 @@ impl Parts {
             waiting: Waiting::default(),
             handovers,
             page: page.clone(),
+            data: Arc::clone(&data),
             final_slots: true,
             final_at: (Slot(0), clock::now()),
             leaves: None,
@@ -505,6 +508,7 @@ impl Parts {
             engine: engine_metrics(Arc::clone(&engine)),
             health: Arc::clone(&health),
             page,
+            data,
             driver: Some(handle.clone()),
         };
         let look = start::look(&term.roster, &node, id, Arc::clone(&health), Arc::clone(&shared.engine), metrics);

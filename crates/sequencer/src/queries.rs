@@ -102,6 +102,12 @@ impl Sequencer {
         }
     }
 
+    /// Accounts of the builders of this epoch, those that are barred included.
+    #[must_use]
+    pub fn builders(&self) -> Vec<wire::AccountState> {
+        self.ledger.builders(self.epoch_of(self.current())).map(|builder| self.account(builder)).collect()
+    }
+
     /// The lowest WAL sequence matters to the node: hashes of all envelopes and operations that must survive a restart.
     #[must_use]
     pub fn is_live(&self, hash: &Hash) -> bool {

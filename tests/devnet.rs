@@ -4,8 +4,10 @@
 mod common;
 
 use common::{Devnet, base_port, run};
+use std::collections::{BTreeMap, BTreeSet};
+use store::{log::LogDir, state::State};
 use tokio::sync::Mutex;
-use types::{Nonce, wire::Status};
+use types::{Body, Entry, Kind, Nonce, codec, limits, wire::Status};
 use wallet::{SubmitLimits, Submitter};
 
 /// A devnet keeps two cores busy: one at a time.
@@ -87,6 +89,51 @@ fn a_devnet_where_a_few_combine_commits_and_audits_clean() {
     assert_eq!(status.code(), Some(0), "{out}{err}");
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(report["findings"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+#[expect(clippy::wildcard_enum_match_arm, reason = "other entries say nothing of what a slot holds")]
+fn slots_that_hold_less_than_what_waits_are_filled_by_rank_and_body() {
+    let _turn = TURN.blocking_lock();
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("net");
+    let shape = ["--slots", "24", "--slot-units", "6", "--wallets", "6", "--builders", "2"];
+    let (summary, status) = Devnet::start(&folder, base_port(4), &shape).finish();
+    assert!(status.success(), "{summary}");
+    assert_eq!(summary["lost"], 0);
+    assert_eq!(summary["failures"].as_array().unwrap().len(), 0, "{summary}");
+    let sent: u64 = summary["builders"].as_array().unwrap().iter().map(|of| of["bodies"].as_u64().unwrap()).sum();
+    assert!(sent > 0, "{summary}");
+
+    // what the log says of them
+    let member = folder.join("member-0");
+    let lock = State::open(&member.join("state.redb")).unwrap().lock().unwrap().unwrap();
+    let log = LogDir::open(&member, Some(&lock)).unwrap();
+    let (mut bodies, mut full, mut placed) = (BTreeMap::new(), BTreeSet::new(), 0);
+    for bytes in log.entries(0..lock.head.size).unwrap() {
+        match codec::decode::<Entry>(&bytes, limits::ENTRY_BYTES_MAX).unwrap().kind {
+            Kind::Close { slot, header, .. } => {
+                assert!(header.set.count <= 6, "slot {slot}");
+                if header.set.count == 6 {
+                    full.insert(slot);
+                }
+            }
+            Kind::Body { slot, bytes } => {
+                let body: Body = codec::decode(&bytes, limits::BODY_BYTES_MAX).unwrap();
+                bodies.insert(slot, body.units);
+            }
+            Kind::Envelope { slot, bytes } => {
+                let hash = crypto::ids::hash_envelope(&codec::decode(&bytes, limits::ENVELOPE_BYTES_MAX).unwrap());
+                placed += usize::from(bodies.get(&slot).is_some_and(|units| units.contains(&hash)));
+            }
+            _ => {}
+        }
+    }
+    assert!(!bodies.is_empty() && bodies.keys().all(|slot| full.contains(slot)), "{bodies:?} {full:?}");
+    assert!(placed > 0);
+    let network = folder.join("network.toml");
+    let (status, out, err) = run(&["audit", member.to_str().unwrap(), "--network", network.to_str().unwrap()]);
+    assert_eq!(status.code(), Some(0), "{out}{err}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,7 @@ use std::{
     process::ExitStatus,
     time::Duration,
 };
-use types::ChainId;
+use types::{ChainId, Params};
 use wallet::{NetworkView, demo::demo_key};
 
 pub(crate) const MEMBERS: usize = 4;
@@ -43,10 +43,8 @@ impl Cluster {
             origin: "lockstep.localhost/crash".into(),
             members: u16::try_from(MEMBERS).unwrap(),
             rollups: vec![ChainId(901)],
-            slot_ms,
             // restarts meet the ends of epochs, too
-            epoch_slots: 24,
-            reveal: types::RevealMode::Auto,
+            params: Params { epoch_slots: 24, ..Params::default_for(slot_ms) },
             payers: (0..accounts).map(|i| account(i).0.address()).collect(),
             senders: (0..accounts).map(|i| account(i).1.address()).collect(),
             builders: Vec::new(),

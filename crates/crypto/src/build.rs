@@ -5,7 +5,10 @@ use crate::{
     hash::sha256,
 };
 use alloc::vec::Vec;
-use types::{Address, Body, BuildHeader, Bundle, Hash, Object, SignedBuild, Tail, codec};
+use types::{
+    Address, Body, BuildHeader, Bundle, EthSignature, Hash, MemberId, Object, SignedBuild, Slot, Tail, codec,
+    wire::PendingRequest,
+};
 
 /// `unitsHash`: SHA-256 over the hashes in the body's order.
 #[must_use]
@@ -44,6 +47,20 @@ pub fn body_signer(body: &Body) -> Option<Address> {
 #[must_use]
 pub fn tail_signer(tail: &Tail) -> Option<Address> {
     eth::recover(&tail_digest(&tail.header, &tail.reveal, &tail.bundles), &tail.signature).ok()
+}
+
+/// Asks a member, in the builder's name, what it would list for a slot.
+#[must_use]
+pub fn ask_pending(key: &EthKey, network: Hash, member: MemberId, slot: Slot) -> PendingRequest {
+    let (builder, signature) = (key.address(), EthSignature([0; 65]));
+    let request = PendingRequest { network, member, slot, builder, signature };
+    PendingRequest { signature: key.sign(&eip712::pending_digest(&request)), ..request }
+}
+
+/// Whether its builder signed it.
+#[must_use]
+pub fn is_asked_by_builder(request: &PendingRequest) -> bool {
+    eth::recover(&eip712::pending_digest(request), &request.signature).ok() == Some(request.builder)
 }
 
 /// A body or a tail as evidence shows it.

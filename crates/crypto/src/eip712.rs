@@ -4,7 +4,7 @@
 //! fields of our structs are single words or a hash, so a struct's hash is keccak-256 over type hash and words.
 use crate::hash::keccak256;
 use alloc::vec::Vec;
-use types::{AccountHeader, Address, BidHeader, BuildHeader, EnvelopeHeader, Hash, Nonce};
+use types::{AccountHeader, Address, BidHeader, BuildHeader, EnvelopeHeader, Hash, Nonce, wire::PendingRequest};
 
 /// Type of the domain.
 pub const DOMAIN_TYPE: &str = "EIP712Domain(string name,string version,bytes32 salt)";
@@ -27,6 +27,8 @@ pub const TAIL_TYPE: &str = concat!(
     "Tail(uint8 version,uint64 epoch,uint64 slot,address builder,uint8 seq,bytes32 revealHash,uint32 bundleCount,",
     "bytes32 bundlesHash)"
 );
+/// Type of a builder's question for what a member would list.
+pub const PENDING_TYPE: &str = "PendingRequest(uint16 member,uint64 slot,address builder)";
 /// Type of an account's operation.
 pub const OPERATION_TYPE: &str = concat!(
     "Operation(uint8 version,uint64 epoch,uint8 kind,address account,uint64 nonce,address to,uint128 amount,",
@@ -117,6 +119,13 @@ pub fn operation_digest(header: &AccountHeader) -> Hash {
         header.data.0,
     ];
     digest(&header.network, OPERATION_TYPE, &words)
+}
+
+/// What a builder signs that asks a member what it would list.
+#[must_use]
+pub fn pending_digest(request: &PendingRequest) -> Hash {
+    let PendingRequest { network, member, slot, builder, .. } = request;
+    digest(network, PENDING_TYPE, &[number(member.0.into()), number(slot.0.into()), address(builder)])
 }
 
 /// The digest to sign of any struct whose fields are single words: keccak-256(0x1901 | domain | struct hash).

@@ -18,7 +18,7 @@ use tokio::{
 };
 use types::{
     Address, Bid, Body, Envelope, Hash, Operation, SignedAccountOperation, Slot, Tail, codec,
-    wire::{AccountState, Event, Params, Refusal, RequestKind, Status, Subscribe, answer},
+    wire::{AccountState, Event, Params, Pending, PendingRequest, Refusal, RequestKind, Status, Subscribe, answer},
 };
 
 /// Events that wait for a slow reader here; more wait at the member, which then sends a `Gap`.
@@ -195,6 +195,14 @@ impl Client {
     /// As the variants of [`ClientError`] say.
     pub async fn account(&self, address: &Address) -> Result<AccountState, ClientError> {
         read(answer::ACCOUNT, &self.call(RequestKind::GetAccount, &codec::encode(address), answer::ACCOUNT).await?)
+    }
+
+    /// What this member would list for a slot, for an active builder.
+    ///
+    /// # Errors
+    /// As the variants of [`ClientError`] say.
+    pub async fn pending(&self, request: &PendingRequest) -> Result<Pending, ClientError> {
+        read(answer::PENDING, &self.call(RequestKind::GetPending, &codec::encode(request), answer::PENDING).await?)
     }
 
     /// The events of a slot and later ones; slot 0: from now on. The channel ends with the connection. A reader that is

@@ -2,7 +2,7 @@
 use types::{
     Address, Bid, Envelope, Hash, Object, Operation, SignedAccountOperation, codec, limits,
     reason::Reason,
-    wire::{AccountState, Params, Refusal, RequestKind, Status, Subscribe, answer},
+    wire::{AccountState, Params, Pending, PendingRequest, Refusal, RequestKind, Status, Subscribe, answer},
 };
 
 /// Length and kind.
@@ -30,6 +30,8 @@ pub enum Request {
     Params,
     /// A ledger account.
     Account(Address),
+    /// What would be listed, for a builder.
+    Pending(Box<PendingRequest>),
 }
 
 /// A decoded request frame.
@@ -54,6 +56,8 @@ pub enum Answer {
     Params(Params),
     /// To [`Request::Account`].
     Account(AccountState),
+    /// To [`Request::Pending`].
+    Pending(Pending),
 }
 
 impl Answer {
@@ -66,6 +70,7 @@ impl Answer {
                 | (Self::Status(_), RequestKind::GetStatus)
                 | (Self::Params(_), RequestKind::GetParams)
                 | (Self::Account(_), RequestKind::GetAccount)
+                | (Self::Pending(_), RequestKind::GetPending)
         )
     }
     pub(crate) fn frame(&self) -> Vec<u8> {
@@ -75,6 +80,7 @@ impl Answer {
             Self::Status(status) => frame(answer::STATUS, &codec::encode(status)),
             Self::Params(params) => frame(answer::PARAMS, &codec::encode(params)),
             Self::Account(account) => frame(answer::ACCOUNT, &codec::encode(account)),
+            Self::Pending(pending) => frame(answer::PENDING, &codec::encode(pending)),
         }
     }
 }
@@ -114,6 +120,7 @@ pub(crate) const fn answer_bytes_max(kind: u8) -> Option<usize> {
         answer::RECEIPT => Some(limits::ANSWER_BYTES_MAX),
         answer::STATUS | answer::PARAMS | answer::ACCOUNT => Some(limits::REQUEST_BYTES_MAX),
         answer::SEEN => Some(0),
+        answer::PENDING => Some(limits::PENDING_BYTES_MAX),
         answer::EVENT => Some(limits::EVENT_BYTES_MAX),
         answer::ERROR => Some(limits::REFUSAL_BYTES_MAX),
         _ => None,
@@ -159,6 +166,9 @@ pub fn decode_request(kind: RequestKind, bytes: Vec<u8>) -> Result<Asked, Refusa
             Asked::Request(Request::Params)
         }
         RequestKind::GetAccount => Asked::Request(Request::Account(codec::decode(&bytes, max).map_err(refuse)?)),
+        RequestKind::GetPending => {
+            Asked::Request(Request::Pending(Box::new(codec::decode(&bytes, max).map_err(refuse)?)))
+        }
         RequestKind::Subscribe => Asked::Subscribe(codec::decode(&bytes, max).map_err(refuse)?),
         _ => return Err(Refusal::new(Reason::Unsupported, "kind")),
     })

@@ -29,10 +29,10 @@ use std::{
 };
 use tokio::sync::{broadcast, mpsc};
 use types::{
-    AccountHeader, Address, Amount, Bid, BidHeader, Envelope, EnvelopeHeader, Epoch, EthSignature, Hash, Nonce,
-    SignedAccountOperation, SignedHeader, Slot, Timestamp, codec,
+    AccountHeader, Address, Amount, Bid, BidHeader, Envelope, EnvelopeHeader, Epoch, EthSignature, Hash, MemberId,
+    Nonce, SignedAccountOperation, SignedHeader, Slot, Timestamp, codec, limits,
     reason::Reason,
-    wire::{AccountState, Event, Params, Refusal, Status, answer},
+    wire::{AccountState, Event, Params, Pending, PendingRequest, PendingUnit, Refusal, Status, answer},
 };
 use zeroize::Zeroizing;
 
@@ -233,6 +233,12 @@ fn operation(nonce: u64) -> SignedAccountOperation {
     SignedAccountOperation { header, signature: EthSignature([4; 65]) }
 }
 
+/// As much as an answer may hold.
+fn pending(slot: Slot) -> Pending {
+    let unit = PendingUnit { hash: Hash([9; 32]), fee_per_byte: u64::MAX, size: 250, gas: 250 };
+    Pending { slot, units: vec![unit; limits::BODY_UNITS_MAX] }
+}
+
 #[tokio::test]
 async fn ing_2_every_request_gets_its_answer() {
     let status = Status::Executed { slot: Slot(7), index: 3, outcome: 0, leg: 0 };
@@ -262,10 +268,19 @@ async fn ing_2_every_request_gets_its_answer() {
             Request::Params => Answer::Params(params()),
             Request::Account(address) if *address == Address([5; 20]) => Answer::Account(account),
             Request::Account(_) => return Err(Refusal::new(Reason::UnknownAccount, "not here")),
+            Request::Pending(request) => Answer::Pending(pending(request.slot)),
         })
     })
     .await;
     let client = door.client().await;
+    let asked = PendingRequest {
+        network: Hash([1; 32]),
+        member: MemberId(2),
+        slot: Slot(9),
+        builder: Address([5; 20]),
+        signature: EthSignature([3; 65]),
+    };
+    assert_eq!(client.pending(&asked).await.unwrap(), pending(Slot(9)));
     assert_eq!(client.submit(&envelope(3)).await.unwrap(), "receipt 3");
     assert_eq!(client.bid(&bid(2)).await.unwrap(), "bid 2");
     client.operation(&operation(2)).await.unwrap();
@@ -319,7 +334,7 @@ async fn ing_1_bytes_that_are_no_request_are_refused_by_name() {
     assert_eq!(code(raw(&connection, &[0x01, 0x04, 0, 0, 0x11], false).await), Reason::OversizedData);
     assert_eq!(code(raw(&connection, &[1, 0, 0, 0, 0x11, 9], true).await), Reason::MalformedData);
     // Kinds that are to come, of answers, and of nobody.
-    for kind in [0x00, 0x10, 0x14, 0x41, 0x7f, 0x80, 0xff] {
+    for kind in [0x00, 0x10, 0x15, 0x41, 0x7f, 0x80, 0xff] {
         assert_eq!(code(raw(&connection, &[0, 0, 0, 0, kind], true).await), Reason::Unsupported);
         assert_eq!(code(raw(&connection, &[0xff, 0xff, 0, 0, kind], false).await), Reason::Unsupported);
     }

@@ -1,7 +1,7 @@
 //! What this member lists when a slot closes (log.md section 4, "Caps are thresholds").
 use crate::Mempool;
-use auction_rules::{Ledger, Terms, fee_per_byte, list_rank};
-use types::{Leaf, Rank, Slot};
+use auction_rules::{LAST, Ledger, Terms, fee_per_byte, list_rank};
+use types::{Hash, Leaf, Rank, Slot, wire::PendingUnit};
 
 impl Mempool {
     /// The list of `slot`, leaves ascending, and the rank where it was cut: at most twice the slot's count and byte
@@ -10,8 +10,7 @@ impl Mempool {
     /// Everything admitted is listed, whoever took it and however young: a receipt promises it, and a leaf that too few
     /// others have is merely unlisted.
     pub fn list(&mut self, ledger: &Ledger, slot: Slot) -> (Vec<Leaf>, Option<Rank>) {
-        let terms: Vec<Terms> = self.items.values().map(|held| held.terms.clone()).collect();
-        let ranked = list_rank(ledger, &self.params, slot, &terms);
+        let ranked = self.ranked(ledger, slot);
         let prices = ledger.prices();
         let count_cap = u64::from(self.params.count_limit).saturating_mul(2);
         let bytes_cap = self.params.bytes_limit.saturating_mul(2);
@@ -41,6 +40,21 @@ impl Mempool {
         }
         leaves.sort_unstable();
         (leaves, self.cut)
+    }
+
+    /// What a builder may be told: what would be listed first if `slot` closed now, at most `most` units.
+    #[must_use]
+    pub fn best(&self, ledger: &Ledger, slot: Slot, most: usize) -> Vec<PendingUnit> {
+        let unit = |(hash, rank): (Hash, Rank)| {
+            let Terms { size, gas, .. } = self.items.get(&hash)?.terms;
+            Some(PendingUnit { hash, fee_per_byte: rank.fee_per_byte, size, gas })
+        };
+        self.ranked(ledger, slot).into_iter().filter(|(_, rank)| *rank != LAST).filter_map(unit).take(most).collect()
+    }
+
+    fn ranked(&self, ledger: &Ledger, slot: Slot) -> Vec<(Hash, Rank)> {
+        let terms: Vec<Terms> = self.items.values().map(|held| held.terms.clone()).collect();
+        list_rank(ledger, &self.params, slot, &terms)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 use crypto::eth::EthKey;
 use execution::demo::{LegTx, gas_class};
 use std::path::Path;
-use types::{Address, Amount, ChainId, Hash, RevealMode};
+use types::{Address, Amount, ChainId, Hash, Params, RevealMode};
 use wallet::demo::demo_key;
 
 /// Name of the file with the demo account's keys.
@@ -41,9 +41,7 @@ impl From<Reveal> for RevealMode {
 pub(crate) struct Wanted {
     pub(crate) members: u16,
     pub(crate) rollups: u64,
-    pub(crate) slot_ms: u64,
-    pub(crate) epoch_slots: u64,
-    pub(crate) reveal: RevealMode,
+    pub(crate) params: Params,
     pub(crate) base_port: u16,
     /// Last part of the log's origin.
     pub(crate) name: &'static str,
@@ -78,7 +76,7 @@ pub(crate) fn check_epoch(slots: u64) -> Result<(), Failure> {
 
 /// Refuses more builders than may bid.
 pub(crate) fn check_builders(count: u16) -> Result<(), Failure> {
-    let most = types::Params::default_for(1).max_builders;
+    let most = Params::default_for(1).max_builders;
     if count > most {
         return Err(Failure::usage(format!("--builders takes 0 to {most}")));
     }
@@ -106,9 +104,7 @@ pub(crate) fn make(wanted: &Wanted, source: Source, dir: &Path) -> Result<Networ
         origin: format!("lockstep.localhost/{}", wanted.name),
         members: wanted.members,
         rollups: chains(wanted.rollups),
-        slot_ms: wanted.slot_ms,
-        epoch_slots: wanted.epoch_slots,
-        reveal: wanted.reveal,
+        params: wanted.params.clone(),
         payers: wanted.payers.iter().copied().chain([fee.address()]).collect(),
         senders: wanted
             .senders

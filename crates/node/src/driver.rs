@@ -389,6 +389,7 @@ impl Driver {
             Request::Status(hash) => Ok(Answer::Status(self.machine.status(&hash))),
             Request::Params => Ok(Answer::Params(self.machine.params(now))),
             Request::Account(address) => Ok(Answer::Account(self.machine.account(&address))),
+            Request::Pending(request) => self.machine.pending_units(&request).map(Answer::Pending),
         };
         // the client may be gone by now, then nobody needs the answer
         reply.send(answer).ok();

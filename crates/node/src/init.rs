@@ -10,7 +10,7 @@ use keygen::files::{Origin, Protection, ShareFile};
 use std::path::{Path, PathBuf};
 use types::{
     Address, Amount, Balance, ChainId, Epoch, Fork, Genesis, KeySetParts, MemberAddress, MemberId, MemberRecord,
-    Network, Params, RevealMode, RollupSpec,
+    Network, Params, RollupSpec,
 };
 
 /// What to make.
@@ -22,12 +22,8 @@ pub struct Plan {
     pub members: u16,
     /// Chain ids of executed rollups.
     pub rollups: Vec<ChainId>,
-    /// Length of a slot, ms.
-    pub slot_ms: u64,
-    /// Slots of an epoch.
-    pub epoch_slots: u64,
-    /// Who combines shares.
-    pub reveal: RevealMode,
+    /// Of the first epoch.
+    pub params: Params,
     /// Accounts that are funded on the sequencing ledger.
     pub payers: Vec<Address>,
     /// Accounts that are funded on every rollup.
@@ -147,7 +143,7 @@ pub(crate) fn genesis(plan: &Plan, mut members: Vec<MemberRecord>) -> (Genesis, 
     let genesis = Genesis {
         origin: plan.origin.clone(),
         members,
-        params: Params { epoch_slots: plan.epoch_slots, reveal: plan.reveal, ..Params::default_for(plan.slot_ms) },
+        params: plan.params.clone(),
         rollups: rollups.iter().map(|(spec, _)| spec.clone()).collect(),
         balances,
     };

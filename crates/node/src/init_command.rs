@@ -6,6 +6,7 @@ use crate::{
     files::NETWORK_FILE,
 };
 use std::path::PathBuf;
+use types::Params;
 
 /// Arguments of `lockstep init`.
 #[derive(Clone, Debug, clap::Args)]
@@ -54,9 +55,11 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Failure> {
     let wanted = Wanted {
         members: args.members,
         rollups: args.rollups,
-        slot_ms: args.slot_ms,
-        epoch_slots: args.epoch_slots,
-        reveal: args.reveal.into(),
+        params: Params {
+            epoch_slots: args.epoch_slots,
+            reveal: args.reveal.into(),
+            ..Params::default_for(args.slot_ms)
+        },
         base_port: args.base_port,
         name: "local",
         wallet_seed,

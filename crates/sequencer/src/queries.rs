@@ -1,7 +1,11 @@
-//! What a member answers about its state; nothing here changes it.
+//! What a member answers about its state; nothing here changes it but how often a builder has asked.
 use crate::state::Sequencer;
+use crypto::build;
 use std::collections::BTreeMap;
-use types::{Address, Hash, Head, MemberId, Slot, Timestamp, reason::Reason, wire};
+use types::{Address, Hash, Head, MemberId, Slot, Timestamp, limits, reason::Reason, wire};
+
+/// Questions of one builder for what would be listed in one slot.
+pub(crate) const PENDING_ASKS_MAX: u8 = 4;
 
 impl Sequencer {
     /// Last final slot.
@@ -106,6 +110,38 @@ impl Sequencer {
     #[must_use]
     pub fn builders(&self) -> Vec<wire::AccountState> {
         self.ledger.builders(self.epoch_of(self.current())).map(|builder| self.account(builder)).collect()
+    }
+
+    /// Tells a builder what this member would list for the slot that comes.
+    ///
+    /// # Errors
+    /// A refusal: another network, member or slot, a builder that is not active, no signature of it, or more than
+    /// 4 questions for one slot.
+    pub fn pending_units(&mut self, request: &wire::PendingRequest) -> Result<wire::Pending, wire::Refusal> {
+        let refuse = |reason: Reason, detail: &str| Err(wire::Refusal::new(reason, detail));
+        let slot = self.current();
+        if request.network != self.setup.network || request.member != self.setup.me {
+            return refuse(Reason::WrongNetwork, "another network or member");
+        }
+        if request.slot != slot {
+            return refuse(Reason::BadRoundNumber, "another slot comes");
+        }
+        if !self.ledger.is_active(&request.builder, self.epoch_of(slot)) {
+            return refuse(Reason::NotActive, "no builder of this epoch");
+        }
+        if !build::is_asked_by_builder(request) {
+            return refuse(Reason::WrongSignature, "not the builder's");
+        }
+        let (of, asked) = &mut self.asked;
+        if *of != slot {
+            (*of, *asked) = (slot, BTreeMap::new());
+        }
+        let times = asked.entry(request.builder).or_default();
+        if *times >= PENDING_ASKS_MAX {
+            return refuse(Reason::Quota, "asked for this slot already");
+        }
+        *times = times.saturating_add(1);
+        Ok(wire::Pending { slot, units: self.pool.best(&self.ledger, slot, limits::BODY_UNITS_MAX) })
     }
 
     /// The lowest WAL sequence matters to the node: hashes of all envelopes and operations that must survive a restart.

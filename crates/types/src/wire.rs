@@ -1,7 +1,9 @@
 //! Requests and answers of the QUIC ingress (wallets-and-builders.md section 7).
 //!
 //! One bidirectional stream per request: `u32 LE length | u8 kind | codec bytes` each way, then FIN.
-use crate::{Account, Address, Amount, Epoch, Hash, Opening, Slot, Timestamp, limits, reason::Reason};
+use crate::{
+    Account, Address, Amount, Epoch, EthSignature, Hash, MemberId, Opening, Slot, Timestamp, limits, reason::Reason,
+};
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,8 @@ pub enum RequestKind {
     GetParams = 0x03,
     /// An [`Address`].
     GetAccount = 0x05,
+    /// codec([`PendingRequest`]).
+    GetPending = 0x14,
     /// codec([`Subscribe`]).
     Subscribe = 0x20,
 }
@@ -46,6 +50,7 @@ impl RequestKind {
             0x02 => Some(Self::GetStatus),
             0x03 => Some(Self::GetParams),
             0x05 => Some(Self::GetAccount),
+            0x14 => Some(Self::GetPending),
             0x20 => Some(Self::Subscribe),
             _ => None,
         }
@@ -59,6 +64,7 @@ impl RequestKind {
             Self::SubmitBody => limits::BODY_BYTES_MAX,
             Self::SubmitTail => limits::TAIL_BYTES_MAX,
             Self::SubmitOperation => limits::REQUEST_BYTES_MAX,
+            Self::GetPending => 256,
             Self::GetStatus | Self::GetParams | Self::GetAccount | Self::Subscribe => 64,
         }
     }
@@ -76,6 +82,8 @@ pub mod answer {
     pub const ACCOUNT: u8 = 0x45;
     /// Empty: the subscription runs on a stream of its own; or the operation is held here, which is no promise.
     pub const SEEN: u8 = 0x51;
+    /// codec([`super::Pending`]).
+    pub const PENDING: u8 = 0x54;
     /// codec([`super::Event`]).
     pub const EVENT: u8 = 0x80;
     /// codec([`super::Refusal`]).
@@ -222,6 +230,43 @@ pub struct AccountState {
     pub pending_operation_nonce: u64,
     /// It may bid in this epoch.
     pub is_builder: bool,
+}
+
+/// Asks a member, as a builder, what it would list for a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingRequest {
+    /// Network id.
+    pub network: Hash,
+    /// Who is asked: no other member can use it.
+    pub member: MemberId,
+    /// The slot that comes.
+    pub slot: Slot,
+    /// Who asks: active in the slot's epoch.
+    pub builder: Address,
+    /// The builder's EIP-712 signature over the rest.
+    pub signature: EthSignature,
+}
+
+/// What a member would list for a slot if it closed now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// The slot.
+    pub slot: Slot,
+    /// Best rank first, at most [`limits::BODY_UNITS_MAX`].
+    pub units: Vec<PendingUnit>,
+}
+
+/// An envelope that waits, as its clear header shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PendingUnit {
+    /// Envelope hash.
+    pub hash: Hash,
+    /// Of its rank: the worst of its own and of what must stand before it.
+    pub fee_per_byte: u64,
+    /// Size class.
+    pub size: u8,
+    /// Gas class.
+    pub gas: u8,
 }
 
 /// What happens, in slot order.

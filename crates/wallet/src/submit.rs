@@ -6,9 +6,10 @@ use crate::{
     news::News,
     receipt::check_receipt_of,
 };
-use crypto::{hash::sha256, ids};
+use crypto::{build, eth::EthKey, hash::sha256, ids};
 use ingress::{Client, ClientError};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -19,9 +20,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 use types::{
-    Account, Address, Bid, Envelope, Hash, MemberId, Nonce, ReceiptKind, SignedAccountOperation, Slot, Tail, codec,
+    Account, Address, Bid, Envelope, Hash, MemberId, Nonce, Object, Rank, ReceiptKind, SignedAccountOperation, Slot,
+    codec,
     reason::{Outcome as Code, Reason},
-    wire::{AccountState, Event, Params, Refusal, Status},
+    wire::{AccountState, Event, Params, PendingUnit, Refusal, Status},
 };
 
 /// How patient a submitter is.
@@ -201,9 +203,24 @@ impl Shared {
         T: Send + 'static,
         F: Future<Output = Result<T, ClientError>> + Send,
     {
+        self.ask_each(|_member| question.clone(), ask)
+    }
+
+    /// The same with a question of its own for each.
+    fn ask_each<Q, T, F>(
+        &self,
+        question: impl Fn(MemberId) -> Q,
+        ask: impl Fn(Arc<Client>, Q) -> F + Clone + Send + 'static,
+    ) -> mpsc::Receiver<(MemberId, Result<T, ClientError>)>
+    where
+        Q: Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, ClientError>> + Send,
+    {
         let (answer, answers) = mpsc::channel(self.links.len().max(1));
         for link in &self.links {
-            let (link, question, ask, answer) = (Arc::clone(link), question.clone(), ask.clone(), answer.clone());
+            let question = question(link.view.member);
+            let (link, ask, answer) = (Arc::clone(link), ask.clone(), answer.clone());
             tokio::spawn(async move {
                 if let Some(client) = link.now().await {
                     let told = ask(client, question).await;
@@ -319,22 +336,62 @@ impl Submitter {
         self.send(ReceiptKind::Bid, ids::bid_hash(bid), bid.header.slot.prev(), codec::encode(bid))
     }
 
-    /// Sends a tail to all members at once, and waits until each has answered or `patience` ends. Who took it, and who
-    /// refused and why; that a member took it is no promise.
-    pub async fn tail(&self, tail: Tail, patience: Duration) -> (usize, Vec<(MemberId, Refusal)>) {
-        let mut answers = self.shared.ask(Arc::new(tail), |client, tail| async move { client.tail(&tail).await });
+    /// Sends a body or a tail to all members at once, and waits until each has answered or `patience` ends. Who took it,
+    /// and who refused and why; that a member took it is no promise.
+    pub async fn object(&self, object: Object, patience: Duration) -> (usize, Vec<(MemberId, Refusal)>) {
+        let mut answers = self.shared.ask(Arc::new(object), |client, object| async move {
+            match &*object {
+                Object::Body(body) => client.body(body).await,
+                Object::Tail(tail) => client.tail(tail).await,
+            }
+        });
         let (mut taken, mut refused) = (0usize, Vec::new());
         let collect = async {
             while let Some((member, answer)) = answers.recv().await {
                 match answer {
                     Ok(()) => taken = taken.saturating_add(1),
                     Err(ClientError::Refused(refusal)) => refused.push((member, refusal)),
-                    Err(error) => tracing::debug!(%member, %error, "submit.tail"),
+                    Err(error) => tracing::debug!(%member, %error, "submit.object"),
                 }
             }
         };
         timeout(patience, collect).await.ok();
         (taken, refused)
+    }
+
+    /// Asks all members, with a builder's signature for each, what they would list for `slot`, until 2f + 1 have answered
+    /// or `patience` ends: what f + 1 tell alike, best rank first. Members answer a builder few times for one slot.
+    pub async fn pending(&self, key: &EthKey, slot: Slot, patience: Duration) -> Vec<PendingUnit> {
+        let view = &self.shared.view;
+        let mut told: BTreeMap<PendingUnit, usize> = BTreeMap::new();
+        let mut answers = self.shared.ask_each(
+            |member| build::ask_pending(key, view.id, member, slot),
+            |client, request| async move { client.pending(&request).await },
+        );
+        let collect = async {
+            let mut answered = 0usize;
+            while answered < view.quorum()
+                && let Some((member, answer)) = answers.recv().await
+            {
+                match answer {
+                    Ok(pending) if pending.slot == slot => {
+                        answered = answered.saturating_add(1);
+                        let units: BTreeSet<PendingUnit> = pending.units.into_iter().collect();
+                        units.into_iter().for_each(|unit| {
+                            let tellers = told.entry(unit).or_default();
+                            *tellers = tellers.saturating_add(1);
+                        });
+                    }
+                    Ok(_other_slot) => {}
+                    Err(error) => tracing::debug!(%member, %error, "submit.pending"),
+                }
+            }
+        };
+        timeout(patience, collect).await.ok();
+        let believed = told.into_iter().filter(|(_, tellers)| *tellers >= view.witness_count());
+        let mut units: Vec<PendingUnit> = believed.map(|(unit, _)| unit).collect();
+        units.sort_by_key(|unit| Rank { fee_per_byte: unit.fee_per_byte, hash: unit.hash });
+        units
     }
 
     /// `expiry`: the last slot that may list it.

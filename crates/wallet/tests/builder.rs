@@ -20,14 +20,15 @@ use std::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use types::{
-    Account, Address, Amount, Bid, ChainId, Epoch, Hash, Object, Receipt, ReceiptKind, Slot, Tail, Timestamp, codec,
+    Account, Address, Amount, Bid, Body, ChainId, Epoch, Hash, Object, Receipt, ReceiptKind, SizeClass, Slot, Tail,
+    Timestamp, codec,
     reason::Reason,
-    wire::{AccountState, Event, Params, Refusal, Status},
+    wire::{AccountState, Event, Params, Pending, PendingUnit, Refusal, Status},
 };
 use wallet::{
     NetworkView, Refused, SubmitLimits, Submitter,
     builder::{
-        Builder, Chain, Journal, Keys, Look, Reference, Report, SlotReport, Summary, TailReport,
+        BodyReport, Builder, Chain, Journal, Keys, Look, Reference, Report, SlotReport, Summary, TailReport,
         pools::{Holding, Pool},
         tail::Scene,
     },
@@ -45,6 +46,13 @@ const LONG: Duration = Duration::from_secs(20);
 /// What all members took, in the order of arrival.
 type Taken = Arc<Mutex<Vec<(u16, Bid)>>>;
 type Tails = Arc<Mutex<Vec<(u16, Tail)>>>;
+type Bodies = Arc<Mutex<Vec<(u16, Body)>>>;
+
+/// An envelope of the largest class.
+fn unit(number: u8, fee_per_byte: u64) -> PendingUnit {
+    let largest = (0..).map_while(SizeClass::new).last().unwrap();
+    PendingUnit { hash: Hash([number; 32]), fee_per_byte, size: largest.index(), gas: 4 }
+}
 
 /// Rollups whose markets stand apart after every slot.
 struct Apart;
@@ -75,6 +83,8 @@ struct Script {
     bond: Arc<Mutex<u128>>,
     taken: Taken,
     tails: Tails,
+    bodies: Bodies,
+    waiting: Arc<Mutex<Vec<PendingUnit>>>,
 }
 
 fn amount(units: u128) -> Amount {
@@ -133,9 +143,20 @@ impl Script {
                     is_builder: true,
                 }))
             }
-            Request::Submit { .. } | Request::Operation(_) | Request::Object(_) | Request::Status(_) => {
-                Ok(Answer::Status(Status::Unknown))
+            Request::Object(Object::Body(body)) => {
+                self.bodies.lock().unwrap().push((self.member, (**body).clone()));
+                self.refuses.map_or(Ok(Answer::Seen), |reason| Err(Refusal::new(reason, "")))
             }
+            Request::Pending(request) => {
+                assert!(crypto::build::is_asked_by_builder(request) && request.member.0 == self.member);
+                let mut units = self.waiting.lock().unwrap().clone();
+                if self.member == 3 {
+                    // what nobody else tells, and nothing else
+                    units = vec![unit(200, u64::MAX)];
+                }
+                Ok(Answer::Pending(Pending { slot: request.slot, units }))
+            }
+            Request::Submit { .. } | Request::Operation(_) | Request::Status(_) => Ok(Answer::Status(Status::Unknown)),
         }
     }
 }
@@ -171,6 +192,8 @@ struct World {
     bond: Arc<Mutex<u128>>,
     taken: Taken,
     tails: Tails,
+    bodies: Bodies,
+    waiting: Arc<Mutex<Vec<PendingUnit>>>,
 }
 
 fn key(n: u8) -> EthKey {
@@ -182,6 +205,7 @@ async fn world(refuses: Option<Reason>) -> World {
     let (mut network, keys) = testing::network();
     let id = crypto::ids::network_id(&network.genesis);
     let (bond, taken, tails) = (Arc::new(Mutex::new(BOND)), Taken::default(), Tails::default());
+    let (bodies, waiting) = (Bodies::default(), Arc::default());
     let mut members = Vec::new();
     for (number, key) in (0u16..).zip(keys) {
         let script = Script {
@@ -192,12 +216,14 @@ async fn world(refuses: Option<Reason>) -> World {
             bond: Arc::clone(&bond),
             taken: Arc::clone(&taken),
             tails: Arc::clone(&tails),
+            bodies: Arc::clone(&bodies),
+            waiting: Arc::clone(&waiting),
         };
         let (member, address) = member(script).await;
         members.push(member);
         network.addresses[usize::from(number)].quic = address;
     }
-    World { members, view: NetworkView::new(&network).unwrap(), bond, taken, tails }
+    World { members, view: NetworkView::new(&network).unwrap(), bond, taken, tails, bodies, waiting }
 }
 
 /// A running builder.
@@ -205,6 +231,7 @@ struct Running {
     stop: oneshot::Sender<()>,
     reports: mpsc::UnboundedReceiver<SlotReport>,
     tails: mpsc::UnboundedReceiver<TailReport>,
+    bodies: mpsc::UnboundedReceiver<BodyReport>,
     end: tokio::task::JoinHandle<Summary>,
 }
 
@@ -233,14 +260,16 @@ impl World {
         let builder = builder.with_chain(Arc::new(Apart));
         let (reported, reports) = mpsc::unbounded_channel();
         let (tailed, tails) = mpsc::unbounded_channel();
+        let (bodied, bodies) = mpsc::unbounded_channel();
         let until = async {
             stopped.await.ok();
         };
         let run = builder.run(until, move |report| match report {
             Report::Sale(sale) => drop(reported.send(sale.clone())),
             Report::Tail(tail) => drop(tailed.send(tail.clone())),
+            Report::Body(body) => drop(bodied.send(body.clone())),
         });
-        Running { stop, reports, tails, end: tokio::spawn(async { run.await.unwrap() }) }
+        Running { stop, reports, tails, bodies, end: tokio::spawn(async { run.await.unwrap() }) }
     }
 
     /// Members tell of a block and of its auction, again and again until `done`; the last one tells another one, too.
@@ -383,4 +412,35 @@ async fn a_slot_that_is_worth_less_than_the_reserve_gets_no_bid() {
     let summary = running.end().await;
     assert_eq!((summary.bids, summary.sold, summary.won), (0, 0, 0));
     assert!(world.taken.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_winner_whose_slot_holds_too_little_says_what_goes_in() {
+    let world = world(Some(Reason::Busy)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = world.start(dir.path(), WORTH, 1);
+    let me = key(1).address();
+    // there is room for all of these: no body
+    *world.waiting.lock().unwrap() = (1..=4).map(|number| unit(number, u64::from(number))).collect();
+    world.tell(OPENED + 4, Some((me, RESERVE)), |world| world.all_have(OPENED + 6)).await;
+    // and more than four megabytes do not fit
+    let room = world.view.params.bytes_limit / u64::try_from(SizeClass::new(unit(1, 1).size).unwrap().bytes()).unwrap();
+    let more = u8::try_from(room + 6).unwrap();
+    *world.waiting.lock().unwrap() = (1..=more).map(|number| unit(number, u64::from(number))).collect();
+    world.tell(OPENED + 6, Some((me, RESERVE)), |world| world.bodies.lock().unwrap().len() >= 4).await;
+    let told = tokio::time::timeout(LONG, running.bodies.recv()).await.unwrap().unwrap();
+    assert_eq!((told.slot, told.waiting, told.units, told.taken), (Slot(OPENED + 7), more.into(), more.into(), 3));
+    assert_eq!(
+        told.refused.iter().map(|(member, refusal)| (member.0, refusal.known())).collect::<Vec<_>>(),
+        [(3, Some(Reason::Busy))]
+    );
+    let bodies = world.bodies.lock().unwrap().clone();
+    for (_, body) in &bodies {
+        assert_eq!((body.header.slot, body.header.builder, body.header.seq), (Slot(OPENED + 7), me, 0));
+        assert_eq!(crypto::build::body_signer(body), Some(me));
+        // the best first, and not what one member alone tells
+        assert_eq!(body.units, (1..=more).rev().map(|number| Hash([number; 32])).collect::<Vec<_>>());
+    }
+    let summary = running.end().await;
+    assert_eq!(summary.bodies, 1);
 }

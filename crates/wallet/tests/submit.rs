@@ -133,7 +133,9 @@ async fn start(listen: &str, script: Script) -> Member {
         while let Some(Inbound { request, reply, .. }) = requests.recv().await {
             let answer = match &request {
                 Request::Submit { envelope, .. } => script.submit(envelope, counted.fetch_add(1, Ordering::SeqCst)),
-                Request::Bid(_) | Request::Object(_) => Some(Err(Refusal::new(Reason::NotActive, ""))),
+                Request::Bid(_) | Request::Object(_) | Request::Pending(_) => {
+                    Some(Err(Refusal::new(Reason::NotActive, "")))
+                }
                 Request::Operation(_) => Some(Err(Refusal::new(Reason::UnknownAccount, ""))),
                 Request::Status(_) => Some(Ok(Answer::Status(script.status))),
                 Request::Params => Some(Ok(Answer::Params(script.params()))),

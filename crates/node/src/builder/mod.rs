@@ -17,11 +17,12 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use types::{Address, Amount, Hash};
+use types::{Address, Amount, Hash, MemberId, wire::Refusal};
 use wallet::{
     NetworkView, Refused, SubmitLimits, Submitter,
     builder::{
-        Builder, BuilderError, Entropy, Journal, JournalError, Keys, Reference, Report, SlotReport, Summary, TailReport,
+        BodyReport, Builder, BuilderError, Entropy, Journal, JournalError, Keys, Reference, Report, SlotReport,
+        Summary, TailReport,
     },
 };
 use zeroize::Zeroizing;
@@ -118,13 +119,18 @@ pub(crate) async fn run(args: BuilderArgs) -> Result<(), Failure> {
     let told = |report: &Report| match report {
         Report::Sale(sale) if args.json => print(format_args!("{}", json!({"event": "slot", "value": value(sale)}))),
         Report::Sale(sale) => print(format_args!("{}", row(sale))),
+        Report::Body(body) if args.json => {
+            print(format_args!("{}", json!({"event": "body", "value": body_value(body)})))
+        }
+        Report::Body(BodyReport { slot, waiting, units, taken, refused }) => {
+            let refused = reasons(refused);
+            print(format_args!("body {slot:<8}  {units} of {waiting} units that wait ({taken} members{refused})"));
+        }
         Report::Tail(tail) if args.json => {
             print(format_args!("{}", json!({"event": "tail", "value": tail_value(tail)})))
         }
         Report::Tail(TailReport { slot, bundles, taken, refused, gained }) => {
-            let refused: Vec<String> =
-                refused.iter().map(|(member, refusal)| format!(", {member}: {}", refusal.reason)).collect();
-            let refused = refused.concat();
+            let refused = reasons(refused);
             print(format_args!("tail {slot:<8}  {bundles} bundles ({taken} members{refused})  gained {gained} wei"));
         }
     };
@@ -180,10 +186,21 @@ fn value(report: &SlotReport) -> Value {
         "winner": winner.map(|winner| winner.to_string()), "price": price.map(|price| price.to_string())})
 }
 
+fn reasons(refused: &[(MemberId, Refusal)]) -> String {
+    refused.iter().map(|(member, refusal)| format!(", {member}: {}", refusal.reason)).collect()
+}
+
+fn reason_values(refused: &[(MemberId, Refusal)]) -> Vec<Value> {
+    refused.iter().map(|(member, refusal)| json!({"member": member.0, "reason": refusal.reason})).collect()
+}
+
+fn body_value(body: &BodyReport) -> Value {
+    json!({"slot": body.slot.0, "waiting": body.waiting, "units": body.units, "taken": body.taken,
+        "refused": reason_values(&body.refused)})
+}
+
 fn tail_value(tail: &TailReport) -> Value {
-    let refused: Vec<Value> =
-        tail.refused.iter().map(|(member, refusal)| json!({"member": member.0, "reason": refusal.reason})).collect();
-    json!({"slot": tail.slot.0, "bundles": tail.bundles, "taken": tail.taken, "refused": refused,
+    json!({"slot": tail.slot.0, "bundles": tail.bundles, "taken": tail.taken, "refused": reason_values(&tail.refused),
         "gained": tail.gained.to_string()})
 }
 
@@ -192,7 +209,7 @@ pub(crate) fn summed(summary: &Summary) -> Value {
     let text = |amount: Amount| amount.to_string();
     json!({"slots": summary.slots, "sold": summary.sold, "bids": summary.bids, "receipted": summary.receipted,
         "won": summary.won, "paid": text(summary.paid), "fees": summary.fees().map(text),
-        "tails": summary.tails, "gained": summary.gained().map(|wei| wei.to_string()),
+        "bodies": summary.bodies, "tails": summary.tails, "gained": summary.gained().map(|wei| wei.to_string()),
         "earned": summary.earned().map(text), "bond": summary.last.map(|account| text(account.bond))})
 }
 
@@ -204,6 +221,7 @@ fn say(summary: &Summary) {
     let (fees, earned) = (known(summary.fees()), known(summary.earned()));
     print(format_args!("paid       {paid} for slots; bid fees and fines {fees}"));
     let gained = summary.gained().map_or("unknown".to_owned(), |wei| wei.to_string());
+    print(format_args!("bodies     {} sent", summary.bodies));
     print(format_args!("tails      {} sent; {gained} wei gained on the rollups", summary.tails));
     print(format_args!("earned     {earned} on the ledger; bond {}", known(summary.last.map(|account| account.bond))));
 }

@@ -8,7 +8,7 @@ use crate::{
     files, init,
 };
 use std::path::{Path, PathBuf};
-use types::{Address, Amount, Joining, MemberAddress, MemberId};
+use types::{Address, Amount, Joining, MemberAddress, MemberId, Params};
 
 /// Arguments of `lockstep keygen join`.
 #[derive(Clone, Debug, clap::Args)]
@@ -105,9 +105,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<(), Failure> {
         origin: args.origin.clone(),
         members,
         rollups: demo::chains(args.rollups),
-        slot_ms: args.slot_ms,
-        epoch_slots: args.epoch_slots,
-        reveal: types::RevealMode::Auto,
+        params: Params { epoch_slots: args.epoch_slots, ..Params::default_for(args.slot_ms) },
         payers,
         senders,
         builders: builders(&args.builder)?,

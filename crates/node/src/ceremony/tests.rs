@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
-use types::{ChainId, MemberAddress, MemberId, RevealMode};
+use types::{ChainId, MemberAddress, MemberId, Params};
 
 mod file;
 mod folder;
@@ -43,9 +43,7 @@ fn planned(identities: &[Identity]) -> Planned {
         origin: "example.org/test".into(),
         members: 4,
         rollups: vec![ChainId(901)],
-        slot_ms: 500,
-        epoch_slots: 7_200,
-        reveal: RevealMode::Auto,
+        params: Params { epoch_slots: 7_200, ..Params::default_for(500) },
         payers: Vec::new(),
         senders: Vec::new(),
         base_port: 0,

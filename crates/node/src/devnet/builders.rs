@@ -118,12 +118,12 @@ impl Builders {
 impl Done {
     /// A line of the summary.
     pub(super) fn row(&self) -> String {
-        let Summary { bids, won, paid, tails, .. } = &self.summary;
+        let Summary { bids, won, paid, bodies, tails, .. } = &self.summary;
         let gained = self.summary.gained().map_or_else(|| "unknown".into(), |wei| wei.to_string());
         let fees = self.summary.fees().map_or_else(|| "unknown".into(), |fees| fees.to_string());
         let (name, address) = (&self.name, short(&self.address));
         format!(
-            "{name:<10} {address}: {bids} bids, {won} slots won for {paid}, fees {fees}; {tails} tails gained {gained} wei"
+            "{name:<10} {address}: {bids} bids, {won} slots won for {paid}, fees {fees}; {bodies} bodies, {tails} tails gained {gained} wei"
         )
     }
 

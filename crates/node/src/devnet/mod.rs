@@ -36,7 +36,7 @@ use std::{
     },
     time::Duration,
 };
-use types::{Amount, ChainId, Epoch, Hash, MemberRecord, RevealMode, Schedule, Slot};
+use types::{Amount, ChainId, Epoch, Hash, MemberRecord, Params, RevealMode, Schedule, Slot};
 use wallet::{NetworkView, SubmitLimits, Submitter, demo::DemoWallet};
 use wallets::{Job, Tally, UNDER_WAY_MAX};
 use watch::{Line, Watch, median};
@@ -65,6 +65,9 @@ pub struct DevnetArgs {
     /// Slots of an epoch.
     #[arg(long, default_value_t = 120)]
     epoch_slots: u64,
+    /// Most units of a slot; the rest waits, and the builder's body says which come first.
+    #[arg(long, default_value_t = slot_units())]
+    slot_units: u32,
     /// Who combines shares: everybody (direct), two members for each unit (sharded), two above 16 members (auto).
     #[arg(long, value_enum, default_value_t = Reveal::Auto)]
     reveal: Reveal,
@@ -99,10 +102,16 @@ struct Shape {
     builders: u16,
     slot_ms: u64,
     epoch_slots: u64,
+    #[serde(default = "slot_units")]
+    slot_units: u32,
     #[serde(default)]
     reveal: RevealMode,
     base_port: u16,
     wallet_seed: Hash,
+}
+
+fn slot_units() -> u32 {
+    Params::default_for(1).count_limit
 }
 
 const SHAPE_FILE: &str = "devnet.json";
@@ -227,6 +236,7 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
             rollups: args.rollups,
             slot_ms: args.slot_ms,
             epoch_slots: args.epoch_slots,
+            slot_units: args.slot_units,
             reveal: args.reveal.into(),
             base_port: args.base_port,
             wallets: args.wallets.min(shape.wallets),
@@ -235,12 +245,13 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
         };
         if wanted != (Shape { wallets: wanted.wallets, builders: wanted.builders, ..shape.clone() }) {
             return Err(Failure::usage(format!(
-                "{} holds a network of {} members, {} rollups, {} ms slots, epochs of {} slots, reveal {:?}, base port {}; start it with these, or with --fresh",
+                "{} holds a network of {} members, {} rollups, {} ms slots, epochs of {} slots, {} units a slot, reveal {:?}, base port {}; start it with these, or with --fresh",
                 args.dir.display(),
                 shape.members,
                 shape.rollups,
                 shape.slot_ms,
                 shape.epoch_slots,
+                shape.slot_units,
                 shape.reveal,
                 shape.base_port
             )));
@@ -261,6 +272,7 @@ fn prepare(args: &DevnetArgs, out: &Out) -> Result<(Shape, NetworkFiles), Failur
         builders: args.builders,
         slot_ms: args.slot_ms,
         epoch_slots: args.epoch_slots,
+        slot_units: args.slot_units,
         reveal: args.reveal.into(),
         base_port: args.base_port,
         wallet_seed: Hash(*source.draw("wallets", 0)?),
@@ -281,9 +293,12 @@ fn make(shape: &Shape, source: Source, dir: &Path) -> Result<NetworkFiles, Failu
     let wanted = Wanted {
         members: shape.members,
         rollups: shape.rollups,
-        slot_ms: shape.slot_ms,
-        epoch_slots: shape.epoch_slots,
-        reveal: shape.reveal,
+        params: Params {
+            epoch_slots: shape.epoch_slots,
+            count_limit: shape.slot_units,
+            reveal: shape.reveal,
+            ..Params::default_for(shape.slot_ms)
+        },
         base_port: shape.base_port,
         name: "devnet",
         wallet_seed: seed,

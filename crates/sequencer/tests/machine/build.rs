@@ -9,7 +9,7 @@ use crate::common::{
 use crypto::build;
 use sequencer::Ticket;
 use types::{
-    Body, BuildHeader, Bundle, Envelope, Hash, Kind, Leaf, Object, Slot, Tail, codec, limits,
+    Body, BuildHeader, Bundle, Envelope, Hash, Kind, Leaf, MemberId, Object, Slot, Tail, codec, limits,
     reason::{Finding, Outcome, Reason, Why},
     wire,
 };
@@ -287,6 +287,47 @@ fn a_body_fills_what_lists_do_not_force() {
     let own_fees = after.units() as i128 - before.units() as i128;
     assert!(own_fees != 0, "wallet 0 pays for its own unit and gets its share");
     (0..4).for_each(|member| world.audit(member));
+}
+
+#[test]
+fn a_builder_is_told_what_would_be_listed() {
+    let net = Net::narrow();
+    let mut world = World::new(net, 98);
+    let slot = bought(&mut world);
+    let ranked = crowd(&mut world);
+    world.until(3_000, "all wait", |w| w.machine(2).pending().0 == ranked.len());
+    let coming = world.machine(0).last_final().0 + 1;
+    assert!(coming <= slot, "nothing of the crowd is final");
+    let ask = |builder: usize, member: u16, slot: u64| {
+        build::ask_pending(&wallet(builder), net.id, MemberId(member), Slot(slot))
+    };
+    let told = world.ask_pending(2, &ask(0, 2, coming)).unwrap();
+    assert_eq!(told.slot, Slot(coming));
+    assert_eq!(told.units.iter().map(|unit| unit.hash).collect::<Vec<_>>(), ranked, "the best rank first");
+    assert!(told.units.is_sorted_by_key(|unit| core::cmp::Reverse(unit.fee_per_byte)));
+
+    let why = |answer: Result<wire::Pending, wire::Refusal>| answer.unwrap_err().known();
+    let good = ask(0, 2, coming);
+    let forged = wire::PendingRequest { builder: wallet(1).address(), ..good };
+    for (request, reason) in [
+        (wire::PendingRequest { network: Hash([1; 32]), ..good }, Reason::WrongNetwork),
+        (ask(0, 1, coming), Reason::WrongNetwork),
+        (ask(0, 2, coming + 1), Reason::BadRoundNumber),
+        (ask(0, 2, coming - 1), Reason::BadRoundNumber),
+        (ask(9, 2, coming), Reason::NotActive),
+        (forged, Reason::WrongSignature),
+    ] {
+        assert_eq!(why(world.ask_pending(2, &request)), Some(reason));
+    }
+    // four questions a slot, and what was refused counts for none
+    for _ in 1..4 {
+        assert!(world.ask_pending(2, &good).is_ok());
+    }
+    assert_eq!(why(world.ask_pending(2, &good)), Some(Reason::Quota));
+    assert!(world.ask_pending(2, &ask(1, 2, coming)).is_ok(), "another builder has its own");
+    world.open(coming);
+    let next = world.machine(2).last_final().0 + 1;
+    assert!(world.ask_pending(2, &ask(0, 2, next)).is_ok(), "and another slot");
 }
 
 #[test]

@@ -13,8 +13,10 @@
 //! Bids for slot h+2 are judged on the ledger as of the opening of slot h, and close soon after it. So they go out when
 //! block h is final: members that have not opened it let them wait, and all of the way has the time of the reveal, too.
 //!
-//! Deliberately absent: randomness and clocks (entropy is an argument, waiting is tokio's), and bodies: members tell
-//! nobody yet which headers they hold.
+//! The winner of a slot asks members what they would list for it, and where that is more than the slot holds, its
+//! strategy says in a body what goes in, and the fees of that pay it.
+//!
+//! Deliberately absent: randomness and clocks (entropy is an argument, waiting is tokio's).
 //!
 //! Trust: what f+1 members tell alike. Receipts are evidence against their members, not proof that a bid counts.
 mod journal;
@@ -42,8 +44,9 @@ use tokio::{
     time::{Sleep, sleep, timeout},
 };
 use types::{
-    Account, Address, Amount, Bid, BidHeader, BidText, BuildHeader, Hash, MemberId, Slot, Tail, codec, limits,
-    wire::{Event, Params, Refusal},
+    Account, Address, Amount, Bid, BidHeader, BidText, Body, BuildHeader, Hash, MemberId, Object, SizeClass, Slot,
+    Tail, codec, limits,
+    wire::{Event, Params, PendingUnit, Refusal},
 };
 use zeroize::Zeroizing;
 
@@ -124,6 +127,21 @@ pub struct TailReport {
     pub gained: u128,
 }
 
+/// A body that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyReport {
+    /// The slot.
+    pub slot: Slot,
+    /// Units that wait for it at f + 1 members.
+    pub waiting: usize,
+    /// Units that the body names.
+    pub units: usize,
+    /// Members that took it.
+    pub taken: usize,
+    /// Members that did not, and why.
+    pub refused: Vec<(MemberId, Refusal)>,
+}
+
 /// What a builder tells while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -131,6 +149,8 @@ pub enum Report {
     Sale(SlotReport),
     /// A tail was sent after a slot that was won.
     Tail(TailReport),
+    /// More waits for a slot that was won than it holds: a body was sent.
+    Body(BodyReport),
 }
 
 /// What a run has done.
@@ -154,6 +174,8 @@ pub struct Summary {
     pub last: Option<Account>,
     /// Tails that were sent.
     pub tails: u64,
+    /// Bodies that were sent.
+    pub bodies: u64,
     /// Coins of the sender over all rollups when they were first seen, and when they were last.
     pub coins: Option<(u128, u128)>,
 }
@@ -212,6 +234,21 @@ struct Signer {
 impl Signer {
     fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes of a body or a tail: once signed, the same ever after.
+    async fn sign(
+        self: Arc<Self>,
+        slot: Slot,
+        kind: Kind,
+        make: impl FnOnce(&EthKey) -> Vec<u8> + Send + 'static,
+    ) -> Result<Option<Vec<u8>>, BuilderError> {
+        let signing = tokio::task::spawn_blocking(move || {
+            let make = || Some((Amount::ZERO, make(&self.keys.bidder)));
+            self.journal().sign(Place { slot, kind, seq: 0 }, make)
+        });
+        let signed = signing.await.map_err(|_panic| BuilderError::Panicked)??;
+        Ok(signed.map(|signed| signed.bytes))
     }
 }
 
@@ -366,6 +403,12 @@ impl<S: Strategy> Builder<S> {
                     }
                     let told = self.settle(slot, sale);
                     report(&Report::Sale(told));
+                    if self.won.contains(&for_slot)
+                        && let Some(body) = self.send_body(for_slot).await?
+                    {
+                        self.summary.bodies = self.summary.bodies.saturating_add(1);
+                        report(&Report::Body(body));
+                    }
                 }
                 Ok(Event::Opened { .. } | Event::Executed { .. } | Event::Tail { .. } | Event::Gap { .. }) => {}
                 // what was missed is over
@@ -482,7 +525,7 @@ impl<S: Strategy> Builder<S> {
 
     async fn send_tail(&mut self, look: Look) -> Result<Option<TailReport>, BuilderError> {
         let rules = &self.submitter.view().params;
-        let (slot, epoch) = (look.slot, rules.schedule().epoch_of(look.slot));
+        let slot = look.slot;
         // half a slot: what comes later is not listed any more
         let patience = Duration::from_millis(rules.slot_ms >> 1u32);
         let mut bundles = self.strategy.tail(&look, &self.signer.keys.sender);
@@ -490,27 +533,44 @@ impl<S: Strategy> Builder<S> {
         if bundles.is_empty() {
             return Ok(None);
         }
-        let header = BuildHeader {
+        let (header, reveal) = (self.head(slot), look.reveal);
+        let make = move |key: &EthKey| codec::encode(&build::tail(key, header, reveal, bundles));
+        let Some(bytes) = Arc::clone(&self.signer).sign(slot, Kind::Tail, make).await? else { return Ok(None) };
+        let Ok(tail) = codec::decode::<Tail>(&bytes, limits::TAIL_BYTES_MAX) else { return Ok(None) };
+        let bundles = tail.bundles.len();
+        let (taken, refused) = self.submitter.object(Object::Tail(Box::new(tail)), patience).await;
+        Ok(Some(TailReport { slot, bundles, taken, refused, gained: 0 }))
+    }
+
+    /// The body of a slot that holds less than what waits.
+    async fn send_body(&mut self, slot: Slot) -> Result<Option<BodyReport>, BuilderError> {
+        let rules = &self.submitter.view().params;
+        // a quarter of a slot to ask, and one to send: the slot closes soon
+        let patience = Duration::from_millis(rules.slot_ms >> 2u32);
+        let waiting = self.submitter.pending(&self.signer.keys.bidder, slot, patience).await;
+        if holds(rules, &waiting) {
+            return Ok(None);
+        }
+        let mut units = self.strategy.body(&waiting);
+        units.truncate(limits::BODY_UNITS_MAX);
+        let header = self.head(slot);
+        let make = move |key: &EthKey| codec::encode(&build::body(key, header, units));
+        let Some(bytes) = Arc::clone(&self.signer).sign(slot, Kind::Body, make).await? else { return Ok(None) };
+        let Ok(body) = codec::decode::<Body>(&bytes, limits::BODY_BYTES_MAX) else { return Ok(None) };
+        let units = body.units.len();
+        let (taken, refused) = self.submitter.object(Object::Body(Box::new(body)), patience).await;
+        Ok(Some(BodyReport { slot, waiting: waiting.len(), units, taken, refused }))
+    }
+
+    fn head(&self, slot: Slot) -> BuildHeader {
+        BuildHeader {
             version: BuildHeader::VERSION,
             network: self.submitter.view().id,
-            epoch,
+            epoch: self.submitter.view().params.schedule().epoch_of(slot),
             slot,
             builder: self.bidder,
             seq: 0,
-        };
-        let signer = Arc::clone(&self.signer);
-        let signing = tokio::task::spawn_blocking(move || {
-            let make = || {
-                let tail = build::tail(&signer.keys.bidder, header, look.reveal, bundles);
-                Some((Amount::ZERO, codec::encode(&tail)))
-            };
-            signer.journal().sign(Place { slot, kind: Kind::Tail, seq: 0 }, make)
-        });
-        let Some(signed) = signing.await.map_err(|_panic| BuilderError::Panicked)?? else { return Ok(None) };
-        let Ok(tail) = codec::decode::<Tail>(&signed.bytes, limits::TAIL_BYTES_MAX) else { return Ok(None) };
-        let bundles = tail.bundles.len();
-        let (taken, refused) = self.submitter.tail(tail, patience).await;
-        Ok(Some(TailReport { slot, bundles, taken, refused, gained: 0 }))
+        }
     }
 
     fn settle(&mut self, slot: Slot, sale: Sale) -> SlotReport {
@@ -533,6 +593,17 @@ impl<S: Strategy> Builder<S> {
         self.summary.sale(&report);
         report
     }
+}
+
+/// Whether a slot has room for all of these.
+fn holds(rules: &types::Params, units: &[PendingUnit]) -> bool {
+    let sum = |of: fn(&PendingUnit) -> Option<u64>| {
+        units.iter().try_fold(0u64, |sum, unit| sum.checked_add(of(unit)?)).unwrap_or(u64::MAX)
+    };
+    let count = u64::try_from(units.len()).unwrap_or(u64::MAX);
+    let bytes = sum(|unit| u64::try_from(SizeClass::new(unit.size)?.bytes()).ok());
+    let gas = sum(|unit| 1u64.checked_shl(unit.gas.into()));
+    count <= rules.count_limit.into() && bytes <= rules.bytes_limit && gas <= rules.gas_limit
 }
 
 async fn over(ends: Option<&mut Pin<Box<Sleep>>>) {

@@ -1,7 +1,7 @@
 //! What a slot is worth: the part of a builder that is its owner's to write. Pure.
 use super::{Look, Sale, pools::Arbitrage, tail};
 use crypto::{eth::EthKey, hash::sha256};
-use types::{Address, Amount, Bundle, Slot, limits};
+use types::{Address, Amount, Bundle, Hash, Slot, limits, wire::PendingUnit};
 
 /// What is known when a bid is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,13 @@ pub trait Strategy: Send {
     /// What is found after the units of the slot that was opened last, whoever has the right to its tail.
     fn opened(&mut self, look: &Look) {
         let _unused = look;
+    }
+
+    /// The body of a slot that was won and does not hold all that waits for it, best rank first: what goes in beside the
+    /// part that rank forces, in this order. A share of the fees of what it places is the builder's, so that as much as
+    /// fits, the best paying first, earns most.
+    fn body(&mut self, waiting: &[PendingUnit]) -> Vec<Hash> {
+        waiting.iter().map(|unit| unit.hash).collect()
     }
 
     /// The tail of a slot that was won. `sender` is this builder's account on every rollup.
@@ -123,7 +130,7 @@ mod tests {
         let (one, other) = (Pool { coins, tokens: coins }, Pool { coins: coins / 2, tokens: coins });
         let look = |pools: [Pool; 2]| Look {
             slot: Slot(3),
-            reveal: types::Hash::ZERO,
+            reveal: Hash::ZERO,
             scenes: [ChainId(901), ChainId(902)].into_iter().zip(pools.map(scene)).collect(),
         };
         let profit = tail::gain(&look([one, other]).scenes, &tail::trades(&look([one, other]).scenes, 9));

@@ -20,7 +20,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
-use types::{Address, ChainId, Epoch, EpochRecord, Hash, MemberAddress, MemberId, Operation, SetRef, codec, limits};
+use types::{
+    Address, ChainId, Epoch, EpochRecord, Hash, MemberAddress, MemberId, Operation, Params, SetRef, codec, limits,
+};
 
 #[derive(Parser)]
 struct Command {
@@ -115,9 +117,7 @@ impl Net {
             origin: "lockstep.localhost/test".into(),
             members: 4,
             rollups: vec![ChainId(901)],
-            slot_ms: 500,
-            epoch_slots: 40,
-            reveal: types::RevealMode::Auto,
+            params: Params { epoch_slots: 40, ..Params::default_for(500) },
             payers: vec![Address([1; 20])],
             builders: Vec::new(),
             senders: Vec::new(),

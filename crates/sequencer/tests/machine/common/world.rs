@@ -21,7 +21,7 @@ use types::{
     Accused, Address, Bid, Entry, Envelope, FinalityProof, Hash, Kind, MemberId, Object, Slot, SlotResult, Timestamp,
     codec, limits,
     reason::{Finding, Outcome, Reason},
-    wire::{Event as Told, Refusal},
+    wire::{Event as Told, Pending, PendingRequest, Refusal},
 };
 use verifier::{Checks, Committee, Replay};
 
@@ -227,6 +227,10 @@ impl World {
 
     pub(crate) fn machine(&self, member: usize) -> &Sequencer {
         self.members[member].machine.as_ref().expect("the member runs")
+    }
+    /// What a builder is told that asks a member.
+    pub(crate) fn ask_pending(&mut self, member: usize, request: &PendingRequest) -> Result<Pending, Refusal> {
+        self.members[member].machine.as_mut().expect("the member runs").pending_units(request)
     }
     fn clock(&self, member: usize) -> Timestamp {
         Timestamp(self.now + self.members[member].skew)

@@ -12,11 +12,13 @@ use std::{
     },
     time::Duration,
 };
-use types::{Envelope, FinalityProof, Hash, MemberId, Slot, SlotResult, reason::Reason};
+use types::{Bid, Envelope, FinalityProof, Hash, MemberId, Object, Slot, SlotResult, reason::Reason};
 
 /// What a member's task is told.
 pub(crate) enum Message {
     Submit { ticket: Ticket, hash: Hash, envelope: Box<Envelope> },
+    Bid { ticket: Ticket, hash: Hash, bid: Box<Bid> },
+    Object { ticket: Ticket, object: Object },
     Peer { channel: sequencer::Channel, from: MemberId, bytes: Vec<u8> },
     Build { ticket: Ticket, parent: Vec<u8>, at: sequencer::At, reply: oneshot::Sender<Option<Vec<u8>>> },
     Check { ticket: Ticket, block: Vec<u8>, parent: Vec<u8>, at: sequencer::At, reply: oneshot::Sender<bool> },

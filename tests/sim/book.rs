@@ -1,8 +1,11 @@
 //! What is seen of a network, and every rule that can be held against it as it happens.
-use crate::common::{
-    disk::Disk,
-    net::{Net, id},
-    wire,
+use crate::{
+    common::{
+        disk::Disk,
+        net::{Net, id},
+        wire,
+    },
+    market,
 };
 use consensus::{SeenVote, VoteKind};
 use sequencer::{Channel, Effect, Phase, Record, Refused};
@@ -64,6 +67,14 @@ pub(crate) struct Book {
     faults: BTreeSet<(Finding, usize, Epoch)>,
     /// Slots with empty blocks.
     pub(crate) empty: BTreeSet<Slot>,
+    /// Who may build a slot, as honest members tell it.
+    pub(crate) rights: BTreeMap<Slot, usize>,
+    /// What the tail of a slot names.
+    pub(crate) reveals: BTreeMap<Slot, Hash>,
+    /// In the honest log: slots sold, tails, and faults of builders.
+    pub(crate) sold: usize,
+    pub(crate) tails: usize,
+    pub(crate) slashes: usize,
     /// Whose share messages arrived at honest members.
     pub(crate) shares_heard: BTreeSet<usize>,
     /// Who asked honest members for envelopes.
@@ -93,6 +104,11 @@ impl Book {
             convicted: BTreeSet::new(),
             faults: BTreeSet::new(),
             empty: BTreeSet::new(),
+            rights: BTreeMap::new(),
+            reveals: BTreeMap::new(),
+            sold: 0,
+            tails: 0,
+            slashes: 0,
             shares_heard: BTreeSet::new(),
             asked: BTreeSet::new(),
             openings_heard: BTreeSet::new(),
@@ -146,6 +162,10 @@ impl Book {
             Effect::Send { channel, bytes, .. } => self.sends(at, *channel, bytes, disk),
             Effect::Ack(slot) => assert!(disk.slot >= *slot, "SEQ-1: m{at} acknowledges before it is durable"),
             Effect::Event(Event::Final { slot, .. }) => assert!(disk.slot >= *slot, "SEQ-1: told before durable"),
+            Effect::Event(Event::Opened { slot, reveal, .. }) => {
+                let first = self.reveals.entry(*slot).or_insert(*reveal);
+                assert_eq!(first, reveal, "m{at} opens slot {slot} otherwise");
+            }
             Effect::Publish { slot, note } => {
                 let verified = checkpoint::verify_checkpoint(&self.net.policy, note.as_bytes()).unwrap();
                 assert_eq!(verified.head, disk.commits[slot].0, "the published head is the close head");
@@ -160,7 +180,16 @@ impl Book {
                             self.empty.insert(*slot);
                         }
                     }
-                    Phase::Opened { .. } => drop(seen.opened.insert(*slot, now)),
+                    Phase::Opened { sold, .. } => {
+                        seen.opened.insert(*slot, now);
+                        let holder = match sold {
+                            Some((address, _)) => Some(market::builder(address)),
+                            // an empty block passes the right on
+                            None => self.rights.get(slot).copied().filter(|_| self.empty.contains(slot)),
+                        };
+                        let first = holder.map(|holder| *self.rights.entry(slot.next()).or_insert(holder));
+                        assert_eq!(first, holder, "m{at} sells slot {} to another one", slot.next());
+                    }
                     Phase::Built | Phase::Ordered | Phase::Executed { .. } | Phase::Tail { .. } => {}
                 }
             }
@@ -170,9 +199,11 @@ impl Book {
                 assert!(!self.is_honest(of), "m{at} accuses m{of}, which is honest: {what} {reason}");
             }
             Effect::Evidence { proved, .. } => {
-                let Accused::Member(member) = proved.accused else { panic!("nobody builds here: {proved:?}") };
-                let of = usize::from(member.0);
-                assert!(!self.is_honest(of), "m{at} has evidence against m{of}, which is honest: {proved:?}");
+                let is_honest = match proved.accused {
+                    Accused::Member(member) => self.is_honest(member.0.into()),
+                    Accused::Builder { builder, .. } => !market::is_guilty(&builder),
+                };
+                assert!(!is_honest, "m{at} has evidence against somebody honest: {proved:?}");
             }
             Effect::Checked { verdict: Err(refused), .. } => self.members[at].refused.push(*refused),
             _ => {}
@@ -235,7 +266,17 @@ impl Book {
                 let before = self.included.insert(crypto::ids::hash_envelope(&envelope), slot);
                 assert_eq!(before, None, "an envelope is in two sets");
             }
+            match kind(entry) {
+                Kind::Auction { winner, .. } => self.sold += usize::from(winner.is_some()),
+                Kind::Tail { .. } => self.tails += 1,
+                _ => {}
+            }
             if let Kind::Fault { finding, accused, evidence, .. } = kind(entry) {
+                if accused == [market::accused()] {
+                    self.slashes += 1;
+                    self.log.push(entry.clone());
+                    continue;
+                }
                 let mut members = self.net.network.genesis.members.iter();
                 let of = members.position(|m| accused == [m.receipt] || accused == [m.consensus]).expect("a member");
                 assert!(!self.is_honest(of), "the log convicts m{of}, which is honest, of finding {finding}");
@@ -267,6 +308,16 @@ impl Book {
         let first = self.receipt_texts.entry((*hash, at)).or_insert_with(|| note.clone());
         assert_eq!(*first, note, "the same item gets the same receipt");
         self.receipts.entry(*hash).or_default().insert(at);
+    }
+
+    pub(crate) fn bid_reply(&self, at: usize, hash: &Hash, answer: Result<String, Refusal>, disk: &Disk) {
+        if !self.is_honest(at) {
+            return;
+        }
+        if let Ok(note) = answer {
+            let stored = disk.bids.iter().any(|(stored, record)| stored == hash && record.receipt == note);
+            assert!(stored, "SEQ-1: a receipt for a bid that is not durable");
+        }
     }
 
     /// Votes that contradict each other, over all members.

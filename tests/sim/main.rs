@@ -22,6 +22,7 @@ mod app;
 mod book;
 #[expect(dead_code, reason = "the sequencer's own tests use more of it")]
 mod common;
+mod market;
 mod member;
 mod places;
 mod scenarios;

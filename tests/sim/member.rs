@@ -56,6 +56,7 @@ struct Life {
     outbox: Outbox,
     handle: Handle,
     submits: BTreeMap<Ticket, Hash>,
+    bids: BTreeMap<Ticket, Hash>,
     builds: BTreeMap<Ticket, oneshot::Sender<Option<Vec<u8>>>>,
     checks: BTreeMap<Ticket, oneshot::Sender<bool>>,
     acks: BTreeMap<Slot, Vec<Ack>>,
@@ -101,6 +102,7 @@ pub(crate) async fn run(
         outbox,
         handle,
         submits: BTreeMap::new(),
+        bids: BTreeMap::new(),
         builds: BTreeMap::new(),
         checks: BTreeMap::new(),
         acks: BTreeMap::new(),
@@ -238,6 +240,11 @@ impl Life {
                 self.submits.insert(ticket, hash);
                 Input::Submit { ticket, envelope }
             }
+            Message::Bid { ticket, hash, bid } => {
+                self.bids.insert(ticket, hash);
+                Input::SubmitBid { ticket, bid }
+            }
+            Message::Object { ticket, object } => Input::SubmitObject { ticket, object },
             Message::Peer { channel, from, bytes } => {
                 lock(&self.node.book).heard(self.node.me, channel, from, &bytes);
                 Input::Message { channel, from, bytes }
@@ -303,6 +310,8 @@ impl Life {
                     disk.operations.retain(|(hash, _)| self.machine.is_live(hash));
                     // the WAL forgets what is live no more
                     disk.items.retain(|(hash, _)| self.machine.is_live(hash));
+                    disk.bids.retain(|(hash, _)| self.machine.is_live(hash));
+                    disk.objects.retain(|(hash, _)| self.machine.is_live(hash));
                 }
                 lock(&self.node.book).wrote(me, &disk);
             }
@@ -314,8 +323,12 @@ impl Life {
                 self.outbox.send(channel(on), to, bytes.into());
             }
             Effect::Reply { ticket, answer } => {
-                let hash = self.submits.remove(&ticket).unwrap();
-                lock(&self.node.book).reply(me, &hash, answer, &lock(&self.node.disk));
+                let (mut book, disk) = (lock(&self.node.book), lock(&self.node.disk));
+                if let Some(hash) = self.bids.remove(&ticket) {
+                    book.bid_reply(me, &hash, answer, &disk);
+                } else {
+                    book.reply(me, &self.submits.remove(&ticket).unwrap(), answer, &disk);
+                }
             }
             Effect::Built { ticket, block } => {
                 if let Some(reply) = self.builds.remove(&ticket) {

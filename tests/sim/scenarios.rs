@@ -33,6 +33,7 @@ pub(crate) fn healthy(seed: u64, n: u16) -> Report {
         // each slot costs a few hops more than half a second
         assert!(w.opened(0) >= ms / 800, "m0 opened {}", w.opened(0));
         assert_eq!(w.book().accusations, []);
+        assert!(n > 7 || w.book().sold > 1, "{} slots were sold", w.book().sold);
     })
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn check(scenario: &str, short: &[(u64, u16)], twice: usize, run: imp
     };
     let all: Vec<(u64, u16)> = asked.unwrap_or_else(|| short.to_vec()).into_iter().chain(known(scenario)).collect();
     let (mut failed, mut slots, mut units, mut empty) = (Vec::new(), 0, 0, 0);
+    let (mut sold, mut tails, mut slashes) = (0, 0, 0);
     for (at, (seed, n)) in all.iter().enumerate() {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let report = run(*seed, *n);
@@ -70,6 +71,9 @@ pub(crate) fn check(scenario: &str, short: &[(u64, u16)], twice: usize, run: imp
                 slots += report.slots;
                 units += report.units;
                 empty += report.empty;
+                sold += report.sold;
+                tails += report.tails;
+                slashes += report.slashes;
             }
             Err(_) => {
                 println!("{scenario}: n = {n}, LOCKSTEP_SEED={seed} failed");
@@ -77,6 +81,9 @@ pub(crate) fn check(scenario: &str, short: &[(u64, u16)], twice: usize, run: imp
             }
         }
     }
-    println!("{scenario}: {} seeds, {slots} slots, {units} units, {empty} empty blocks, failed {failed:?}", all.len());
+    println!(
+        "{scenario}: {} seeds, {slots} slots, {units} units, {empty} empty blocks, {sold} sold, {tails} tails, {slashes} slashes, failed {failed:?}",
+        all.len()
+    );
     assert_eq!(failed, [], "{scenario}: seeds and sizes that failed");
 }

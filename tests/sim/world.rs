@@ -8,6 +8,7 @@ use crate::{
         net::{Inside, Net, Order, id},
         rng::Rng,
     },
+    market::Market,
     member::{self, Node},
     places::Place,
 };
@@ -98,6 +99,7 @@ pub(crate) struct World {
     /// The next nonce of a wallet.
     nonces: BTreeMap<usize, u64>,
     wallets: usize,
+    pub(crate) market: Market,
 }
 
 /// Seconds at the start.
@@ -115,6 +117,10 @@ pub(crate) struct Report {
     pub(crate) slots: u64,
     pub(crate) units: usize,
     pub(crate) empty: usize,
+    /// Slots that were sold, tails in the log, and builders' faults.
+    pub(crate) sold: usize,
+    pub(crate) tails: usize,
+    pub(crate) slashes: usize,
     /// By member and slot: close to opened, ms.
     pub(crate) opening_ms: Vec<(usize, u64)>,
 }
@@ -176,12 +182,18 @@ impl World {
             sent: BTreeMap::new(),
             nonces: BTreeMap::new(),
             wallets: 0,
+            market: Market::default(),
         };
         world.heal().await;
         for member in net.members() {
             world.start(member);
         }
         world
+    }
+
+    /// The way into a member that runs.
+    pub(crate) fn handle(&self, member: usize) -> Option<&Handle> {
+        self.lives[member].as_ref().map(|(_, handle)| handle)
     }
 
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
@@ -338,7 +350,7 @@ impl World {
         let (hash, envelope) = envelope(self.net, wallet, nonce, dearer);
         self.sent.entry((wallet, nonce)).or_default().push(hash);
         for member in to {
-            if let Some((_, handle)) = &self.lives[*member] {
+            if let Some(handle) = self.handle(*member) {
                 let envelope = Box::new(envelope.clone());
                 handle.send(Message::Submit { ticket: handle.ticket(), hash, envelope });
             }
@@ -350,6 +362,7 @@ impl World {
         let mut left = ms;
         while left > 0 {
             self.submit();
+            self.trade();
             let nap = left.min(100 + self.rng.below(2 * self.net.params().slot_ms / 3));
             self.pass(nap).await;
             left -= nap;
@@ -401,7 +414,8 @@ impl World {
             opening_ms.extend(opened.filter_map(|(slot, at)| Some((member, at.checked_sub(*seen.closed.get(slot)?)?))));
         }
         let (units, empty) = (book.included.len(), book.empty.len());
-        Report { state: String::new(), root, slots, units, empty, opening_ms }
+        let (sold, tails, slashes) = (book.sold, book.tails, book.slashes);
+        Report { state: String::new(), root, slots, units, empty, sold, tails, slashes, opening_ms }
     }
 
     /// The independent verifier reads one member's log and its proofs of finality.

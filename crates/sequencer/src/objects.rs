@@ -22,8 +22,9 @@ use types::{
 
 /// Objects of one message that are looked at.
 pub(crate) const OFFERED_MAX: usize = 16;
-/// Objects that wait, of all builders.
-const WAITING_MAX: usize = 128;
+/// Objects of one builder that wait: a body and a tail of every seq by default. Only active builders' wait, so together
+/// they are at most so many of each of `max_builders`.
+const WAITING_MAX: usize = 8;
 /// Bytes of an object in any message: its kind comes before it.
 const BYTES_MAX: usize = limits::TAIL_BYTES_MAX + 1;
 
@@ -239,7 +240,8 @@ impl Sequencer {
         if places >= most {
             return Err(Reason::PerRoundBidLimitReached);
         }
-        if when == When::Later && self.objects.waiting.len() >= WAITING_MAX { Err(Reason::Busy) } else { Ok(()) }
+        let own = self.objects.waiting.values().filter(|o| o.header().builder == object.header().builder);
+        if when == When::Later && own.count() >= WAITING_MAX { Err(Reason::Busy) } else { Ok(()) }
     }
 
     /// What can be said before the ledger that decides is here: only what an active builder has signed itself waits.

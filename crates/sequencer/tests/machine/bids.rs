@@ -7,7 +7,7 @@ use std::{cell::Cell, rc::Rc};
 use types::{Address, Amount, Bid, Hash, Kind, Slot, codec, limits, reason::Reason};
 
 /// The slot that the next block sells, once everybody has opened the same slot.
-fn sold(world: &mut World) -> u64 {
+pub(crate) fn sold(world: &mut World) -> u64 {
     let last = world.members.iter().filter_map(|m| m.machine.as_ref()).map(|m| m.last_final().0).max().unwrap();
     world.open(last.max(1));
     // nobody has closed the next slot yet: closes are 200 ms after openings
@@ -15,7 +15,7 @@ fn sold(world: &mut World) -> u64 {
 }
 
 /// What AUCTION of the slot before `sold` says: bids, winner's place, price.
-fn auction(world: &World, sold: u64) -> (Vec<Bid>, Option<usize>, u128) {
+pub(crate) fn auction(world: &World, sold: u64) -> (Vec<Bid>, Option<usize>, u128) {
     let of_slot = |slot: Slot| slot.0 + 1 == sold;
     let mut bids: Vec<Bid> = Vec::new();
     for entry in &world.log {
@@ -33,20 +33,20 @@ fn auction(world: &World, sold: u64) -> (Vec<Bid>, Option<usize>, u128) {
     panic!("no auction of slot {sold}: {}", world.story())
 }
 
-fn bond(world: &World, builder: usize) -> u128 {
+pub(crate) fn bond(world: &World, builder: usize) -> u128 {
     world.machine(0).account(&wallet(builder).address()).account.unwrap().bond.units()
 }
 
-fn who(bids: &[Bid]) -> Vec<Address> {
+pub(crate) fn who(bids: &[Bid]) -> Vec<Address> {
     bids.iter().map(|bid| bid.header.bidder).collect()
 }
 
 /// Floor of the reserve.
-const RESERVE: u128 = 10_000_000_000_000;
+pub(crate) const RESERVE: u128 = 10_000_000_000_000;
 /// Base fee of size class 0 at floor prices.
-const FEE: u128 = 16 * 512 + 1;
+pub(crate) const FEE: u128 = 16 * 512 + 1;
 /// The bond of every builder.
-const BOND: u128 = 1_000_000_000_000_000_000;
+pub(crate) const BOND: u128 = 1_000_000_000_000_000_000;
 
 #[test]
 fn bids_open_together_and_the_winner_pays_the_second() {

@@ -23,7 +23,7 @@ const BOND_SLASHED: u128 = (BOND - RESERVE - FEE) / 10;
 const FEE: u128 = 16 * 512 + 1;
 
 /// The slot that builder 0 has bought, opened by nobody yet.
-fn bought(world: &mut World) -> u64 {
+pub(crate) fn bought(world: &mut World) -> u64 {
     let last = world.members.iter().filter_map(|m| m.machine.as_ref()).map(|m| m.last_final().0).max().unwrap();
     world.open(last.max(1));
     let sold = world.machine(0).last_final().0 + 2;
@@ -35,25 +35,25 @@ fn bought(world: &mut World) -> u64 {
     sold
 }
 
-fn header(net: &Net, slot: u64, builder: usize, seq: u8) -> BuildHeader {
+pub(crate) fn header(net: &Net, slot: u64, builder: usize, seq: u8) -> BuildHeader {
     let epoch = net.params().schedule().epoch_of(Slot(slot));
     BuildHeader { version: 1, network: net.id, epoch, slot: Slot(slot), builder: wallet(builder).address(), seq }
 }
 
-fn body(net: &Net, slot: u64, builder: usize, seq: u8, units: &[Hash]) -> Object {
+pub(crate) fn body(net: &Net, slot: u64, builder: usize, seq: u8, units: &[Hash]) -> Object {
     Object::Body(Box::new(build::body(&wallet(builder), header(net, slot, builder, seq), units.to_vec())))
 }
 
-fn tail(net: &Net, slot: u64, reveal: Hash, seq: u8, bundles: Vec<Bundle>) -> Object {
+pub(crate) fn tail(net: &Net, slot: u64, reveal: Hash, seq: u8, bundles: Vec<Bundle>) -> Object {
     Object::Tail(Box::new(build::tail(&wallet(0), header(net, slot, 0, seq), reveal, bundles)))
 }
 
 /// Five wei by the wallet's transaction of this nonce.
-fn coins(from: usize, nonce: u64) -> Bundle {
+pub(crate) fn coins(from: usize, nonce: u64) -> Bundle {
     transfer(&Order::new(from, nonce, Inside::Transfer))
 }
 
-fn reveal(world: &World, slot: u64) -> Hash {
+pub(crate) fn reveal(world: &World, slot: u64) -> Hash {
     let mut of_slot = world.members[0].told.iter().filter_map(|event| match event {
         wire::Event::Opened { slot: opened, reveal, .. } if opened.0 == slot => Some(*reveal),
         _ => None,
@@ -61,21 +61,21 @@ fn reveal(world: &World, slot: u64) -> Hash {
     of_slot.next().expect("the slot is opened")
 }
 
-fn submit_to_all(world: &mut World, envelope: &Envelope) {
+pub(crate) fn submit_to_all(world: &mut World, envelope: &Envelope) {
     for member in 0..4 {
         world.submit(member, envelope);
     }
 }
 
-fn to_all(world: &mut World, object: &Object) -> Vec<Ticket> {
+pub(crate) fn to_all(world: &mut World, object: &Object) -> Vec<Ticket> {
     world.net.members().map(|member| world.build(member, object)).collect()
 }
 
-fn refusal(world: &World, ticket: Ticket) -> Option<Reason> {
+pub(crate) fn refusal(world: &World, ticket: Ticket) -> Option<Reason> {
     world.taken[&ticket].as_ref().err().and_then(wire::Refusal::known)
 }
 
-fn tails(world: &World) -> Vec<(u64, Tail)> {
+pub(crate) fn tails(world: &World) -> Vec<(u64, Tail)> {
     let tail = |entry: &Vec<u8>| match kind(entry) {
         Kind::Tail { slot, bytes } => Some((slot.0, codec::decode(&bytes, limits::TAIL_BYTES_MAX).unwrap())),
         _ => None,
@@ -83,7 +83,7 @@ fn tails(world: &World) -> Vec<(u64, Tail)> {
     world.log.iter().filter_map(tail).collect()
 }
 
-fn bodies(world: &World) -> Vec<(u64, Body)> {
+pub(crate) fn bodies(world: &World) -> Vec<(u64, Body)> {
     let body = |entry: &Vec<u8>| match kind(entry) {
         Kind::Body { slot, bytes } => Some((slot.0, codec::decode(&bytes, limits::BODY_BYTES_MAX).unwrap())),
         _ => None,
@@ -92,7 +92,7 @@ fn bodies(world: &World) -> Vec<(u64, Body)> {
 }
 
 /// Codes of a slot's EXEC, and the units of its order.
-fn outcomes(world: &World, slot: u64) -> (Vec<Outcome>, usize) {
+pub(crate) fn outcomes(world: &World, slot: u64) -> (Vec<Outcome>, usize) {
     let mut order = 0;
     for entry in &world.log {
         match kind(entry) {
@@ -107,7 +107,7 @@ fn outcomes(world: &World, slot: u64) -> (Vec<Outcome>, usize) {
 }
 
 /// Why leaves of bodies and tails have no entry.
-fn left(world: &World) -> Vec<(Hash, u8)> {
+pub(crate) fn left(world: &World) -> Vec<(Hash, u8)> {
     let items = world.log.iter().flat_map(|entry| match kind(entry) {
         Kind::Left { items, .. } => items,
         _ => Vec::new(),
@@ -116,7 +116,7 @@ fn left(world: &World) -> Vec<(Hash, u8)> {
     built.map(|item| (item.leaf.hash(), item.why)).collect()
 }
 
-fn hash(object: &Object) -> Hash {
+pub(crate) fn hash(object: &Object) -> Hash {
     crypto::ids::object_hash(object)
 }
 
@@ -248,7 +248,7 @@ fn a_tail_of_a_higher_seq_replaces() {
 }
 
 /// Twenty envelopes for slots of twelve, in the order of their ranks: the best first.
-fn crowd(world: &mut World) -> Vec<Hash> {
+pub(crate) fn crowd(world: &mut World) -> Vec<Hash> {
     let mut hashes = Vec::new();
     for wallet in (0..20).rev() {
         let (hash, envelope) = world.net.envelope(&Order::new(wallet, 0, Inside::Transfer));

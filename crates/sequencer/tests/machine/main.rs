@@ -14,6 +14,7 @@
 
 mod accounts;
 mod agreement;
+mod attacks;
 mod bids;
 mod build;
 mod chaos;

@@ -7,15 +7,20 @@ use std::{cell::RefCell, rc::Rc};
 use types::{Block, Epoch, Hash, Leaf, ListSet, ListText, MemberId, MemberList, SetRef, SignedList, Slot, codec};
 
 /// A network after some slots, an honest block that is not voted on yet, its parent and context.
-struct Scene {
-    world: World,
-    block: Block,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) block: Block,
     parent: Vec<u8>,
     at: At,
     hashes: Vec<Hash>,
 }
 
 fn scene(net: &'static Net, seed: u64) -> Scene {
+    scene_with(net, seed, |_| {})
+}
+
+/// With what `also` sends before the lists go out.
+pub(crate) fn scene_with(net: &'static Net, seed: u64, also: impl FnOnce(&mut World)) -> Scene {
     let mut world = World::new(net, seed);
     world.open(1);
     world.consensus.paused = true;
@@ -30,6 +35,7 @@ fn scene(net: &'static Net, seed: u64) -> Scene {
         world.submit(wallet % 4, &envelope);
         hashes.push(hash);
     }
+    also(&mut world);
     // the lists of the slot go out with the next close
     let parent = world.consensus.tip().bytes.clone();
     world.consensus.leader = Some(0);
@@ -43,14 +49,14 @@ fn scene(net: &'static Net, seed: u64) -> Scene {
 }
 
 impl Scene {
-    fn slot(&self) -> Slot {
+    pub(crate) fn slot(&self) -> Slot {
         self.block.header.height
     }
     fn ask(&mut self, member: usize, block: &Block) -> Ticket {
         self.world.ask_check(member, &codec::encode(block), &self.parent, self.at)
     }
     /// The verdict of member 1, now and again later.
-    fn verdict(&mut self, block: &Block) -> Option<Result<(), Refused>> {
+    pub(crate) fn verdict(&mut self, block: &Block) -> Option<Result<(), Refused>> {
         let first = self.ask(1, block);
         self.world.pass(100);
         let again = self.ask(1, block);
@@ -59,11 +65,11 @@ impl Scene {
         self.world.checked.get(&first).copied()
     }
     /// The lists of the block as their members signed them.
-    fn lists(&self) -> Vec<SignedList> {
+    pub(crate) fn lists(&self) -> Vec<SignedList> {
         (0..4).map(|member| wire::list(&self.world.members[member].lists[&self.slot()])).collect()
     }
     /// The block with other lists and all roots that follow; the set stays.
-    fn with(&self, lists: &[SignedList]) -> Block {
+    pub(crate) fn with(&self, lists: &[SignedList]) -> Block {
         let mut block = self.block.clone();
         block.lists = Some(join(lists));
         seal(&mut block);

@@ -84,15 +84,15 @@ pub fn signed(object: &Object) -> SignedBuild {
     }
 }
 
-/// Whether the builder itself signed it.
+/// Who signed it; `None`: nobody.
 #[must_use]
-pub fn is_signed_as(build: &SignedBuild) -> bool {
+pub fn signer(build: &SignedBuild) -> Option<Address> {
     let SignedBuild { header, reveal, count, content, signature } = build;
     let digest = match reveal {
         None => eip712::body_digest(header, *count, content),
         Some(reveal) => eip712::tail_digest(header, reveal, *count, content),
     };
-    eth::recover(&digest, signature).ok() == Some(header.builder)
+    eth::recover(&digest, signature).ok()
 }
 
 fn count<T>(items: &[T]) -> u32 {

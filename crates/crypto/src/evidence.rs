@@ -20,10 +20,10 @@ use crate::{
 };
 use alloc::{string::String, vec::Vec};
 use types::{
-    Accused, Bid, BidHeader, BuildHeader, BuilderDouble, Epoch, Evidence, FinalityProof, G1Bytes, Hash, Leaf, ListText,
-    MemberId, MemberRecord, Object, Opening, OpeningFault, OpeningHeader, Params, Rank, Receipt, ReceiptError,
-    ShareFault, ShareHeader, ShareMode, Signature, SignedBuild, SignedList, SignedShare, SizeClass, Slot, Vote, Voted,
-    codec, limits, reason::Finding, tag,
+    Accused, Address, Bid, BidHeader, BuildHeader, BuilderDouble, Epoch, Evidence, FinalityProof, G1Bytes, Hash, Leaf,
+    ListText, MemberId, MemberRecord, Object, Opening, OpeningFault, OpeningHeader, Params, Rank, Receipt,
+    ReceiptError, ShareFault, ShareHeader, ShareMode, Signature, SignedBuild, SignedList, SignedShare, SizeClass, Slot,
+    Vote, Voted, codec, limits, reason::Finding, tag,
 };
 
 /// What evidence is held against: EPOCH says all of it.
@@ -246,11 +246,11 @@ pub fn bids(one: &Bid, other: &Bid) -> Evidence {
     Evidence::Builder { double: BuilderDouble::Bid { a, b }.into() }
 }
 
-/// Two bodies, or two tails, as evidence, whichever comes first.
+/// Two bodies, or two tails, as evidence against `signer`, whichever comes first.
 #[must_use]
-pub fn objects(one: &Object, other: &Object) -> Evidence {
+pub fn objects(signer: Address, one: &Object, other: &Object) -> Evidence {
     let (a, b) = ordered(build::signed(one), build::signed(other), codec::encode);
-    Evidence::Builder { double: BuilderDouble::Build { a, b }.into() }
+    Evidence::Builder { double: BuilderDouble::Build { signer, a, b }.into() }
 }
 
 /// Two lists as evidence, whichever comes first.
@@ -375,7 +375,7 @@ fn builder_double(context: &Context<'_>, double: &BuilderDouble) -> Result<Prove
                 context.builder_signed((network, known, slot), || bid::is_signed_as(one), which)?;
             }
         }
-        BuilderDouble::Build { a, b } => {
+        BuilderDouble::Build { signer, a, b } => {
             let place = |one: &SignedBuild| (one.reveal.is_some(), one.header.builder, one.header.slot, one.header.seq);
             if place(a) != place(b) {
                 return Err(EvidenceError::Apart);
@@ -384,7 +384,7 @@ fn builder_double(context: &Context<'_>, double: &BuilderDouble) -> Result<Prove
             for (one, which) in [(a, Which::First), (b, Which::Second)] {
                 let BuildHeader { network, version, slot, .. } = one.header;
                 let known = version == BuildHeader::VERSION;
-                context.builder_signed((network, known, slot), || build::is_signed_as(one), which)?;
+                context.builder_signed((network, known, slot), || build::signer(one) == Some(*signer), which)?;
             }
         }
     }

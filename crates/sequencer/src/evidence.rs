@@ -7,6 +7,7 @@ use crate::{
     state::{Former, Sequencer},
 };
 use crypto::{
+    build,
     combiners::Combiners,
     ed25519,
     evidence::{self, Context, Proved},
@@ -51,14 +52,18 @@ impl Sequencer {
         self.accuse_of(claim, |_| Some(evidence::bids(one, other)));
     }
 
-    /// Two bodies, or two tails, of one builder, slot and seq. What a `tail_recipient` signed does not name its builder:
-    /// two of those count for nothing, and prove nothing by themselves.
+    /// Two bodies, or two tails, of one builder, slot and seq. Whoever signed both answers: the builder, or whom its bid
+    /// names for the tail, if that is an account with a bond.
     pub(crate) fn accuse_objects(&mut self, one: &Object, other: &Object) {
         let header = one.header();
-        let accused = Accused::Builder { builder: header.builder, slot: header.slot };
+        let Some(signer) = build::signer(&build::signed(one)) else { return };
+        let accused = Accused::Builder { builder: signer, slot: header.slot };
+        if !self.has_stake(&accused) {
+            return;
+        }
         let finding = if matches!(one, Object::Tail(_)) { Finding::TailDouble } else { Finding::BodyDouble };
         let claim = Claim { finding, accused, epoch: self.epoch_of(header.slot) };
-        self.accuse_of(claim, |_| Some(evidence::objects(one, other)));
+        self.accuse_of(claim, |_| Some(evidence::objects(signer, one, other)));
     }
 
     fn accuse_of(&mut self, claim: Claim, made: impl FnOnce(&Self) -> Option<Evidence>) {

@@ -155,12 +155,15 @@ impl Sequencer {
         }
     }
 
-    /// a builder of whom another body, or another tail, of this seq is here.
+    /// whoever signed this and another body, or another tail, of its builder and seq that is here.
     fn accuse_builder(&mut self, hash: &Hash, object: &Object) {
         let twin = |other: &Object| is_alike(object, other) && object.header().seq == other.header().seq;
         let Objects { held, waiting, past } = &self.objects;
-        let mut others = held.iter().chain(waiting).chain(past).filter(|(at, _)| *at != hash);
-        if let Some(other) = others.find(|(_, other)| twin(other)).map(|(_, other)| Arc::clone(other)) {
+        let others = held.iter().chain(waiting).chain(past).filter(|(at, _)| *at != hash);
+        let twins: Vec<Arc<Object>> =
+            others.filter(|(_, other)| twin(other)).map(|(_, other)| Arc::clone(other)).collect();
+        // of a tail the builder, which bid, and whom it named may have signed one each
+        for other in twins {
             self.accuse_objects(object, &other);
         }
     }

@@ -531,7 +531,7 @@ impl Sequencer {
 
     /// Whether there is anything to take from whom evidence accuses: keys without a bond cost nothing, and could fill
     /// the room of evidence for ever.
-    fn has_stake(&self, accused: &Accused) -> bool {
+    pub(crate) fn has_stake(&self, accused: &Accused) -> bool {
         match accused {
             Accused::Member(_) => true,
             Accused::Builder { builder, .. } => {

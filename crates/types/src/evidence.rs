@@ -100,7 +100,7 @@ pub struct SignedBid {
     pub signature: EthSignature,
 }
 
-/// Two signed objects of one builder, slot and seq: the one with the smaller codec bytes is `a`. Two signatures
+/// Two signed objects of one signer, slot and seq: the one with the smaller codec bytes is `a`. Two signatures
 /// under one text are two objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BuilderDouble {
@@ -111,8 +111,10 @@ pub enum BuilderDouble {
         /// The other.
         b: SignedBid,
     },
-    /// 1, `body-double` or `tail-double`: both are of one kind, and signed by the builder itself.
+    /// 1, `body-double` or `tail-double`: both are of one kind and name one builder.
     Build {
+        /// Who signed both: the builder, or whom its bid names for the tail.
+        signer: Address,
         /// One.
         a: SignedBuild,
         /// The other.
@@ -121,14 +123,14 @@ pub enum BuilderDouble {
 }
 
 impl BuilderDouble {
-    /// What it is, the builder, and the slot that both name.
+    /// What it is, who signed, and the slot that both name.
     #[must_use]
     pub const fn said(&self) -> (Finding, Address, Slot) {
         match self {
             Self::Bid { a, .. } => (Finding::BidDouble, a.header.bidder, a.header.slot),
-            Self::Build { a, .. } => {
+            Self::Build { signer, a, .. } => {
                 let finding = if a.reveal.is_some() { Finding::TailDouble } else { Finding::BodyDouble };
-                (finding, a.header.builder, a.header.slot)
+                (finding, *signer, a.header.slot)
             }
         }
     }

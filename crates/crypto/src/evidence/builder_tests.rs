@@ -122,9 +122,13 @@ fn built(by: &EthKey, reveal: Option<Hash>, change: impl Fn(&mut SignedBuild)) -
     build
 }
 
-fn two(one: SignedBuild, other: SignedBuild) -> Evidence {
+fn by(signer: &EthKey, one: SignedBuild, other: SignedBuild) -> Evidence {
     let (a, b) = ordered(one, other, codec::encode);
-    Evidence::Builder { double: BuilderDouble::Build { a, b }.into() }
+    Evidence::Builder { double: BuilderDouble::Build { signer: signer.address(), a, b }.into() }
+}
+
+fn two(one: SignedBuild, other: SignedBuild) -> Evidence {
+    by(&key(5), one, other)
 }
 
 #[test]
@@ -159,4 +163,28 @@ fn a35_two_signed_bodies_or_tails_of_one_seq_prove_their_builder() {
     assert_eq!(verdict(&two(body, tail)), Err(EvidenceError::Apart));
     let posing = SignedBuild { reveal: Some(Hash([3; 32])), ..body };
     assert!(matches!(verdict(&two(tail, posing)), Err(EvidenceError::Signature(_))));
+}
+
+#[test]
+fn a35_two_tails_of_a_recipient_prove_whoever_signed_them() {
+    let recipient = key(6);
+    let reveal = Some(Hash([3; 32]));
+    let (one, other) = (built(&recipient, reveal, |_| {}), built(&recipient, reveal, |b| b.content = Hash([2; 32])));
+    let accused = Accused::Builder { builder: recipient.address(), slot: Slot(12) };
+    let evidence = by(&recipient, one, other);
+    let proved = Proved { finding: Finding::TailDouble, accused, place: Place::Slot(Slot(12)) };
+    assert_eq!(verdict(&evidence), Ok(proved));
+    assert_eq!(claim(&evidence), proved.claim());
+    // not the builder that they name, nor anybody else
+    for named in [key(5), key(7)] {
+        assert!(matches!(verdict(&by(&named, one, other)), Err(EvidenceError::Signature(_))));
+    }
+    // one of each is no fault of either
+    let own = built(&key(5), reveal, |b| b.content = Hash([4; 32]));
+    for named in [key(5), key(6)] {
+        assert!(matches!(verdict(&by(&named, one, own)), Err(EvidenceError::Signature(_))));
+    }
+    // nor two that name two builders
+    let elsewhere = built(&recipient, reveal, |b| b.header.builder = Address([3; 20]));
+    assert_eq!(verdict(&by(&recipient, one, elsewhere)), Err(EvidenceError::Apart));
 }

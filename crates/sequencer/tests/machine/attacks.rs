@@ -4,6 +4,7 @@
 mod builders;
 mod places;
 mod proposer;
+mod recipients;
 mod x12_hostile_winner;
 mod x14_bids_seen_early;
 mod x15_taken_back;

@@ -2,6 +2,9 @@
 use crate::terms::{class_bytes, gas_class_max, share_floor};
 use types::{Address, COMBINERS_MAX, ChainId, EPOCH_SLOTS_MIN, Genesis, Params, limits};
 
+/// Of a block's gas, what execution reserves for tails (rollups.md, "Gas").
+const TAIL_GAS_BPS: u16 = 1_000;
+
 /// Why a genesis is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -115,7 +118,8 @@ fn check_params(params: &Params) -> Result<(), GenesisError> {
         ("builder_fee_bps", params.builder_fee_bps <= 10_000),
         ("rebate_cap_bps", params.rebate_cap_bps <= 10_000),
         ("combiners", (1..=COMBINERS_MAX).contains(&params.combiners)),
-        ("tail_gas_bps", params.tail_gas_bps <= 10_000),
+        // execution divides a block's gas so, whatever else would stand here
+        ("tail_gas_bps", params.tail_gas_bps == TAIL_GAS_BPS),
     ];
     if let Some((name, _)) = ranges.iter().find(|(_, holds)| !holds) {
         return Err(GenesisError::Parameter(name));

@@ -7,7 +7,7 @@ const RULES: &str = include_str!("../RULES.md");
 fn sources() -> Vec<(bool, String)> {
     let mut out = Vec::new();
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = std::vec![own.join("src"), own.join("../crates")];
+    let mut folders = std::vec![own.join("src"), own.join("tests"), own.join("../crates")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

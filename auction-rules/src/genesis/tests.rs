@@ -61,7 +61,7 @@ fn a27_the_largest_class_fits_a_quarter_of_the_forced_bytes() {
 #[test]
 fn parameters_out_of_range() {
     type Change = fn(&mut Params);
-    let faults: [(&str, Change); 10] = [
+    let faults: [(&str, Change); 12] = [
         ("epoch_slots", |p| p.epoch_slots = 15),
         ("slot_ms", |p| p.slot_ms = 0),
         ("count_limit", |p| p.count_limit = 16_384),
@@ -72,6 +72,8 @@ fn parameters_out_of_range() {
         ("expiry_slots_max", |p| p.expiry_slots_max = 0),
         ("combiners", |p| p.combiners = 0),
         ("combiners", |p| p.combiners = 4),
+        ("tail_gas_bps", |p| p.tail_gas_bps = 999),
+        ("tail_gas_bps", |p| p.tail_gas_bps = 1_001),
     ];
     for (name, change) in faults {
         assert_eq!(parameter(change), Err(GenesisError::Parameter(name)));

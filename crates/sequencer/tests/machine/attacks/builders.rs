@@ -3,9 +3,14 @@
 // bids.rs, refused bodies and tails and two of one seq in build.rs, slashes in slashes.rs.
 use crate::{
     bids::{BOND, FEE, RESERVE, auction, bond, sold, who},
-    build::{bodies, body, bought, coins, crowd, left, refusal, reveal, submit_to_all, tail, tails, to_all},
-    common::{Fate, Inside, Net, Order, World, net::wallet, world::kind},
+    build::{bodies, body, bought, coins, crowd, left, outcomes, refusal, reveal, submit_to_all, tail, tails, to_all},
+    common::{
+        Fate, Inside, Net, Order, World,
+        net::{CHAIN, wallet},
+        world::kind,
+    },
 };
+use execution::demo::{LegTx, TRANSFER_GAS, gas_class};
 use sequencer::Channel;
 use std::sync::OnceLock;
 use types::{
@@ -197,7 +202,7 @@ fn a_body_of_its_own_junk_costs_its_builder() {
     let (own, junk, world) = after_building(true);
     assert!(junk.iter().all(|hash| world.outcome(0, hash) == Some(Outcome::Committed)));
     // each of four units costs at least a tenth of the base price, whatever comes back
-    let base = FEE - 1 + (1 << execution::demo::gas_class(execution::demo::TRANSFER_GAS));
+    let base = FEE - 1 + (1 << gas_class(TRANSFER_GAS));
     assert!(honest > own && honest - own >= 4 * base / 10, "{honest} with honest units, {own} with its own");
 }
 
@@ -231,5 +236,41 @@ fn a_tail_above_its_budget_is_refused_and_one_members_list_brings_none_in() {
     let run: Vec<Object> = tails(&world).into_iter().map(|(_, tail)| Object::Tail(Box::new(tail))).collect();
     assert_eq!(run, [fits]);
     assert!(left(&world).iter().all(|(_, why)| *why != Why::Superseded.number()));
+    audit_all(&world);
+}
+
+#[test]
+fn a_tail_bundle_above_the_gas_of_tails_is_dropped_and_stops_nothing() {
+    let net = Net::four();
+    let mut world = World::new(net, 327);
+    let slot = bought(&mut world);
+    let (unit, envelope) = net.envelope(&Order::new(3, 0, Inside::Transfer));
+    submit_to_all(&mut world, &envelope);
+    world.open(slot);
+    // half of a tenth of the block is a slot's: a leg declares more, two together do, the rest fits
+    let cap = net.network.genesis.rollups[0].gas_limit / 20;
+    let declares = |from: usize, nonce: u64, gas_limit: u64| {
+        let tx = LegTx {
+            chain_id: CHAIN,
+            nonce,
+            to: wallet(1).address(),
+            value: 5,
+            data: Vec::new(),
+            gas_limit,
+            max_fee_per_gas: 10_000_000_000,
+            max_priority_fee_per_gas: 1,
+        };
+        let mut bundle = coins(from, nonce);
+        bundle.legs = vec![tx.leg(&wallet(from).sign(&tx.digest()))];
+        bundle
+    };
+    let bundles =
+        vec![declares(7, 0, cap + 1), declares(7, 0, cap), declares(8, 0, cap - TRANSFER_GAS + 1), coins(9, 0)];
+    let object = tail(net, slot, reveal(&world, slot), 0, bundles);
+    to_all(&mut world, &object);
+    world.open(slot + 2);
+    assert_eq!(world.outcome(0, &unit), Some(Outcome::Committed));
+    let wanted = [Outcome::Committed, Outcome::TailGas, Outcome::Committed, Outcome::TailGas, Outcome::Committed];
+    assert_eq!(outcomes(&world, slot).0, wanted);
     audit_all(&world);
 }

@@ -50,7 +50,7 @@ fn gain_of_peer(pool: u128, fees: u128, padding: u128) -> i128 {
 /// What the coalition has after a slot with its padding, less what it has without.
 fn gain(params: &Params, pool: u128, fees: u128, padding: u128) -> i128 {
     let fee = |units| FinalFee { fee: amount(units), failed: false };
-    let rebate = rebates(params, amount(pool), &[fee(fees), fee(padding)]).unwrap().shares[1].units();
+    let rebate = rebates(params, amount(pool), &[fee(fees), fee(padding)]).unwrap().shares.last().unwrap().units();
     let committee = amount(padding).bps_floor(10_000 - params.builder_fee_bps).units();
     let builder = padding - committee;
     signed(rebate + builder + committee / 3) - signed(padding)

@@ -9,13 +9,7 @@
 //! which counts from the next epoch only (A-02, `a02_a_receiver_that_is_new_is_an_account_from_the_next_epoch`), and a fee
 //! that no rebate gives back. Method: slots of thirty honest units under 1,500 beacons, counted against the
 //! formulas within four standard deviations.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::cast_precision_loss,
-    reason = "a test program: what is missing ends it, and its numbers are small"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test program: what is missing ends it")]
 
 use crypto::hash;
 use ordering::{Unit, order};

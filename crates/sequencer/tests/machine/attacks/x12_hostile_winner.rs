@@ -1,7 +1,7 @@
 // a censoring body, a junk body, an absent builder.
 //
-// Seen in: blocks whose builder decides what is in them (relay and builder censorship of Ethereum's blocks since 2022;
-// LUCID, where the proposer's list is the builder's to fill). Here a body fills what lists do not force, and no more.
+// Seen in: every design where the winner decides what is in its block; builders and relays of Ethereum have left out
+// whole addresses since 2022. Here a body fills what lists do not force, and no more.
 // Goal: a unit with Q bytes of better rank before it is in a set within ceil(Q / (forced share of the limit)) + 1 slots,
 // although one hostile builder wins every slot. Method: slots of twelve units, six of them forced; a victim behind
 // nineteen others; the winner's body names its own junk alone, or the winner sends none. The same bound in bytes, on the

@@ -1,7 +1,7 @@
 // the operator sees bids, and tells or uses what it sees.
 //
-// Seen in: timeboost's auctioneer, which reads every bid and writes it to its logs; relays that show the best bid while
-// others still bid; agents that bid a cent above what they read.
+// Seen in: timeboost, whose auctioneer reads every bid, writes it to its logs, and skips the round when a bid floor agent
+// wins it (nitro#4456); relays, which show the best bid while others still bid.
 // Goal: before the block that sells a slot is final, nothing that any member holds, is told or writes down has an amount;
 // and what f or 2f members hold opens nothing even then. Method: every message and every record up to finality is searched
 // for the plaintext, whose bytes no chance gives; the same search finds it afterwards. Members' shares are computed with

@@ -1,7 +1,7 @@
 // a high bid is taken back at the end, or somebody overwrites another's.
 //
-// Seen in: mev-boost#113, where a builder cancels or lowers its best bid just before the proposer asks, so that a rival
-// pays more or the proposer gets less; relays that keep one bid for each builder's name, whoever sends it.
+// Seen in: mev-boost#113 (a builder bids very high, which scares others off, and cancels just before the end);
+// mev-boost-relay#206 (a builder's latest bid counts, also when it is lower, until the proposer asks).
 // Goal: up to the close a bid can be replaced and nothing else; two of one seq void their builder's bids at the price of a
 // slash, so that taking one back this way costs more than the slot; after the close nothing changes anything. Method: all
 // pairs of (replace, duplicate, late), each after a first bid above a rival's; what the auction says, and what it cost.

@@ -32,7 +32,7 @@ fn findings(world: &World, entries: &[Vec<u8>]) -> Vec<&'static str> {
 }
 
 /// What is found when each entry is replaced by what `change` gives for it.
-fn changed(world: &World, change: impl Fn(Kind) -> Vec<Kind>) -> Vec<&'static str> {
+pub(super) fn changed(world: &World, change: impl Fn(Kind) -> Vec<Kind>) -> Vec<&'static str> {
     let entries: Vec<Vec<u8>> = world.log.iter().flat_map(|entry| change(kind(entry))).map(Entry::bytes).collect();
     findings(world, &entries)
 }

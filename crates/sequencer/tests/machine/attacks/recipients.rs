@@ -88,6 +88,17 @@ fn two_tails_of_a_bonded_recipient_cost_it_its_bond_and_not_the_winners() {
     world.crash(0);
     world.start(0);
     assert_eq!(bond(&world, 3), BOND - BOND / 10);
+    // a log that lays it on the winner, or says that less was taken, is found out
+    for (at, lie) in [word(0), word(3)].into_iter().zip(["fault-false", "penalty-wrong"]) {
+        let found = super::audits::changed(&world, |kind| match kind {
+            Kind::Fault { slot, finding, evidence, penalty, .. } => {
+                let taken = if lie == "penalty-wrong" { penalty.bps_floor(9_999) } else { penalty };
+                vec![Kind::Fault { slot, finding, accused: vec![at], evidence, penalty: taken }]
+            }
+            other => vec![other],
+        });
+        assert!(found.contains(&lie), "{lie}: {found:?}");
+    }
     // barred as any builder is
     let next = sold(&mut world);
     let tickets = [0, 3].map(|builder| world.bid(0, &net.bid(builder, next, 0, Some(2 * RESERVE))));

@@ -20,8 +20,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 use types::{
-    Account, Address, Bid, Envelope, Hash, MemberId, Nonce, Object, Rank, ReceiptKind, SignedAccountOperation, Slot,
-    codec,
+    Account, Address, Amount, Bid, Envelope, Hash, MemberId, Nonce, Object, Rank, ReceiptKind, SignedAccountOperation,
+    Slot, codec,
     reason::{Outcome as Code, Reason},
     wire::{AccountState, Event, Params, PendingUnit, Refusal, Status},
 };
@@ -411,18 +411,17 @@ impl Submitter {
         self.shared.believed.subscribe()
     }
 
-    /// A ledger account as f+1 members show it alike; `None` when no f+1 do, or nobody has it.
-    pub async fn agreed_account(&self, address: Address) -> Option<Account> {
-        let mut told: Vec<Account> = Vec::new();
+    /// A ledger account, and what is leaving its bond, as f+1 members show them alike; `None` when no f+1 do, or nobody
+    /// has it.
+    pub async fn agreed_account(&self, address: Address) -> Option<(Account, Amount)> {
+        let mut told: Vec<(Account, Amount)> = Vec::new();
         let mut answers = self.shared.ask(address, |client, address| async move { client.account(&address).await });
         while let Some((_member, answer)) = answers.recv().await {
-            let Some(account) = answer.ok().filter(|state| state.address == address).and_then(|state| state.account)
-            else {
-                continue;
-            };
-            told.push(account);
-            if told.iter().filter(|other| **other == account).count() >= self.shared.view.witness_count() {
-                return Some(account);
+            let state = answer.ok().filter(|state| state.address == address);
+            let Some(shown) = state.and_then(|state| Some((state.account?, state.unbonding))) else { continue };
+            told.push(shown);
+            if told.iter().filter(|other| **other == shown).count() >= self.shared.view.witness_count() {
+                return Some(shown);
             }
         }
         None

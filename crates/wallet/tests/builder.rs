@@ -81,6 +81,7 @@ struct Script {
     network: Hash,
     key: Arc<SigningKey>,
     bond: Arc<Mutex<u128>>,
+    leaving: Arc<Mutex<u128>>,
     taken: Taken,
     tails: Tails,
     bodies: Bodies,
@@ -136,7 +137,7 @@ impl Script {
                     account: Some(account),
                     pending_nonce: 0,
                     free_bond: account.bond,
-                    unbonding: Amount::ZERO,
+                    unbonding: amount(*self.leaving.lock().unwrap()),
                     withdrawable: Amount::ZERO,
                     operation_nonce: 0,
                     pending_operation_nonce: 0,
@@ -190,6 +191,7 @@ struct World {
     members: Vec<Member>,
     view: NetworkView,
     bond: Arc<Mutex<u128>>,
+    leaving: Arc<Mutex<u128>>,
     taken: Taken,
     tails: Tails,
     bodies: Bodies,
@@ -205,7 +207,7 @@ async fn world(refuses: Option<Reason>) -> World {
     let (mut network, keys) = testing::network();
     let id = crypto::ids::network_id(&network.genesis);
     let (bond, taken, tails) = (Arc::new(Mutex::new(BOND)), Taken::default(), Tails::default());
-    let (bodies, waiting) = (Bodies::default(), Arc::default());
+    let (bodies, waiting, leaving) = (Bodies::default(), Arc::default(), Arc::<Mutex<u128>>::default());
     let mut members = Vec::new();
     for (number, key) in (0u16..).zip(keys) {
         let script = Script {
@@ -214,6 +216,7 @@ async fn world(refuses: Option<Reason>) -> World {
             network: id,
             key: Arc::new(key),
             bond: Arc::clone(&bond),
+            leaving: Arc::clone(&leaving),
             taken: Arc::clone(&taken),
             tails: Arc::clone(&tails),
             bodies: Arc::clone(&bodies),
@@ -223,7 +226,7 @@ async fn world(refuses: Option<Reason>) -> World {
         members.push(member);
         network.addresses[usize::from(number)].quic = address;
     }
-    World { members, view: NetworkView::new(&network).unwrap(), bond, taken, tails, bodies, waiting }
+    World { members, view: NetworkView::new(&network).unwrap(), bond, leaving, taken, tails, bodies, waiting }
 }
 
 /// A running builder.
@@ -402,9 +405,20 @@ async fn the_tail_of_a_slot_that_was_won_is_signed_once_and_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_is_worth_less_than_the_reserve_gets_no_bid() {
+    nothing_is_bid(&world(None).await, RESERVE - 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_leaves_the_bond_covers_no_bid() {
     let world = world(None).await;
+    // all but half of what the smallest cap takes
+    *world.leaving.lock().unwrap() = BOND - world.view.params.cap_unit.units() / 2;
+    nothing_is_bid(&world, WORTH).await;
+}
+
+async fn nothing_is_bid(world: &World, worth: u128) {
     let dir = tempfile::tempdir().unwrap();
-    let mut running = world.start(dir.path(), RESERVE - 1, 1);
+    let mut running = world.start(dir.path(), worth, 1);
     let told = std::sync::atomic::AtomicU32::new(0);
     world.tell(OPENED + 2, None, |_| told.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 100).await;
     let report = running.report().await;

@@ -285,6 +285,8 @@ pub struct Builder<S> {
     entropy: Entropy,
     market: Option<Market>,
     account: Option<Account>,
+    /// Of its bond.
+    leaving: Amount,
     live: BTreeMap<Slot, Live>,
     chain: Option<Arc<dyn Chain>>,
     /// Slots whose tail is this builder's.
@@ -315,6 +317,7 @@ impl<S: Strategy> Builder<S> {
             entropy,
             market: None,
             account: None,
+            leaving: Amount::ZERO,
             live: BTreeMap::new(),
             chain: None,
             won: BTreeSet::new(),
@@ -433,7 +436,9 @@ impl<S: Strategy> Builder<S> {
         let (submitter, bidder) = (Arc::clone(&self.submitter), self.bidder);
         let asked = async { tokio::join!(submitter.current(), submitter.agreed_account(bidder)) };
         let (params, account) = timeout(patience, asked).await.ok()?;
-        self.account = account.or(self.account);
+        if let Some((account, leaving)) = account {
+            (self.account, self.leaving) = (Some(account), leaving);
+        }
         let params = params?;
         let rules = &self.submitter.view().params;
         let prices = Prices { byte: params.byte_price.units(), gas: params.gas_price.units() };
@@ -472,11 +477,13 @@ impl<S: Strategy> Builder<S> {
             self.refresh().await;
         }
         let (Some(market), Some(account)) = (self.market, self.account) else { return Ok(()) };
+        // what the bid before has locked is free again when this one is judged; what leaves is not
+        let bond = account.bond.saturating_sub(self.leaving);
         let rules = &self.submitter.view().params;
-        let Some((_, most)) = cap_class(rules, &market.terms, account.bond, MOST) else { return Ok(()) };
+        let Some((_, most)) = cap_class(rules, &market.terms, bond, MOST) else { return Ok(()) };
         let Market { terms: AuctionTerms { reserve, bid_fee, .. }, .. } = market;
         let Some(wanted) = self.strategy.bid(&Chance { slot, reserve, bid_fee, most }) else { return Ok(()) };
-        let Some((cap_class, amount)) = cap_class(rules, &market.terms, account.bond, wanted) else { return Ok(()) };
+        let Some((cap_class, amount)) = cap_class(rules, &market.terms, bond, wanted) else { return Ok(()) };
         let header = BidHeader {
             version: BidHeader::VERSION,
             network: self.submitter.view().id,

@@ -11,16 +11,16 @@
 //! | `seal` | a wallet, B envelopes | `encrypt` |
 //! | `admit` | decode, subgroup, proofs | `verify` |
 //! | `share` | own shares | `decrypt_share_no_verify` |
-//! | `combine` | choose members, combine what this member combines | `decrypt`, which also opens |
+//! | `combine` | read shares, choose members, combine what this member combines | `decrypt`, which also opens |
 //! | `open` | exact check of every opening | nothing |
 //! | `all_in` | `combine` and `open` when all members' shares are there | |
 //! | `verify` | nothing: the opening is the check | `verify_decryption_share`, q shares an envelope |
 //! | `total` | admit, share, combine, open | the same, without `verify` |
 //!
 //! Up to 16 members everybody combines everything (direct). Above, a member combines every item of which it is one of
-//! the
-//! two combiners, 2B/n of them, from compressed shares, and opens all B from keys (sharded). The peers have no batches:
-//! a few envelopes are timed and scaled to B.
+//! the two combiners, 2B/n of them, and opens all B from keys (sharded). In both the shares of all that have arrived are
+//! read as a node does: x and y decoded, held against the curve, and compressed and hashed as they are signed. The peers
+//! have no batches: a few envelopes are timed and scaled to B.
 //!
 //! `LOCKSTEP_BENCH_N` (4,16,64), `LOCKSTEP_BENCH_B` (512), `LOCKSTEP_BENCH_PEER_ITEMS` (1) say how much is measured.
 #![expect(clippy::expect_used, reason = "a bench: what does not hold ends it with the reason")]
@@ -33,6 +33,7 @@ use criterion::Criterion;
 use crypto::{
     beacon,
     dealer::{Deal, Voters, deal},
+    evidence,
     finality::OrderFixed,
     keys::KeySet,
     tdh2::{self, Admitted, HeldShares, Item, SharePoint},
@@ -42,7 +43,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use types::{G1Bytes, G2Bytes, Hash, Key128, MemberId, Opening, Slot};
+use types::{G1Bytes, G2Bytes, Hash, Key128, MemberId, Opening, Slot, limits};
 use zeroize::Zeroizing;
 
 const CLASS: usize = 512;
@@ -103,9 +104,8 @@ struct Committee {
     units: Vec<Hash>,
     admitted: Vec<Admitted>,
     fixed: OrderFixed,
-    /// By member, of the items that this bench's member combines.
-    shares: Vec<Vec<SharePoint>>,
-    compressed: Vec<Vec<G1Bytes>>,
+    /// By member, of the items that this bench's member combines: x and y, as they travel.
+    shares: Vec<Vec<G2Bytes>>,
     arrivals: Vec<Vec<u16>>,
     openings: Vec<Opening>,
 }
@@ -130,14 +130,12 @@ impl Committee {
             admitted,
             fixed,
             shares: Vec::new(),
-            compressed: Vec::new(),
             arrivals: arrivals(n),
             openings: Vec::new(),
         };
         let mine = this.mine();
-        this.shares = (0..n).map(|member| this.released(member, mine)).collect();
-        this.compressed =
-            this.shares.iter().map(|shares| shares.iter().map(SharePoint::compressed).collect()).collect();
+        this.shares =
+            (0..n).map(|member| this.released(member, mine).iter().map(SharePoint::affine).collect()).collect();
         this.openings = this.all_openings();
         this.checked();
         this
@@ -197,24 +195,25 @@ impl Committee {
         key.share_all(self.units.iter().copied().zip(&self.admitted)).len()
     }
 
-    /// D of this member's items, unchecked. Sharded: the shares come compressed.
+    /// What a message has, as its receiver reads it.
+    fn read(shares: &[G2Bytes]) -> Vec<SharePoint> {
+        let points: Vec<SharePoint> =
+            shares.iter().map(|share| SharePoint::from_affine(share).expect("a good share")).collect();
+        for (index, chunk) in (0u16..).zip(points.chunks(limits::CHUNK_SHARES_MAX)) {
+            let compressed: Vec<G1Bytes> = chunk.iter().map(SharePoint::compressed).collect();
+            black_box(evidence::chunk_leaf(index, &compressed));
+        }
+        points
+    }
+
+    /// D of this member's items, unchecked.
     fn combine(&self, arrived: &[u16]) -> tdh2::Combined {
-        let read = |bytes: &Vec<G1Bytes>| -> Vec<SharePoint> {
-            SharePoint::from_compressed_all(bytes).into_iter().map(|point| point.expect("a good share")).collect()
+        let read = |m: &u16| {
+            let shares = self.shares.get(usize::from(*m)).expect("every member's shares");
+            (MemberId(*m), Self::read(shares))
         };
-        let mine = self.mine();
-        let shares = arrived.iter().map(|m| {
-            let at = usize::from(*m);
-            let points = if self.direct() { self.shares.get(at).cloned() } else { self.compressed.get(at).map(read) };
-            (MemberId(*m), points.expect("every member's shares"))
-        });
-        let shares: Vec<(MemberId, Vec<SharePoint>)> = if self.direct() {
-            shares.collect()
-        } else {
-            // Only those that it combines are read.
-            shares.take(self.keys.q().into()).collect()
-        };
-        tdh2::combine(&self.keys, &shares, mine).expect("a quorum")
+        let shares: Vec<(MemberId, Vec<SharePoint>)> = arrived.iter().map(read).collect();
+        tdh2::combine(&self.keys, &shares, self.mine()).expect("a quorum")
     }
 
     /// How many are open in the end. Sharded: own items from D, all others from the keys that were published.
@@ -241,7 +240,7 @@ impl Committee {
             others * (380 + 96 * count)
         } else {
             // each other member is combiner of 2B/n items; own items' openings go to all
-            others * (380 + 48 * self.mine()) + others * (100 + 21 * self.mine())
+            others * (380 + 96 * self.mine()) + others * (100 + 21 * self.mine())
         }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! The formulas for chords and tangents do not cover a chord through equal or opposite points. A lane that meets one is
 //! lost, and its owner computes it the plain way. In [`times_secret`] that happens with negligible probability.
-use crate::ffi::{self, Chords, Fp, Fr, G1, G1Affine, Running, Wide, msm_128};
+use crate::ffi::{self, Chords, EIGHT, Fp, Fr, G1, G1Affine, Running, Wide, msm_128};
 use alloc::{vec, vec::Vec};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
@@ -493,10 +493,13 @@ pub(crate) fn msm(points: &[G1Affine], scalars: &[u128]) -> G1 {
             (0..count).map(|_| rest.iter_mut().map(|digits| digits.next(bits)).collect()).collect();
         sums.extend(Bucketed::new(points, &digits, buckets).sums(buckets));
     }
-    sums.iter().rev().fold(G1::identity(), |total, sum| (0..bits).fold(total, |total, _| total.double()).add(sum))
+    sums.iter().rev().fold(G1::identity(), |total, sum| shifted(total, bits).add(sum))
 }
 
-/// One sum of products per item, as [`msm`], with the same scalars for all: `point(j, item)`.
+/// From so many items on eight lanes are worth it: they cost the same however many of them are filled.
+const SIDE_BY_SIDE: usize = 3;
+
+/// One sum of products per item, as [`msm`], with the same scalars for all: `point(j, item)`. `None`: lost.
 pub(crate) fn msm_all(
     scalars: &[u128],
     count: usize,
@@ -504,19 +507,29 @@ pub(crate) fn msm_all(
 ) -> Vec<Option<G1>> {
     let longest = scalars.iter().map(|scalar| u128::BITS.saturating_sub(scalar.leading_zeros())).max().unwrap_or(0);
     let bits = window_bits(scalars.len());
-    let buckets = 1usize.checked_shl(bits.saturating_sub(1)).unwrap_or(1);
     let windows = usize::try_from(longest.checked_div(bits).unwrap_or(0)).unwrap_or(0).saturating_add(1);
     let mut rest: Vec<Digits> = scalars.iter().map(|scalar| Digits { rest: *scalar, carry: 0 }).collect();
     let digits: Vec<Vec<i32>> =
         (0..windows).map(|_| rest.iter_mut().map(|digits| digits.next(bits)).collect()).collect();
-    let together = SORTED_TOGETHER.checked_div(scalars.len().saturating_mul(windows)).unwrap_or(1).max(8);
+    let points = |item: usize| (0..scalars.len()).map(|j| point(j, item)).collect::<Option<Vec<_>>>();
     let mut out = Vec::with_capacity(count);
+    if let Some(wide) = Wide::get() {
+        let start = G1Affine::generator();
+        let over = (0..windows).fold(G1::identity(), |sum, _| shifted(sum, bits).add_affine(&start)).neg();
+        while count.saturating_sub(out.len()) >= SIDE_BY_SIDE {
+            let some: Vec<Option<Vec<G1Affine>>> = (out.len()..count).take(EIGHT).map(points).collect();
+            let sums =
+                side_by_side(&some, scalars.len(), |points| wide.sums_of_products(points, &digits, bits, &start));
+            out.extend(sums.into_iter().map(|sum| sum.map(|sum| sum.add(&over))));
+        }
+    }
+    let buckets = 1usize.checked_shl(bits.saturating_sub(1)).unwrap_or(1);
+    let together = SORTED_TOGETHER.checked_div(scalars.len().saturating_mul(windows)).unwrap_or(1).max(8);
     while out.len() < count {
         let items = out.len()..out.len().saturating_add(together).min(count);
         let mut all = Bucketed { points: Vec::new(), lengths: Vec::new() };
         let mut there = Vec::with_capacity(together);
-        for item in items {
-            let points: Option<Vec<G1Affine>> = (0..scalars.len()).map(|j| point(j, item)).collect();
+        for points in items.map(points) {
             there.push(points.is_some());
             if let Some(points) = points {
                 let one = Bucketed::new(&points, &digits, buckets);
@@ -526,14 +539,28 @@ pub(crate) fn msm_all(
         }
         let sums = all.sums(buckets);
         let mut sums = sums.chunks(windows);
-        let horner = |sums: &[G1]| {
-            sums.iter()
-                .rev()
-                .fold(G1::identity(), |total, sum| (0..bits).fold(total, |total, _| total.double()).add(sum))
-        };
+        let horner = |sums: &[G1]| sums.iter().rev().fold(G1::identity(), |total, sum| shifted(total, bits).add(sum));
         out.extend(there.into_iter().map(|there| if there { sums.next().map(horner) } else { None }));
     }
     out
+}
+
+fn shifted(point: G1, bits: u32) -> G1 {
+    (0..bits).fold(point, |point, _| point.double())
+}
+
+/// Of up to eight items with `each` points; a lane without an item repeats another.
+fn side_by_side(
+    items: &[Option<Vec<G1Affine>>],
+    each: usize,
+    sums: impl FnOnce(&[[G1Affine; EIGHT]]) -> [Option<G1>; EIGHT],
+) -> Vec<Option<G1>> {
+    let Some(filler) = items.iter().flatten().next() else { return vec![None; items.len()] };
+    let mut lanes = [filler; EIGHT];
+    lanes.iter_mut().zip(items).for_each(|(lane, item)| *lane = item.as_ref().unwrap_or(filler));
+    let of = |j: usize| lanes.map(|points| points.get(j).copied().unwrap_or_default());
+    let sums = sums(&(0..each).map(of).collect::<Vec<_>>());
+    items.iter().zip(sums).map(|(item, sum)| item.as_ref().and(sum)).collect()
 }
 
 /// Where n additions in each window and 2^bits / 2 buckets, thrice as dear, cost least.

@@ -232,9 +232,15 @@ impl Weights {
     }
 }
 
-/// Each sum times its scalar, for all by one run of doublings: right in the subgroup.
+/// From so many items on, one run of doublings for all is cheaper than a product each.
+const IN_STEP: usize = 64;
+
+/// Each sum times its scalar: right in the subgroup.
 fn over_denominator(sums: &[(G1, Option<&Fr>)]) -> Vec<G1> {
     let plain = |(sum, inverse): &(G1, Option<&Fr>)| inverse.map_or(*sum, |inverse| sum.mul(inverse));
+    if sums.len() < IN_STEP {
+        return sums.iter().map(plain).collect();
+    }
     let points: Vec<G1> = sums.iter().map(|(sum, _)| *sum).collect();
     let (Some(inverse), Some(points)) = (sums.iter().find_map(|(_, inverse)| *inverse), G1::affine_all(&points)) else {
         return sums.iter().map(plain).collect();

@@ -1,9 +1,11 @@
 //! In place of `wide` where there is no such thing: values that cannot be.
-use super::{Fp, G1Affine};
+use super::{Fp, G1, G1Affine};
 use crate::lanes::Lane;
 use alloc::vec::Vec;
 use subtle::Choice;
 use zeroize::Zeroizing;
+
+pub(crate) const EIGHT: usize = 8;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Wide {}
@@ -16,6 +18,15 @@ impl Wide {
         match self {}
     }
     pub(crate) fn times_z_in_group(self, _points: &[G1Affine]) -> Vec<Option<Option<G1Affine>>> {
+        match self {}
+    }
+    pub(crate) fn sums_of_products(
+        self,
+        _points: &[[G1Affine; EIGHT]],
+        _windows: &[Vec<i32>],
+        _bits: u32,
+        _start: &G1Affine,
+    ) -> [Option<G1>; EIGHT] {
         match self {}
     }
 }

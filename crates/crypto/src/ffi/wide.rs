@@ -2,13 +2,14 @@
 //! lane an element of its own. Detected when the program runs; everything here has a portable way that gives the same.
 //!
 //! [`field`] multiplies with fused multiply-adds, [`curve`] has the group law on it, in the forms that
-//! [`crate::lanes`] needs.
+//! [`crate::lanes`] needs, and [`products`] sums of products.
 mod curve;
 mod field;
+mod products;
 
 pub(crate) use curve::{Chords, Running, Walk};
 
-use super::{Fp, G1Affine};
+use super::{Fp, G1, G1Affine};
 use alloc::vec::Vec;
 use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -16,6 +17,9 @@ use core::sync::atomic::{AtomicU8, Ordering};
 /// That this machine has AVX-512 F and DQ, and saves its registers.
 #[derive(Clone, Copy)]
 pub(crate) struct Wide(());
+
+/// Items that are done together.
+pub(crate) const EIGHT: usize = 8;
 
 const UNKNOWN: u8 = 0;
 const ABSENT: u8 = 1;
@@ -51,6 +55,19 @@ impl Wide {
     pub(crate) fn times_z_in_group(self, points: &[G1Affine]) -> Vec<Option<Option<G1Affine>>> {
         // SAFETY: `self` says that the features are there.
         unsafe { curve::times_z_in_group(points) }
+    }
+
+    /// Per item the sum of 2^(bits w) `windows[w][j] points[j]` with the item as lane, plus `start` times the sum of
+    /// 2^(bits w). `None`: the plain way must say.
+    pub(crate) fn sums_of_products(
+        self,
+        points: &[[G1Affine; EIGHT]],
+        windows: &[Vec<i32>],
+        bits: u32,
+        start: &G1Affine,
+    ) -> [Option<G1>; EIGHT] {
+        // SAFETY: `self` says that the features are there.
+        unsafe { products::sums(points, windows, bits, start) }
     }
 }
 

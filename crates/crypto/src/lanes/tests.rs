@@ -133,7 +133,8 @@ fn sums_of_many_products_are_right_for_every_mix_of_points() {
 #[test]
 fn many_items_under_the_same_scalars_are_summed_as_one_by_one() {
     let pool = pool();
-    for (scalars, items) in [(3, 2), (22, 9), (86, 5), (172, 3)] {
+    let mut lost = 0;
+    for (scalars, items) in [(3, 2), (22, 9), (86, 5), (172, 3), (7, 19)] {
         let scalars: Vec<u128> = (0..scalars)
             .map(|at| u128::from_le_bytes(scalar("all", at).to_bytes()[..16].try_into().unwrap()))
             .collect();
@@ -143,10 +144,20 @@ fn many_items_under_the_same_scalars_are_summed_as_one_by_one() {
         for (item, got) in got.iter().enumerate().skip(1) {
             let points: Vec<G1Affine> = (0..scalars.len()).map(|j| at(j, item)).collect();
             let bytes: Vec<[u8; 16]> = scalars.iter().map(|k| k.to_le_bytes()).collect();
-            assert!(*got == Some(msm_128(&points, &bytes)), "item {item}");
+            // an item of equal and opposite points may be lost, and no other with it
+            lost += usize::from(got.is_none() && item == 1);
+            assert!(got.is_none_or(|got| got == msm_128(&points, &bytes)), "item {item}");
+            assert!(got.is_some() || item == 1, "item {item} is lost");
         }
     }
+    assert!((lost > 0) == Wide::get().is_some(), "{lost} lost");
     assert!(msm_all(&[1, 2], 0, |_, _| None).is_empty() && msm_all(&[], 2, |_, _| None).len() == 2);
+    assert!(msm_all(&[5, 6], 8, |_, _| None).iter().all(Option::is_none));
+    // nothing but zeros, and one point alone
+    let zeros = msm_all(&[0, 0], 4, |j, item| Some(point("zeros", j + item)));
+    assert!(zeros.iter().all(|sum| sum.is_some_and(|sum| sum.is_identity())));
+    let ones = msm_all(&[1], 8, |_, item| Some(point("ones", item)));
+    assert!((0..8).all(|item| ones[item] == Some(point("ones", item).point())));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 // integer against field weights for random sets, known sizes, and shares of a known secret.
 use super::*;
 use proptest::prelude::*;
-use std::vec;
+use std::{vec, vec::Vec};
 
 fn ids(indices: &[u16]) -> Vec<MemberId> {
     indices.iter().copied().map(MemberId).collect()
@@ -67,6 +67,32 @@ fn consecutive_members_are_chosen_first() {
     assert_eq!(choose(&ids(&[0, 1, 3]), 3), Some(vec![0, 1, 2]));
     assert_eq!(choose(&ids(&[0, 1, 2, 3]), 3), Some(vec![0, 1, 2]));
     assert_eq!(choose(&ids(&[0, 1]), 3), None);
+}
+
+#[test]
+fn many_items_are_combined_as_one_by_one_also_where_shares_are_equal_or_opposite() {
+    let share = |j: usize, item: usize| {
+        let at = match (item % 4, j) {
+            // the third member's share is the first's, or its opposite
+            (1 | 2, 2) => 0,
+            _ => j,
+        };
+        let point = G1::hash(&[&at.to_le_bytes()[..], &item.to_le_bytes()[..]].concat(), b"items").affine()?;
+        Some(if item % 4 == 2 && j == 2 { point.neg() } else { point })
+    };
+    let run = |start: u16, count: u16| (start..start + count).collect::<Vec<u16>>();
+    let spread: Vec<u16> = (0..43).map(|at| at * 2 + at % 2).collect();
+    let gap: Vec<u16> = run(0, 20).into_iter().chain(run(22, 23)).collect();
+    for members in [run(0, 43), run(3, 86), spread, gap] {
+        let weights = Weights::new(&ids(&members));
+        for count in [1, 2, 3, 8, 13] {
+            let got = weights.combine_all(count, share);
+            for (item, got) in got.iter().enumerate() {
+                let shares: Vec<G1Affine> = (0..members.len()).map(|j| share(j, item).unwrap()).collect();
+                assert!(*got == weights.combine_g1(&shares), "{count} items of {} members", members.len());
+            }
+        }
+    }
 }
 
 proptest! {

@@ -31,14 +31,14 @@ const WINDOW: usize = 5;
 
 /// Eight points, or (0, 0).
 #[derive(Clone, Copy)]
-struct P8 {
-    x: F8,
-    y: F8,
+pub(super) struct P8 {
+    pub(super) x: F8,
+    pub(super) y: F8,
 }
 
 impl P8 {
     #[target_feature(enable = "avx512f,avx512dq")]
-    fn read(points: &[G1Affine; LANES]) -> Self {
+    pub(super) fn read(points: &[G1Affine; LANES]) -> Self {
         let words: *const u64 = points.as_ptr().cast();
         // SAFETY: eight points of twelve words, x and then y.
         unsafe { Self { x: load(words, STRIDE), y: load(words.wrapping_add(6), STRIDE) } }
@@ -65,7 +65,7 @@ impl P8 {
     /// other x.
     #[target_feature(enable = "avx512f,avx512dq")]
     #[inline]
-    fn third(&self, slope: &F8, other_x: &F8) -> Self {
+    pub(super) fn third(&self, slope: &F8, other_x: &F8) -> Self {
         let x = square_add(slope, &self.x.add(other_x).neg());
         let y = mul_add(slope, &self.x.sub(&x), &self.y.neg());
         Self { x, y }
@@ -84,14 +84,14 @@ impl<T: Copy> Drop for Wiped<T> {
 }
 
 #[target_feature(enable = "avx512f,avx512dq")]
-fn ones() -> F8 {
+pub(super) fn ones() -> F8 {
     load_all(&[Fp::one(); LANES])
 }
 
 /// Each becomes its inverse. `false`, and nothing is changed, if one is zero.
 #[target_feature(enable = "avx512f,avx512dq")]
 #[must_use]
-fn invert(values: &mut [F8], products: &mut Vec<F8>) -> bool {
+pub(super) fn invert(values: &mut [F8], products: &mut Vec<F8>) -> bool {
     products.clear();
     let mut product = ones();
     for value in values.iter() {
@@ -113,7 +113,7 @@ fn invert(values: &mut [F8], products: &mut Vec<F8>) -> bool {
 
 /// Bits of the lanes that are zero; for magnitudes below p.
 #[target_feature(enable = "avx512f,avx512dq")]
-fn zeros(value: &F8) -> u8 {
+pub(super) fn zeros(value: &F8) -> u8 {
     bits(&store_all(value).map(|lane| lane.is_zero()))
 }
 
@@ -121,7 +121,7 @@ fn bits(lanes: &[bool; LANES]) -> u8 {
     lanes.iter().rev().fold(0, |bits, lane| bits << 1 | u8::from(*lane))
 }
 
-fn has(bits: u8, lane: usize) -> bool {
+pub(super) fn has(bits: u8, lane: usize) -> bool {
     bits.checked_shr(u32::try_from(lane).unwrap_or(u32::MAX)).is_some_and(|bits| bits & 1 == 1)
 }
 
@@ -461,15 +461,19 @@ impl Walker {
 
 /// (X / Z^2, Y / Z^3).
 #[derive(Clone, Copy)]
-struct Jacobian {
-    x: F8,
-    y: F8,
-    z: F8,
+pub(super) struct Jacobian {
+    pub(super) x: F8,
+    pub(super) y: F8,
+    pub(super) z: F8,
 }
 
 impl Jacobian {
     #[target_feature(enable = "avx512f,avx512dq")]
-    fn double(&self) -> Self {
+    pub(super) fn of(point: &P8) -> Self {
+        Self { x: point.x, y: point.y, z: ones() }
+    }
+    #[target_feature(enable = "avx512f,avx512dq")]
+    pub(super) fn double(&self) -> Self {
         let two_b = {
             let b = square(&self.y);
             b.add(&b)
@@ -483,7 +487,7 @@ impl Jacobian {
     }
     /// With a point of another x: for the same, z becomes zero, and stays so.
     #[target_feature(enable = "avx512f,avx512dq")]
-    fn add(&self, other: &P8) -> Self {
+    pub(super) fn add(&self, other: &P8) -> Self {
         let zz = square(&self.z);
         let h = mul(&other.x, &zz).sub(&self.x);
         let r = mul(&other.y, &mul(&self.z, &zz)).sub(&self.y);
@@ -496,7 +500,7 @@ impl Jacobian {
     /// Z times a point: 63 doublings and 5 additions.
     #[target_feature(enable = "avx512f,avx512dq")]
     fn times_z(point: &P8) -> Self {
-        let mut out = Self { x: point.x, y: point.y, z: ones() };
+        let mut out = Self::of(point);
         for bit in (0..63).rev() {
             out = out.double();
             if lanes::Z >> bit & 1 == 1 {

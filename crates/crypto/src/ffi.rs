@@ -19,7 +19,7 @@ mod wide;
 
 pub(crate) use field::Fp;
 pub(crate) use table::{Comb, Table};
-pub(crate) use wide::{Chords, EIGHT, Running, Walk, Wide};
+pub(crate) use wide::{Chords, EIGHT, Running, Walk, Wide, Words};
 
 use alloc::{vec, vec::Vec};
 use blst::{BLST_ERROR, blst_fp12, blst_fr, blst_p1, blst_p1_affine, blst_p2, blst_p2_affine, blst_scalar, limb_t};

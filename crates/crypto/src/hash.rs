@@ -1,6 +1,16 @@
 //! SHA-256, SHA-512 and keccak-256 in the framings that the protocol uses.
+use crate::ffi::{Wide, Words};
+use alloc::{vec, vec::Vec};
 use sha2::{Digest, Sha256, Sha512};
 use types::Hash;
+use zeroize::Zeroizing;
+
+/// Messages that are hashed side by side where the machine can.
+const SIXTEEN: usize = 16;
+/// Bytes that SHA-256 takes at a time.
+const BLOCK: usize = 64;
+/// From so many on it is worth it: it costs the same however many of them there are.
+const SIDE_BY_SIDE: usize = 4;
 
 /// SHA-256 of the concatenated parts, without framing.
 #[must_use]
@@ -31,6 +41,61 @@ pub fn t512(tag: &str, parts: &[&[u8]]) -> [u8; 64] {
     framed::<Sha512>(tag, parts).finalize().into()
 }
 
+/// [`t256`] of many with the same tag.
+pub(crate) fn t256_all<const N: usize>(tag: &str, all: &[[&[u8]; N]]) -> Vec<Hash> {
+    let mut out = Vec::with_capacity(all.len());
+    for some in all.chunks(SIXTEEN) {
+        match Wide::get().filter(|_| some.len() >= SIDE_BY_SIDE) {
+            Some(wide) => out.extend(side_by_side(wide, tag, some)),
+            None => out.extend(some.iter().map(|parts| t256(tag, parts))),
+        }
+    }
+    out
+}
+
+/// Of up to sixteen.
+fn side_by_side<const N: usize>(wide: Wide, tag: &str, some: &[[&[u8]; N]]) -> Vec<Hash> {
+    let mut counts = [0usize; SIXTEEN];
+    for (count, parts) in counts.iter_mut().zip(some) {
+        let mut bytes = 0usize;
+        frame(tag, parts, |part| bytes = bytes.saturating_add(part.len()));
+        *count = padded(bytes).div_ceil(BLOCK);
+    }
+    let longest = counts.iter().copied().max().unwrap_or(0);
+    let mut blocks: Zeroizing<Vec<[Words; SIXTEEN]>> = Zeroizing::new(vec![[[0; SIXTEEN]; SIXTEEN]; longest]);
+    let mut message = Zeroizing::new(Vec::with_capacity(longest.saturating_mul(BLOCK)));
+    for (lane, parts) in some.iter().enumerate() {
+        message.clear();
+        frame(tag, parts, |part| message.extend_from_slice(part));
+        pad(&mut message);
+        let words = message.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
+        for (words, word) in blocks.as_flattened_mut().iter_mut().zip(words) {
+            words.iter_mut().skip(lane).take(1).for_each(|to| *to = word);
+        }
+    }
+    let mut digests = [[0; 32]; SIXTEEN];
+    for (place, words) in (0usize..).step_by(4).zip(wide.sha256(&blocks, &counts)) {
+        for (digest, word) in digests.iter_mut().zip(words) {
+            digest.iter_mut().skip(place).zip(word.to_be_bytes()).for_each(|(to, from)| *to = from);
+        }
+    }
+    digests.into_iter().map(Hash).take(some.len()).collect()
+}
+
+/// SHA-256's padding: a bit, zeros, and how many bits there were, to a multiple of 64 bytes.
+fn pad(message: &mut Vec<u8>) {
+    let bits = u64::try_from(message.len()).unwrap_or(u64::MAX).saturating_mul(8);
+    let length = padded(message.len());
+    message.push(0x80);
+    message.resize(length.saturating_sub(size_of::<u64>()), 0);
+    message.extend_from_slice(&bits.to_be_bytes());
+}
+
+/// Bytes of a message with its padding.
+fn padded(bytes: usize) -> usize {
+    bytes.saturating_add(1).saturating_add(size_of::<u64>()).next_multiple_of(BLOCK)
+}
+
 /// The hash that Ethereum uses.
 #[must_use]
 pub fn keccak256(bytes: &[u8]) -> Hash {
@@ -39,14 +104,18 @@ pub fn keccak256(bytes: &[u8]) -> Hash {
 
 fn framed<D: Digest>(tag: &str, parts: &[&[u8]]) -> D {
     let mut hasher = D::new();
-    // Tags are constants of at most 33 bytes and parts are bounded by the codec: neither length is ever cut.
-    hasher.update([u8::try_from(tag.len()).unwrap_or(u8::MAX)]);
-    hasher.update(tag.as_bytes());
-    for part in parts {
-        hasher.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
-        hasher.update(part);
-    }
+    frame(tag, parts, |bytes| hasher.update(bytes));
     hasher
+}
+
+fn frame(tag: &str, parts: &[&[u8]], mut write: impl FnMut(&[u8])) {
+    // Tags are constants of at most 33 bytes and parts are bounded by the codec: neither length is ever cut.
+    write(&[u8::try_from(tag.len()).unwrap_or(u8::MAX)]);
+    write(tag.as_bytes());
+    for part in parts {
+        write(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+        write(part);
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +132,22 @@ mod tests {
         assert_ne!(t256("tag", &[b"ab", b""]), t256("tag", &[b"a", b"b"]));
         let long: [u8; 64] = Sha512::digest(&bytes).into();
         assert_eq!(t512("tag", &[b"ab", b""]), long);
+    }
+
+    #[test]
+    fn many_messages_hash_as_one_by_one() {
+        // every length around the ends of blocks, and lanes of different lengths
+        let bytes: Vec<u8> = (0..700usize).map(|at| u8::try_from(at * at % 251).unwrap()).collect();
+        let of = |at: usize| [&bytes[..at], &bytes[at % 7..at % 7 + at % 130]];
+        for count in [0, 1, 3, 4, 5, 16, 17, 300] {
+            let all: Vec<[&[u8]; 2]> = (0..count).map(of).collect();
+            let want: Vec<Hash> = all.iter().map(|parts| t256("tag", parts)).collect();
+            assert_eq!(t256_all("tag", &all), want);
+            crate::ffi::tests::portably(|| assert_eq!(t256_all("tag", &all), want));
+        }
+        let backwards: Vec<[&[u8]; 2]> = (0..500).rev().map(|at| of(at * 37 % 500)).collect();
+        let want: Vec<Hash> = backwards.iter().map(|parts| t256("t", parts)).collect();
+        assert_eq!(t256_all("t", &backwards), want);
     }
 
     #[test]

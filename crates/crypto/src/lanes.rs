@@ -48,6 +48,17 @@ impl Sums {
             Self::Ones(sums) => sums.add(with),
         }
     }
+    /// As [`Self::add`], of points that are kept elsewhere, or their opposites.
+    fn add_signed<'a>(&mut self, count: usize, with: impl Fn(usize) -> Option<(&'a G1Affine, bool)>) {
+        match self {
+            Self::Eights(sums) => sums.add_signed(with),
+            Self::Ones(sums) => {
+                let signed = |(point, negative): (&G1Affine, bool)| if negative { point.neg() } else { *point };
+                let with: Vec<Option<G1Affine>> = (0..count).map(|lane| with(lane).map(signed)).collect();
+                sums.add(&with);
+            }
+        }
+    }
     fn double(&mut self) {
         match self {
             Self::Eights(sums) => sums.double(),
@@ -149,18 +160,21 @@ pub(crate) fn invert_all(values: &mut [Fp], products: &mut Vec<Fp>) -> bool {
     whole
 }
 
-/// Sums of table entries, one list per lane in steps: `entry(step, lane)`. Lost lanes are `None`.
-pub(crate) fn sums(steps: usize, count: usize, entry: impl Fn(usize, usize) -> Option<G1Affine>) -> Vec<Option<G1>> {
+/// Sums of table entries, or of their opposites where it says `true`, one list per lane in steps: `entry(step, lane)`.
+/// Lost lanes are `None`.
+pub(crate) fn sums<'a>(
+    steps: usize,
+    count: usize,
+    entry: impl Fn(usize, usize) -> Option<(&'a G1Affine, bool)>,
+) -> Vec<Option<G1>> {
     let mut out = Vec::with_capacity(count);
     let mut start = 0usize;
     while start < count {
         let end = start.saturating_add(TOGETHER).min(count);
-        let mut lanes = Sums::new(end.saturating_sub(start));
-        let mut with = Vec::with_capacity(TOGETHER);
+        let lanes_here = end.saturating_sub(start);
+        let mut lanes = Sums::new(lanes_here);
         for step in 0..steps {
-            with.clear();
-            with.extend((start..end).map(|lane| entry(step, lane)));
-            lanes.add(&with);
+            lanes.add_signed(lanes_here, |lane| entry(step, start.saturating_add(lane)));
         }
         out.extend(lanes.results());
         start = end;

@@ -257,7 +257,8 @@ pub struct Params {
     pub tail_gas_bps: u16,
     /// First or second price.
     pub pricing: Pricing,
-    /// A dealt key set is accepted.
+    /// That a trusted dealer may have made the keys, as the genesis announces it. Nothing acts on it: neither network.toml
+    /// nor the log says who made a key set, which only the transcript of a ceremony shows.
     pub allow_dealer: bool,
     /// What a FAULT records against a member, for settlement: members have no bonds on the ledger.
     #[serde(default)]

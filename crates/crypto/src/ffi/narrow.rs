@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use subtle::Choice;
 use zeroize::Zeroizing;
 
+pub(crate) type Words = [u32; 16];
 pub(crate) const EIGHT: usize = 8;
 
 #[derive(Clone, Copy)]
@@ -18,6 +19,9 @@ impl Wide {
         match self {}
     }
     pub(crate) fn times_z_in_group(self, _points: &[G1Affine]) -> Vec<Option<Option<G1Affine>>> {
+        match self {}
+    }
+    pub(crate) fn sha256(self, _blocks: &[[Words; 16]], _counts: &[usize; 16]) -> [Words; 8] {
         match self {}
     }
     pub(crate) fn sums_of_products(
@@ -39,6 +43,7 @@ impl Running {
         match wide {}
     }
     pub(crate) fn add(&mut self, _with: &[Option<G1Affine>]) {}
+    pub(crate) fn add_signed<'a>(&mut self, _with: impl Fn(usize) -> Option<(&'a G1Affine, bool)>) {}
     pub(crate) fn double(&mut self) {}
     pub(crate) fn lanes(&self) -> Vec<Lane> {
         Vec::new()

@@ -39,15 +39,18 @@ impl Table {
     pub(crate) fn new(base: &G1Affine) -> Self {
         Self(windows(base, WIDE, WIDE_WINDOWS))
     }
-    fn entry(&self, window: usize, digit: i16) -> Option<G1Affine> {
+    /// The magnitude's multiple, and whether its opposite is meant.
+    #[inline]
+    fn entry(&self, window: usize, digit: i16) -> Option<(&G1Affine, bool)> {
         let place = usize::from(digit.unsigned_abs()).checked_sub(1)?;
         let entry = self.0.get(window.saturating_mul(WIDE)..)?.get(place)?;
-        Some(if digit < 0 { entry.neg() } else { *entry })
+        Some((entry, digit < 0))
     }
     /// Product with a public scalar: not in constant time.
     pub(crate) fn vartime_mul(&self, scalar: &Fr) -> G1 {
         let entries = digits(scalar).into_iter().enumerate().filter_map(|(window, digit)| self.entry(window, digit));
-        entries.fold(G1::identity(), |sum, entry| sum.add_affine(&entry))
+        let signed = entries.map(|(entry, negative)| if negative { entry.neg() } else { *entry });
+        signed.fold(G1::identity(), |sum, entry| sum.add_affine(&entry))
     }
     /// Products with many public scalars.
     pub(crate) fn vartime_mul_all(&self, scalars: &[Fr]) -> Vec<G1> {

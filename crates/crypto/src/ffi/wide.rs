@@ -2,12 +2,14 @@
 //! lane an element of its own. Detected when the program runs; everything here has a portable way that gives the same.
 //!
 //! [`field`] multiplies with fused multiply-adds, [`curve`] has the group law on it, in the forms that
-//! [`crate::lanes`] needs, and [`products`] sums of products.
+//! [`crate::lanes`] needs, [`products`] sums of products; [`sha`] hashes.
 mod curve;
 mod field;
 mod products;
+mod sha;
 
 pub(crate) use curve::{Chords, Running, Walk};
+pub(crate) use sha::Words;
 
 use super::{Fp, G1, G1Affine};
 use alloc::vec::Vec;
@@ -55,6 +57,13 @@ impl Wide {
     pub(crate) fn times_z_in_group(self, points: &[G1Affine]) -> Vec<Option<Option<G1Affine>>> {
         // SAFETY: `self` says that the features are there.
         unsafe { curve::times_z_in_group(points) }
+    }
+
+    /// SHA-256 of sixteen padded messages: `blocks` word by word, `counts` says how many blocks each has. The words of
+    /// the digests, big-endian.
+    pub(crate) fn sha256(self, blocks: &[[Words; 16]], counts: &[usize; 16]) -> [Words; 8] {
+        // SAFETY: `self` says that the features are there.
+        unsafe { sha::sha256(blocks, counts) }
     }
 
     /// Per item the sum of 2^(bits w) `windows[w][j] points[j]` with the item as lane, plus `start` times the sum of

@@ -1,5 +1,5 @@
 //! Admission: the proof that whoever made a ciphertext knew r, so that its shares help nobody to open another one.
-use super::cipher::{Parts, challenge};
+use super::cipher::{Parts, challenges};
 use crate::{
     batch::{Coefficients, bisect},
     ffi::{Fr, G1Affine},
@@ -121,14 +121,18 @@ fn decode<'a>(key: &EncryptionKey, items: &[Item<'a>]) -> Vec<Result<Claim, Admi
     let bases: Vec<G1Affine> = decoded.iter().flatten().map(|([u, ..], _)| *u).collect();
     // A share of a point outside the subgroup would leak x_j modulo small primes.
     let mut inside = G1Affine::times_z_in_group_all(&bases).into_iter();
-    let claim = |((item, parts), decoded): ((&Item<'_>, &Option<Parts<'_>>), Result<_, _>)| {
+    let there = items.iter().zip(&parts).zip(&decoded).filter(|(_, decoded)| decoded.is_ok());
+    let hashed: Vec<(&[u8], &Parts<'_>)> =
+        there.filter_map(|((item, parts), _)| Some((item.aad, parts.as_ref()?))).collect();
+    let mut challenges = challenges(key, &hashed).into_iter();
+    let claim = |decoded| {
         let ([u, v, w, x], z): ([G1Affine; 4], Fr) = decoded?;
+        // Both are there for each that was decoded.
+        let e = challenges.next().ok_or(AdmitError::Proof)?;
         let zu = inside.next().flatten().ok_or(AdmitError::Subgroup)?;
-        let parts = parts.as_ref().ok_or(AdmitError::Length)?;
-        let e = challenge(key, item.aad, parts.c1, parts.body, &parts.points());
         Ok(Claim { u, zu, v, w, x, z, e })
     };
-    items.iter().zip(&parts).zip(decoded).map(claim).collect()
+    decoded.into_iter().map(claim).collect()
 }
 
 /// Admits ciphertexts. The verdict on each is a function of its own bytes: a batch that fails is bisected. How many are

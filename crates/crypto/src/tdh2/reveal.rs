@@ -11,7 +11,7 @@
 //! and one for each time that culprits are left out, however many items they spoil.
 use super::{
     Admitted, Item, SharePoint,
-    cipher::{Parts, base_secret, decrypt_body, mask, message_hash},
+    cipher::{Parts, base_secret, body_keys, decrypt_with, masks, message_hashes},
 };
 use crate::{
     batch::{Coefficients, bisect, first},
@@ -74,20 +74,34 @@ struct Attempt {
     message: Zeroizing<Vec<u8>>,
 }
 
-/// What K gives, before U, D and c1 are compared.
-fn decrypted(key: &EncryptionKey, task: &Task<'_>, k: [u8; 16]) -> Option<Attempt> {
-    let message = decrypt_body(key, &k, task.parts.u, task.item.aad, task.parts.body)?;
-    let r = base_secret(key, &k, &message_hash(task.item.aad, &message));
-    Some(Attempt { k, r, message })
+/// What each K gives, before U, D and c1 are compared.
+fn decrypted(key: &EncryptionKey, tasks: &[&Task<'_>], keys: &[Option<[u8; 16]>]) -> Vec<Option<Attempt>> {
+    let given: Vec<(&[u8; 16], &Task<'_>)> =
+        keys.iter().zip(tasks).filter_map(|(k, task)| Some((k.as_ref()?, *task))).collect();
+    let pairs: Vec<(&[u8; 16], &[u8; 48])> = given.iter().map(|(k, task)| (*k, task.parts.u)).collect();
+    let bodies = body_keys(key, &pairs);
+    let opened = bodies.iter().zip(&given).map(|(body, (_, task))| decrypt_with(body, task.item.aad, task.parts.body));
+    let opened: Vec<Option<Zeroizing<Vec<u8>>>> = opened.collect();
+    let hashed = opened.iter().zip(&given).filter_map(|(message, (_, task))| Some((task.item.aad, message.as_ref()?)));
+    let hashed: Vec<[&[u8]; 2]> = hashed.map(|(aad, message)| [aad, message.as_slice()]).collect();
+    let mut hashes = message_hashes(&hashed).into_iter();
+    let attempts = opened.into_iter().zip(&given).map(|(message, (k, _))| {
+        let message = message?;
+        Some(Attempt { k: **k, r: base_secret(key, k, &hashes.next()?), message })
+    });
+    let attempts: Vec<Option<Attempt>> = attempts.collect();
+    let mut attempts = attempts.into_iter();
+    let given = keys.iter().map(Option::is_some).chain(core::iter::repeat(false));
+    tasks.iter().zip(given).map(|(_, given)| if given { attempts.next().flatten() } else { None }).collect()
 }
 
 /// Tries to open with combined points. Exact in D: without that comparison, a sender that chose c1 for another D and a
 /// member that sends the matching bad share would make honest members open differently.
 fn attempts(key: &EncryptionKey, tasks: &[&Task<'_>], shared: &[G1]) -> Vec<Option<Attempt>> {
     let compressed = G1::compress_all(shared);
-    let with_key =
-        |(task, bytes): (&&Task<'_>, &[u8; 48])| decrypted(key, task, mask(key, task.parts.u, bytes, task.parts.c1));
-    let mut attempts: Vec<Option<Attempt>> = tasks.iter().zip(&compressed).map(with_key).collect();
+    let masked = tasks.iter().zip(&compressed).map(|(task, bytes)| (task.parts.u, bytes, task.parts.c1));
+    let keys: Vec<Option<[u8; 16]>> = masks(key, &masked.collect::<Vec<_>>()).into_iter().map(Some).collect();
+    let mut attempts = decrypted(key, tasks, &keys);
     let scalars: Vec<Fr> = attempts.iter().flatten().map(|attempt| *attempt.r).collect();
     let mut products = key.tables.key.vartime_mul_all(&scalars).into_iter();
     for (attempt, shared) in attempts.iter_mut().zip(shared) {
@@ -289,16 +303,18 @@ pub fn check_keys(
 ) -> Result<Vec<Option<Zeroizing<Vec<u8>>>>, RevealError> {
     let tasks = tasks(items)?;
     let tasks: Vec<&Task<'_>> = tasks.iter().collect();
-    let given = keys.iter().map(|k| Some(k.0)).chain(core::iter::repeat(None));
-    let attempts: Vec<Option<Attempt>> = tasks.iter().zip(given).map(|(task, k)| decrypted(key, task, k?)).collect();
+    let keys: Vec<Option<[u8; 16]>> = keys.iter().map(|k| Some(k.0)).collect();
+    let attempts = decrypted(key, &tasks, &keys);
     let scalars: Vec<Fr> = attempts.iter().flatten().map(|attempt| *attempt.r).collect();
-    let mut shared = G1::compress_all(&key.tables.key.vartime_mul_all(&scalars)).into_iter();
-    let masked = |(task, attempt): (&&Task<'_>, Option<Attempt>)| {
+    let shared = G1::compress_all(&key.tables.key.vartime_mul_all(&scalars));
+    let there = attempts.iter().zip(&tasks).filter_map(|(attempt, task)| Some((task.parts.u, &attempt.as_ref()?.k)));
+    let masked: Vec<_> = there.zip(&shared).map(|((u, k), shared)| (u, shared, k)).collect();
+    let mut masked = masks(key, &masked).into_iter();
+    let fits = |(task, attempt): (&&Task<'_>, Option<Attempt>)| {
         let attempt = attempt?;
-        let shared = shared.next()?;
-        (mask(key, task.parts.u, &shared, &attempt.k) == *task.parts.c1).then_some(attempt)
+        (masked.next()? == *task.parts.c1).then_some(attempt)
     };
-    let attempts = tasks.iter().zip(attempts).map(masked).collect();
+    let attempts = tasks.iter().zip(attempts).map(fits).collect();
     let opened = with_base(key, &tasks, attempts);
     Ok(opened.into_iter().map(|attempt| attempt.map(|attempt| attempt.message)).collect())
 }

@@ -158,6 +158,11 @@ impl Running {
     }
     /// `with(lane)` is added; `None` leaves the lane as it is.
     pub(crate) fn add(&mut self, with: &[Option<G1Affine>]) {
+        let of = |lane: usize| with.get(lane)?.as_ref().map(|point| (point, false));
+        self.add_signed(of);
+    }
+    /// As [`Self::add`], of a point that is kept elsewhere, or its opposite.
+    pub(crate) fn add_signed<'a>(&mut self, with: impl Fn(usize) -> Option<(&'a G1Affine, bool)>) {
         let Self { wide: Wide(()), .. } = self;
         // SAFETY: `wide` says that the features are there.
         unsafe { self.add_here(with) }
@@ -172,19 +177,22 @@ impl Running {
     }
 
     #[target_feature(enable = "avx512f,avx512dq")]
-    fn add_here(&mut self, with: &[Option<G1Affine>]) {
-        let one = ones();
+    fn add_here<'a>(&mut self, with: impl Fn(usize) -> Option<(&'a G1Affine, bool)>) {
+        let (one, count) = (ones(), self.count);
         let mut taken = Vec::with_capacity(self.at.len());
-        for (eight, with) in with.chunks(LANES).take(self.at.len()).enumerate() {
-            let (mut points, mut some) = ([G1Affine::default(); LANES], [false; LANES]);
-            for ((to, some), with) in points.iter_mut().zip(&mut some).zip(with) {
-                *some = with.is_some();
-                *to = with.unwrap_or_default();
+        for (eight, start) in (0..count).step_by(LANES).enumerate() {
+            let (mut points, mut some, mut minus) = ([G1Affine::default(); LANES], 0u8, 0u8);
+            for ((bit, to), lane) in (0u8..).zip(&mut points).zip(start..count) {
+                let Some((point, negative)) = with(lane) else { continue };
+                *to = *point;
+                some |= 1u8.wrapping_shl(bit.into());
+                minus |= u8::from(negative).wrapping_shl(bit.into());
             }
-            let some = bits(&some);
+            let mut with = P8::read(&points);
+            with.y = with.y.blend(minus, &with.y.neg());
             let places = self.at.get(eight).zip(self.points.get(eight)).zip(self.lost.get(eight));
             let Some(((at, is_point), lost)) = places else { continue };
-            let (active, with) = (is_point & some, P8::read(&points));
+            let active = is_point & some;
             taken.push(!is_point & !lost & some);
             let difference = with.x.sub(&at.x);
             let denominator = if active == ALL { difference } else { one.blend(active, &difference) };

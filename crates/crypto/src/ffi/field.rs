@@ -1,7 +1,7 @@
 //! The field of G1's coordinates, for arithmetic over many points at once ([`crate::lanes`]). All of it in constant
 //! time.
-use super::{G1, G1Affine};
-use blst::{blst_fp, blst_p1, blst_p1_affine};
+use super::G1Affine;
+use blst::{blst_fp, blst_p1_affine};
 use subtle::{Choice, ConditionallySelectable};
 use zeroize::DefaultIsZeroes;
 
@@ -117,10 +117,11 @@ impl ConditionallySelectable for Fp {
     }
 }
 
-impl G1 {
+#[cfg(target_arch = "x86_64")]
+impl super::G1 {
     /// (x / z^2, y / z^3) that the group law gave.
     pub(super) fn from_jacobian(x: Fp, y: Fp, z: Fp) -> Self {
-        Self(blst_p1 { x: x.0, y: y.0, z: z.0 })
+        Self(blst::blst_p1 { x: x.0, y: y.0, z: z.0 })
     }
 }
 

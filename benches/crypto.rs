@@ -18,9 +18,9 @@
 //! | `total` | admit, share, combine, open | the same, without `verify` |
 //!
 //! Up to 16 members everybody combines everything (direct). Above, a member combines every item of which it is one of
-//! the two combiners, 2B/n of them, and opens all B from keys (sharded). In both the shares of all that have arrived are
-//! read as a node does: x and y decoded, held against the curve, and compressed and hashed as they are signed. The peers
-//! have no batches: a few envelopes are timed and scaled to B.
+//! the two combiners, 2B/n of them, and opens all B from keys (sharded). In both, the shares of all that have arrived
+//! are read as a node does: x and y decoded, held against the curve, and compressed and hashed as they are signed. The
+//! peers have no batches: a few envelopes are timed and scaled to B.
 //!
 //! `LOCKSTEP_BENCH_N` (4,16,64), `LOCKSTEP_BENCH_B` (512), `LOCKSTEP_BENCH_PEER_ITEMS` (1) say how much is measured.
 #![expect(clippy::expect_used, reason = "a bench: what does not hold ends it with the reason")]

@@ -1,6 +1,6 @@
 //! Sums of products for eight items side by side: the scalars are public and the same for each item, so all lanes take
-//! the same steps. Points are sorted into buckets by the scalars' digits (Pippenger) and added in affine coordinates, all
-//! pairs of some windows under one inversion.
+//! the same steps. Points are sorted into buckets by the scalars' digits (Pippenger) and added in affine coordinates,
+//! all pairs of some windows under one inversion.
 use super::{
     curve::{Jacobian, P8, has, invert, ones, zeros},
     field::{F8, LANES, mul, store_all},
@@ -74,8 +74,8 @@ fn sorted(points: &[P8], windows: &[Vec<i32>], buckets: usize) -> Vec<Vec<P8>> {
     lists
 }
 
-/// Per lane the sum of 2^(bits w) `windows[w][j] points[j]`, plus `start` times the sum of 2^(bits w). `None`: two points
-/// met that have no chord.
+/// Per lane the sum of 2^(bits w) `windows[w][j] points[j]`, plus `start` times the sum of 2^(bits w). `None`: two
+/// points met that have no chord.
 #[target_feature(enable = "avx512f,avx512dq")]
 pub(super) fn sums(
     points: &[[G1Affine; LANES]],

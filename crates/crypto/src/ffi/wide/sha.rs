@@ -100,7 +100,8 @@ fn constant(word: u32) -> __m512i {
     _mm512_set1_epi32(word.cast_signed())
 }
 
-/// Of padded messages: `blocks` word by word, `counts` says how many blocks each has. A digest's eight words, big-endian.
+/// Of padded messages: `blocks` word by word, `counts` says how many blocks each has. A digest's eight words,
+/// big-endian.
 #[target_feature(enable = "avx512f,avx512dq")]
 pub(super) fn sha256(blocks: &[[Words; 16]], counts: &[usize; 16]) -> [Words; 8] {
     let mut state = START.map(|word| constant(word));

@@ -49,7 +49,7 @@ pub fn tail_signer(tail: &Tail) -> Option<Address> {
     eth::recover(&tail_digest(&tail.header, &tail.reveal, &tail.bundles), &tail.signature).ok()
 }
 
-/// Asks a member, in the builder's name, what it would list for a slot.
+/// Asks a member, in the name of whoever has bought a slot, what its body could place.
 #[must_use]
 pub fn ask_pending(key: &EthKey, network: Hash, member: MemberId, slot: Slot) -> PendingRequest {
     let (builder, signature) = (key.address(), EthSignature([0; 65]));

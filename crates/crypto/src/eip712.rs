@@ -27,7 +27,7 @@ pub const TAIL_TYPE: &str = concat!(
     "Tail(uint8 version,uint64 epoch,uint64 slot,address builder,uint8 seq,bytes32 revealHash,uint32 bundleCount,",
     "bytes32 bundlesHash)"
 );
-/// Type of a builder's question for what a member would list.
+/// Type of a builder's question for what a body could place.
 pub const PENDING_TYPE: &str = "PendingRequest(uint16 member,uint64 slot,address builder)";
 /// Type of an account's operation.
 pub const OPERATION_TYPE: &str = concat!(
@@ -121,7 +121,7 @@ pub fn operation_digest(header: &AccountHeader) -> Hash {
     digest(&header.network, OPERATION_TYPE, &words)
 }
 
-/// What a builder signs that asks a member what it would list.
+/// What a builder signs that asks a member what a body could place.
 #[must_use]
 pub fn pending_digest(request: &PendingRequest) -> Hash {
     let PendingRequest { network, member, slot, builder, .. } = request;

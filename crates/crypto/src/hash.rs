@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 const SIXTEEN: usize = 16;
 /// Bytes that SHA-256 takes at a time.
 const BLOCK: usize = 64;
-/// From so many on it is worth it: it costs the same however many of them there are.
+/// It costs as much as the longest of them, whatever the others are: worth it from so many times its blocks on.
 const SIDE_BY_SIDE: usize = 4;
 
 /// SHA-256 of the concatenated parts, without framing.
@@ -45,23 +45,29 @@ pub fn t512(tag: &str, parts: &[&[u8]]) -> [u8; 64] {
 pub(crate) fn t256_all<const N: usize>(tag: &str, all: &[[&[u8]; N]]) -> Vec<Hash> {
     let mut out = Vec::with_capacity(all.len());
     for some in all.chunks(SIXTEEN) {
-        match Wide::get().filter(|_| some.len() >= SIDE_BY_SIDE) {
-            Some(wide) => out.extend(side_by_side(wide, tag, some)),
+        let mut counts = [0usize; SIXTEEN];
+        for (count, parts) in counts.iter_mut().zip(some) {
+            let mut bytes = 0usize;
+            frame(tag, parts, |part| bytes = bytes.saturating_add(part.len()));
+            *count = padded(bytes).div_ceil(BLOCK);
+        }
+        let all: usize = counts.iter().sum();
+        let longest = counts.iter().copied().max().unwrap_or(0);
+        match Wide::get().filter(|_| all >= longest.saturating_mul(SIDE_BY_SIDE)) {
+            Some(wide) => out.extend(side_by_side(wide, tag, some, (&counts, longest))),
             None => out.extend(some.iter().map(|parts| t256(tag, parts))),
         }
     }
     out
 }
 
-/// Of up to sixteen.
-fn side_by_side<const N: usize>(wide: Wide, tag: &str, some: &[[&[u8]; N]]) -> Vec<Hash> {
-    let mut counts = [0usize; SIXTEEN];
-    for (count, parts) in counts.iter_mut().zip(some) {
-        let mut bytes = 0usize;
-        frame(tag, parts, |part| bytes = bytes.saturating_add(part.len()));
-        *count = padded(bytes).div_ceil(BLOCK);
-    }
-    let longest = counts.iter().copied().max().unwrap_or(0);
+/// Of up to sixteen, of so many blocks each.
+fn side_by_side<const N: usize>(
+    wide: Wide,
+    tag: &str,
+    some: &[[&[u8]; N]],
+    (counts, longest): (&[usize; SIXTEEN], usize),
+) -> Vec<Hash> {
     let mut blocks: Zeroizing<Vec<[Words; SIXTEEN]>> = Zeroizing::new(vec![[[0; SIXTEEN]; SIXTEEN]; longest]);
     let mut message = Zeroizing::new(Vec::with_capacity(longest.saturating_mul(BLOCK)));
     for (lane, parts) in some.iter().enumerate() {
@@ -74,7 +80,7 @@ fn side_by_side<const N: usize>(wide: Wide, tag: &str, some: &[[&[u8]; N]]) -> V
         }
     }
     let mut digests = [[0; 32]; SIXTEEN];
-    for (place, words) in (0usize..).step_by(4).zip(wide.sha256(&blocks, &counts)) {
+    for (place, words) in (0usize..).step_by(4).zip(wide.sha256(&blocks, counts)) {
         for (digest, word) in digests.iter_mut().zip(words) {
             digest.iter_mut().skip(place).zip(word.to_be_bytes()).for_each(|(to, from)| *to = from);
         }
@@ -136,7 +142,17 @@ mod tests {
 
     #[test]
     fn many_messages_hash_as_one_by_one() {
-        // every length around the ends of blocks, and lanes of different lengths
+        crate::ffi::tests::say_if_narrow();
+        // every length of one part, sixteen by sixteen, and all that is near the end of a block together
+        let one = vec![0x5a; 300];
+        let lengths: Vec<[&[u8]; 1]> = (0..=260).map(|length| [&one[..length]]).collect();
+        let near: Vec<[&[u8]; 1]> =
+            [45, 46, 53, 54, 55, 56, 57, 63, 64, 65, 109, 110, 117, 118, 119, 120].map(|at| [&one[..at]]).into();
+        for all in [lengths, near] {
+            let want: Vec<Hash> = all.iter().map(|parts| t256("tag", parts)).collect();
+            assert_eq!(t256_all("tag", &all), want);
+        }
+        // lanes of different lengths
         let bytes: Vec<u8> = (0..700usize).map(|at| u8::try_from(at * at % 251).unwrap()).collect();
         let of = |at: usize| [&bytes[..at], &bytes[at % 7..at % 7 + at % 130]];
         for count in [0, 1, 3, 4, 5, 16, 17, 300] {
@@ -148,6 +164,11 @@ mod tests {
         let backwards: Vec<[&[u8]; 2]> = (0..500).rev().map(|at| of(at * 37 % 500)).collect();
         let want: Vec<Hash> = backwards.iter().map(|parts| t256("t", parts)).collect();
         assert_eq!(t256_all("t", &backwards), want);
+        // one that is much longer than the rest
+        let long = vec![7; 40_000];
+        let mixed: Vec<[&[u8]; 1]> = (0..16).map(|at| [if at == 5 { &long[..] } else { &one[..at] }]).collect();
+        let want: Vec<Hash> = mixed.iter().map(|parts| t256("t", parts)).collect();
+        assert_eq!(t256_all("t", &mixed), want);
     }
 
     #[test]

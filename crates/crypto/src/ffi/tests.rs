@@ -27,6 +27,13 @@ pub(crate) fn is_portable() -> bool {
     PORTABLE.get()
 }
 
+/// On a machine without vectors: what they do is not tested.
+pub(crate) fn say_if_narrow() {
+    if Wide::get().is_none() {
+        std::println!("SKIPPED avx512: this machine has none");
+    }
+}
+
 /// Runs a test without vectors, as on a machine that has none.
 pub(crate) fn portably(test: impl FnOnce()) {
     PORTABLE.set(true);

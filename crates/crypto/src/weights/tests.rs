@@ -95,6 +95,31 @@ fn many_items_are_combined_as_one_by_one_also_where_shares_are_equal_or_opposite
     }
 }
 
+#[test]
+fn sums_are_divided_alike_one_by_one_and_all_in_step() {
+    crate::ffi::tests::say_if_narrow();
+    let members = [0, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15];
+    let weights = Weights::new(&ids(&members));
+    assert_eq!(shape(&weights).map(|(_, whole)| whole), Some(false), "no whole weights");
+    let bases: Vec<G1Affine> =
+        (0..members.len()).map(|j| G1::hash(&j.to_le_bytes(), b"bases").affine().unwrap()).collect();
+    let share = |j: usize, item: usize| {
+        // two shares alike: no chord, and the lane is lost
+        let at = if item == 7 && j == 1 { 0 } else { (j + item) % bases.len() };
+        bases.get(at).copied()
+    };
+    for count in [63, 64, 70] {
+        let check = || {
+            for (item, got) in weights.combine_all(count, share).iter().enumerate() {
+                let shares: Vec<G1Affine> = (0..members.len()).map(|j| share(j, item).unwrap()).collect();
+                assert!(*got == weights.combine_g1(&shares), "item {item} of {count}");
+            }
+        };
+        check();
+        crate::ffi::tests::portably(check);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]

@@ -1,5 +1,5 @@
 //! SHA-256 of sixteen messages side by side. The CPUs at hand have no instructions for it, and one message at a time
-//! each round waits for the one before.
+//! each round waits for the one before. Our own, because no well-kept crate has it: `sha2` takes one message.
 #![expect(clippy::indexing_slicing, reason = "places in sixteen words are taken modulo sixteen")]
 use core::arch::x86_64::{
     __m512i, _mm512_add_epi32, _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_ror_epi32, _mm512_set1_epi32,

@@ -30,6 +30,7 @@ use store::{
 };
 use tlog::{
     Tree,
+    note::Note,
     tiles::{self, Tile},
 };
 use types::{Epoch, FinalityProof, Hash, Slot, Timestamp, codec, limits};
@@ -459,6 +460,17 @@ impl Served {
     /// Entries that the newest published checkpoint covers.
     pub(crate) fn published(&self) -> u64 {
         self.log.published().map_or(0, |head| head.size)
+    }
+
+    pub(crate) fn last_published_slot(&self) -> Slot {
+        self.log.last_published_slot().unwrap_or(Slot(0))
+    }
+
+    /// Entries that the checkpoint of a slot covers; `None` when there is none, or it cannot be read.
+    pub(crate) fn size_at(&self, slot: Slot) -> Option<u64> {
+        let note = self.log.head_note(slot).ok()??;
+        let note = Note::parse(note.as_bytes()).ok()?;
+        tlog::checkpoint::parse(note.text()).ok().map(|(_origin, head)| head.size)
     }
 
     pub(crate) fn entries(&self, range: Range<u64>) -> Result<Vec<Vec<u8>>, LogError> {

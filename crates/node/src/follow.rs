@@ -59,7 +59,7 @@ impl Follower {
             engine: Arc::new(String::new),
             health: Arc::clone(&health),
             page: page.clone(),
-            data: Arc::new(Data::new(network.key_set()?)),
+            data: Arc::new(Data::new(network.key_set()?, network.network.genesis.params.schedule())),
             driver: None,
         };
         let (stop_http, mut stopped) = watch::channel(false);

@@ -459,7 +459,7 @@ impl Parts {
         let served = disk.served();
         let health = Arc::new(Health::new(Some(id), &network, &term.roster, node.min_free_bytes, clock::now()));
         let page = Page::new(&network);
-        let data = Arc::new(Data::new(network.key_set()?));
+        let data = Arc::new(Data::new(network.key_set()?, network.network.genesis.params.schedule()));
         let handovers = Handovers::new(&node.data, &identity.consensus, key, Some(shares));
         let machine = Sequencer::new(setup, secrets, signer, resume, clock::now());
 

@@ -5,12 +5,14 @@
 //! |---|---|
 //! | `/relay/v1/data/bidtraces/proposer_payload_delivered` | slots that were sold and built, newest first |
 //! | `/relay/v1/data/bidtraces/builder_blocks_received` | every bid that was opened, newest first |
-//! | `/lockstep/v1/auction/<slot>` | the auction that sold a slot, as `lockstep auction resolve` takes it |
+//! | `/lockstep/v1/auction/<slot>` | the auction whose right a slot used, as `lockstep auction resolve` takes it |
 //! | `/lockstep/v1/builders` | builders of this epoch, with what the ledger says of each |
 //!
-//! A task reads the log from its first entry on and then along with it; traces of the newest slots stay in memory.
+//! A task reads the log of the newest slots and then along with it; their traces stay in memory.
 //! Unlike at a relay, "received" is complete: a bid that counted was opened, and no other amount ever is.
 mod query;
+#[cfg(test)]
+mod tests;
 mod traces;
 
 use crate::{disk::Served, http::Shared};
@@ -27,40 +29,61 @@ use serde::Serialize;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
-use traces::Traces;
-use types::{Entry, Pricing, Slot, codec, limits, wire::AccountState};
+use store::log::LogError;
+use traces::{Kept, Odd, Reader, SLOTS_MAX};
+use types::{Entry, Epoch, Pricing, Schedule, Slot, codec, limits, wire::AccountState};
 
 type Texts = Result<axum::extract::Query<BTreeMap<String, String>>, QueryRejection>;
 
 /// Between looks for new entries.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Entries that are read at once.
-const ENTRIES_MAX: u64 = 1_024;
+const ENTRIES_MAX: u64 = 256;
+/// Epochs whose announcement is looked for when reading begins.
+const EPOCHS_TRIED: u32 = 4;
 
 /// What is served.
 #[derive(Debug)]
 pub(crate) struct Data {
-    read: RwLock<Reading>,
+    keys: KeySet,
+    schedule: Schedule,
+    kept: RwLock<Kept>,
+    state: AtomicU8,
     builders: RwLock<Option<Arc<Vec<AccountState>>>>,
 }
 
-#[derive(Debug)]
-struct Reading {
-    traces: Traces,
-    /// Entries that are read.
+/// The log is being read; traces reach its end; it cannot be read.
+const READING: u8 = 0;
+const READY: u8 = 1;
+const STOPPED: u8 = 2;
+
+/// As far as the log is read.
+struct Position {
+    reader: Reader,
     size: u64,
-    /// As far as there was anything to read.
-    caught_up: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("entry {0} is none")]
+    Entry(u64),
+    #[error(transparent)]
+    Odd(#[from] Odd),
 }
 
 impl Data {
     /// `keys` of genesis: the encryption key is that of every epoch.
-    pub(crate) fn new(keys: KeySet) -> Self {
-        let reading = Reading { traces: Traces::new(keys), size: 0, caught_up: false };
-        Self { read: RwLock::new(reading), builders: RwLock::default() }
+    pub(crate) fn new(keys: KeySet, schedule: Schedule) -> Self {
+        let (kept, state) = (RwLock::default(), AtomicU8::new(READING));
+        Self { keys, schedule, kept, state, builders: RwLock::default() }
     }
 
     /// The builders as of now.
@@ -70,51 +93,76 @@ impl Data {
 
     /// Reads along until the task is dropped, or the log cannot be read.
     pub(crate) async fn follow(self: Arc<Self>, served: Served) {
+        let mut position = None;
         loop {
             let (data, log) = (Arc::clone(&self), served.clone());
-            match tokio::task::spawn_blocking(move || data.read_on(&log)).await {
-                Ok(Ok(true)) => {}
-                Ok(Ok(false)) => tokio::time::sleep(LOOK_EVERY).await,
-                Ok(Err(error)) => return tracing::error!(%error, "data.stop: auctions are not served any more"),
+            let read = tokio::task::spawn_blocking(move || {
+                let mut position = position.unwrap_or_else(|| data.begin(&log));
+                let more = data.read_on(&log, &mut position)?;
+                Ok::<_, ReadError>((position, more))
+            });
+            match read.await {
+                Ok(Ok((reached, more))) => {
+                    position = Some(reached);
+                    if !more {
+                        tokio::time::sleep(LOOK_EVERY).await;
+                    }
+                    continue;
+                }
+                Ok(Err(error)) => tracing::error!(%error, "data.stop: auctions are not served any more"),
+                Err(error) if error.is_panic() => {
+                    tracing::error!(%error, "data.stop: auctions are not served any more")
+                }
                 // the process ends
                 Err(_cancelled) => return,
             }
+            return self.state.store(STOPPED, Ordering::Release);
         }
+    }
+
+    /// Where the epoch of the oldest auction that can be kept was announced, or an earlier one, or genesis.
+    fn begin(&self, served: &Served) -> Position {
+        let kept = u64::try_from(SLOTS_MAX).unwrap_or(u64::MAX);
+        let from = Slot(served.last_published_slot().0.saturating_sub(kept));
+        let mut epoch = self.schedule.epoch_of(from);
+        let mut size = 0;
+        for _ in 0..EPOCHS_TRIED {
+            if epoch.0 == 0 {
+                break;
+            }
+            epoch = Epoch(epoch.0.saturating_sub(1));
+            // EPOCH of the next stands before this CLOSE
+            if let Some(before) = served.size_at(self.schedule.announce(epoch).prev()) {
+                size = before;
+                break;
+            }
+        }
+        Position { reader: Reader::new(self.keys.clone(), from), size }
     }
 
     /// Some more entries of what is published; whether there may be others.
-    fn read_on(&self, served: &Served) -> Result<bool, String> {
-        let from = self.reading().size;
-        let published = served.published();
+    fn read_on(&self, served: &Served, position: &mut Position) -> Result<bool, ReadError> {
+        let (from, published) = (position.size, served.published());
         let to = published.min(from.saturating_add(ENTRIES_MAX));
-        let entries = if from < to { served.entries(from..to).map_err(|e| e.to_string())? } else { Vec::new() };
-        let mut kinds = Vec::with_capacity(entries.len());
-        for (entry, index) in entries.iter().zip(from..) {
+        let entries = if from < to { served.entries(from..to)? } else { Vec::new() };
+        for (entry, index) in entries.into_iter().zip(from..) {
             let entry: Entry =
-                codec::decode(entry, limits::ENTRY_BYTES_MAX).map_err(|e| format!("entry {index}: {e}"))?;
-            kinds.push(entry.kind);
+                codec::decode(&entry, limits::ENTRY_BYTES_MAX).map_err(|_other| ReadError::Entry(index))?;
+            position.reader.entry(entry.kind, &self.kept)?;
+            position.size = index.saturating_add(1);
         }
-        let change = || self.read.write().unwrap_or_else(PoisonError::into_inner);
-        for kind in kinds {
-            // readers wait for one entry, not for all of them
-            let read = &mut *change();
-            if let Err(odd) = read.traces.entry(kind) {
-                read.caught_up = false;
-                return Err(odd.to_string());
-            }
+        if to >= published && published > 0 {
+            self.state.store(READY, Ordering::Release);
         }
-        let mut read = change();
-        (read.size, read.caught_up) = (to.max(from), to >= published && published > 0);
         Ok(to < published)
     }
 
-    fn reading(&self) -> std::sync::RwLockReadGuard<'_, Reading> {
-        self.read.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn with<T>(&self, look: impl FnOnce(&Traces) -> Result<T, Refused>) -> Result<T, Refused> {
-        let read = self.reading();
-        if read.caught_up { look(&read.traces) } else { Err(Refused::unready("the log is being read")) }
+    fn look<T>(&self, look: impl FnOnce(&Kept) -> Result<T, Refused>) -> Result<T, Refused> {
+        match self.state.load(Ordering::Acquire) {
+            READY => look(&self.kept.read().unwrap_or_else(PoisonError::into_inner)),
+            READING => Err(Refused::unready("the log is being read")),
+            _ => Err(Refused::unready("this member cannot read its log: see its own")),
+        }
     }
 }
 
@@ -139,22 +187,40 @@ fn answer<T: Serialize>(result: Result<T, Refused>) -> Response {
     }
 }
 
+/// Off the runtime's own threads: traces are many, and their lock is taken by who reads the log.
+async fn looked<T: Serialize + Send + 'static>(
+    shared: Arc<Shared>,
+    look: impl FnOnce(&Kept) -> Result<T, Refused> + Send + 'static,
+) -> Response {
+    let looked = tokio::task::spawn_blocking(move || shared.data.look(look)).await;
+    answer(looked.unwrap_or_else(|_ended| Err(Refused::unready("no answer"))))
+}
+
 async fn delivered(State(shared): State<Arc<Shared>>, texts: Texts) -> Response {
-    answer(Delivered::read(texts).and_then(|query| shared.data.with(|traces| Ok(query.rows(traces)))))
+    match Delivered::read(texts) {
+        Ok(query) => looked(shared, move |kept| Ok(query.rows(kept))).await,
+        Err(refused) => answer::<()>(Err(refused)),
+    }
 }
 
 async fn received(State(shared): State<Arc<Shared>>, texts: Texts) -> Response {
-    answer(Received::read(texts).and_then(|query| shared.data.with(|traces| Ok(query.rows(traces)))))
+    match Received::read(texts) {
+        Ok(query) => looked(shared, move |kept| Ok(query.rows(kept))).await,
+        Err(refused) => answer::<()>(Err(refused)),
+    }
 }
 
 async fn auction(State(shared): State<Arc<Shared>>, Path(slot): Path<String>) -> Response {
-    answer(query::number("slot", &slot).and_then(|slot| shared.data.with(|traces| case(traces, Slot(slot)))))
+    match query::number("slot", &slot) {
+        Ok(slot) => looked(shared, move |kept| case(kept, Slot(slot))).await,
+        Err(refused) => answer::<()>(Err(refused)),
+    }
 }
 
 /// As `lockstep auction resolve` takes it.
-fn case(traces: &Traces, sold: Slot) -> Result<serde_json::Value, Refused> {
+fn case(kept: &Kept, slot: Slot) -> Result<serde_json::Value, Refused> {
     let gone = || Refused { status: StatusCode::NOT_FOUND, message: "no auction of this slot is kept".into() };
-    let trace = traces.of(sold).ok_or_else(gone)?;
+    let trace = kept.of(slot).ok_or_else(gone)?;
     let bids = trace
         .offers
         .iter()

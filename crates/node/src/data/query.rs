@@ -7,7 +7,7 @@
 //! recipient. Fields after `block_number` are ours.
 use super::{
     Texts,
-    traces::{Offer, Trace, Traces},
+    traces::{Built, Kept, Offer, Trace},
 };
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -136,29 +136,32 @@ impl Delivered {
     }
 
     /// A slot is there once it is executed.
-    pub(super) fn rows(&self, traces: &Traces) -> Vec<DeliveredRow> {
-        let mut found: Vec<(&Trace, &Offer, DeliveredRow)> = traces.kept().iter().rev().filter_map(delivered).collect();
-        found.retain(|(trace, offer, row)| {
-            let slot = trace.built.map_or(0, |built| built.slot.0);
-            is(self.slot.as_ref(), &slot)
-                && is(self.number.as_ref(), &slot)
-                && self.cursor.is_none_or(|cursor| slot <= cursor)
-                && is(self.block.as_ref(), &row.block_hash)
-                && is(self.proposer.as_ref(), &row.proposer_pubkey)
-                && is(self.builder.as_ref(), &offer.bidder)
+    pub(super) fn rows(&self, kept: &Kept) -> Vec<DeliveredRow> {
+        let done = kept.newest().filter_map(|trace| {
+            let built = trace.built.filter(|built| built.gas_used.is_some())?;
+            Some((trace, built, trace.won()?))
         });
+        let mut found: Vec<(&Trace, Built, &Offer)> = done
+            .filter(|(_, built, offer)| {
+                is(self.slot.as_ref(), &built.slot.0)
+                    && is(self.number.as_ref(), &built.slot.0)
+                    && self.cursor.is_none_or(|cursor| built.slot.0 <= cursor)
+                    && is(self.block.as_ref(), &built.digest)
+                    && is(self.proposer.as_ref(), &built.proposer)
+                    && is(self.builder.as_ref(), &offer.bidder)
+            })
+            .collect();
         match self.order {
             OrderBy::Slot => {}
             OrderBy::Cheapest => found.sort_by_key(|(trace, ..)| trace.price),
             OrderBy::Dearest => found.sort_by_key(|(trace, ..)| core::cmp::Reverse(trace.price)),
         }
-        found.into_iter().map(|(_, _, row)| row).take(self.limit).collect()
+        found.iter().take(self.limit).map(|(trace, built, offer)| delivered(trace, built, offer)).collect()
     }
 }
 
-fn delivered(trace: &Trace) -> Option<(&Trace, &Offer, DeliveredRow)> {
-    let (built, offer) = (trace.built?, trace.won()?);
-    let row = DeliveredRow {
+fn delivered(trace: &Trace, built: &Built, offer: &Offer) -> DeliveredRow {
+    DeliveredRow {
         slot: built.slot.to_string(),
         parent_hash: built.parent,
         block_hash: built.digest,
@@ -166,7 +169,7 @@ fn delivered(trace: &Trace) -> Option<(&Trace, &Offer, DeliveredRow)> {
         proposer_pubkey: built.proposer,
         proposer_fee_recipient: Address::ZERO,
         gas_limit: built.gas_limit.to_string(),
-        gas_used: built.gas_used?.to_string(),
+        gas_used: built.gas_used.unwrap_or(0).to_string(),
         value: trace.price,
         num_tx: built.units.to_string(),
         block_number: built.slot.to_string(),
@@ -174,8 +177,7 @@ fn delivered(trace: &Trace) -> Option<(&Trace, &Offer, DeliveredRow)> {
         reserve: trace.terms.reserve,
         bid_hash: offer.hash,
         bids: trace.offers.len().to_string(),
-    };
-    Some((trace, offer, row))
+    }
 }
 
 /// `builder_blocks_received`.
@@ -237,9 +239,9 @@ impl Received {
         Ok(read)
     }
 
-    pub(super) fn rows(&self, traces: &Traces) -> Vec<ReceivedRow> {
+    pub(super) fn rows(&self, kept: &Kept) -> Vec<ReceivedRow> {
         let of = |trace: &&Trace| is(self.slot.as_ref(), &trace.sold.0) && is(self.number.as_ref(), &trace.sold.0);
-        let offers = traces.kept().iter().rev().filter(of).flat_map(|t| t.offers.iter().map(move |offer| (t, offer)));
+        let offers = kept.newest().filter(of).flat_map(|t| t.offers.iter().map(move |offer| (t, offer)));
         let wanted =
             offers.filter(|(_, offer)| is(self.bid.as_ref(), &offer.hash) && is(self.builder.as_ref(), &offer.bidder));
         wanted.map(|(trace, offer)| received(trace, offer)).take(self.limit).collect()

@@ -8,7 +8,10 @@ use crypto::{
     keys::KeySet,
     tdh2::{self, Item},
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{PoisonError, RwLock},
+};
 use types::{
     Address, Amount, Bid, BlockHeader, EpochRecord, Hash, Kind, Opening, Params, Slot, Tail, Timestamp, codec, limits,
 };
@@ -83,86 +86,117 @@ pub(super) struct Odd {
 /// The slot that is read.
 #[derive(Debug)]
 struct Section {
+    slot: Slot,
     header: BlockHeader,
     prices: Prices,
     bids: Vec<Bid>,
     beacon: Hash,
 }
 
-/// Folds the entries of a log from genesis on.
+/// The newest auctions, ascending by slot.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    traces: VecDeque<Trace>,
+    bids: usize,
+}
+
+impl Kept {
+    /// The newest first.
+    pub(super) fn newest(&self) -> impl Iterator<Item = &Trace> {
+        self.traces.iter().rev()
+    }
+
+    /// The auction whose right the block of a slot used, or else that which sold the slot.
+    pub(super) fn of(&self, slot: Slot) -> Option<&Trace> {
+        let used = self.newest().find(|trace| trace.built.is_some_and(|built| built.slot == slot));
+        used.or_else(|| self.traces.binary_search_by_key(&slot, |t| t.sold).ok().and_then(|at| self.traces.get(at)))
+    }
+
+    fn push(&mut self, trace: Trace) {
+        self.bids = self.bids.saturating_add(trace.offers.len());
+        self.traces.push_back(trace);
+        while self.traces.len() > SLOTS_MAX || self.bids > BIDS_MAX {
+            let Some(oldest) = self.traces.pop_front() else { break };
+            self.bids = self.bids.saturating_sub(oldest.offers.len());
+        }
+    }
+
+    fn sold_at(&mut self, auction: Slot) -> Option<&mut Trace> {
+        let at = self.traces.binary_search_by_key(&auction, |trace| trace.auction).ok()?;
+        self.traces.get_mut(at)
+    }
+}
+
+/// Folds the entries of a log, from genesis or from where an epoch was announced on.
 #[derive(Debug)]
-pub(super) struct Traces {
+pub(super) struct Reader {
     /// For the encryption key, which outlives every committee.
     keys: KeySet,
+    /// Bids of auctions before this slot are not opened: nobody would keep them.
+    opens_from: Slot,
     /// Of the epoch that is read, and of one that is announced.
     epochs: [Option<Box<EpochRecord>>; 2],
+    /// `None` up to the first CLOSE whose epoch is known.
     section: Option<Section>,
-    /// Ascending by slot.
-    kept: VecDeque<Trace>,
-    bids: usize,
-    /// Rights that are not used yet, and those whose slot has no EXEC: slot, and the slot of the auction.
+    /// Rights whose slot has no EXEC yet: slot, and the slot of the auction.
     rights: BTreeMap<Slot, Slot>,
 }
 
-impl Traces {
-    pub(super) fn new(keys: KeySet) -> Self {
-        let (kept, rights) = (VecDeque::new(), BTreeMap::new());
-        Self { keys, epochs: [None, None], section: None, kept, bids: 0, rights }
+impl Reader {
+    pub(super) fn new(keys: KeySet, opens_from: Slot) -> Self {
+        Self { keys, opens_from, epochs: [None, None], section: None, rights: BTreeMap::new() }
     }
 
-    /// Ascending by slot.
-    pub(super) fn kept(&self) -> &VecDeque<Trace> {
-        &self.kept
-    }
-
-    /// The auction that sold a slot.
-    pub(super) fn of(&self, sold: Slot) -> Option<&Trace> {
-        self.kept.binary_search_by_key(&sold, |trace| trace.sold).ok().and_then(|at| self.kept.get(at))
-    }
-
-    /// The entry that comes next.
+    /// The entry that comes next. Bids are opened before `kept` is locked.
     ///
     /// # Errors
     /// [`Odd`].
-    pub(super) fn entry(&mut self, kind: Kind) -> Result<(), Odd> {
-        let odd = |slot: Slot, what: &'static str| move || Odd { slot, what };
+    pub(super) fn entry(&mut self, kind: Kind, kept: &RwLock<Kept>) -> Result<(), Odd> {
+        let odd = |slot: Slot, what: &'static str| Odd { slot, what };
+        let kept = || kept.write().unwrap_or_else(PoisonError::into_inner);
         match kind {
-            Kind::Epoch(record) => {
-                let [now, next] = &mut self.epochs;
-                *next = Some(record);
-                if now.is_none() {
-                    now.clone_from(next);
-                }
-            }
+            Kind::Epoch(record) => self.epochs[1] = Some(record),
             Kind::Close { slot, header, byte_price, gas_price, .. } => {
-                self.close(slot, header, Prices { byte: byte_price, gas: gas_price })
-                    .ok_or_else(odd(slot, "CLOSE before EPOCH"))?;
+                let prices = Prices { byte: byte_price, gas: gas_price };
+                if let Some((auction, built)) = self.close(slot, header, prices)
+                    && let Some(trace) = kept().sold_at(auction)
+                {
+                    trace.built = Some(built);
+                }
             }
             Kind::Bid { slot, bytes } => {
-                let bid = codec::decode(&bytes, limits::BID_BYTES_MAX).map_err(|_other| odd(slot, "BID")())?;
-                self.section.as_mut().ok_or_else(odd(slot, "BID without CLOSE"))?.bids.push(bid);
+                let bid = codec::decode(&bytes, limits::BID_BYTES_MAX).map_err(|_other| odd(slot, "BID"))?;
+                if let Some(section) = &mut self.section {
+                    section.bids.push(bid);
+                }
             }
-            Kind::Beacon { slot, sig } => {
-                let section = self.section.as_mut().ok_or_else(odd(slot, "BEACON without CLOSE"))?;
-                section.beacon = hash::sha256(&[sig.as_ref()]);
+            Kind::Beacon { sig, .. } => {
+                if let Some(section) = &mut self.section {
+                    section.beacon = hash::sha256(&[sig.as_ref()]);
+                }
             }
-            Kind::Auction { slot, for_slot, reserve, opened, winner, price } => {
-                let trace = self.auction(slot, (for_slot, reserve), &opened, (winner.map(usize::from), price));
-                self.keep(trace.ok_or_else(odd(slot, "AUCTION"))?);
+            Kind::Auction { slot, for_slot, reserve, opened, winner, price } if slot >= self.opens_from => {
+                if let Some((section, params)) = self.section.as_ref().zip(self.params()) {
+                    let told = (for_slot, reserve, winner.map(usize::from), price);
+                    let trace = section.auction(&self.keys, params, told, &opened).ok_or(odd(slot, "AUCTION"))?;
+                    if winner.is_some() {
+                        self.rights.insert(for_slot, slot);
+                    }
+                    kept().push(trace);
+                }
             }
             Kind::Tail { slot, bytes } => {
-                let tail: Tail = codec::decode(&bytes, limits::TAIL_BYTES_MAX).map_err(|_other| odd(slot, "TAIL")())?;
-                if let Some(built) = self.built(slot) {
-                    built.units = built.units.saturating_add(u64::try_from(tail.bundles.len()).unwrap_or(u64::MAX));
-                }
+                let tail: Tail = codec::decode(&bytes, limits::TAIL_BYTES_MAX).map_err(|_other| odd(slot, "TAIL"))?;
+                let bundles = u64::try_from(tail.bundles.len()).unwrap_or(u64::MAX);
+                self.change(slot, &mut kept(), |built| built.units = built.units.saturating_add(bundles));
             }
             Kind::Exec { slot, chains, .. } => {
-                if let Some(built) = self.built(slot) {
-                    built.gas_used = Some(chains.iter().fold(0, |sum, chain| sum.saturating_add(chain.gas)));
-                }
+                let gas = chains.iter().fold(0u64, |sum, chain| sum.saturating_add(chain.gas));
+                self.change(slot, &mut kept(), |built| built.gas_used = Some(gas));
                 self.rights.remove(&slot);
             }
-            Kind::Registry { .. }
+            Kind::Auction { .. }
+            | Kind::Registry { .. }
             | Kind::Left { .. }
             | Kind::LeftHead { .. }
             | Kind::List { .. }
@@ -180,58 +214,63 @@ impl Traces {
         self.epochs[0].as_ref().map(|record| &record.params)
     }
 
-    fn built(&mut self, slot: Slot) -> Option<&mut Built> {
-        let auction = self.rights.get(&slot)?;
-        let at = self.kept.binary_search_by_key(auction, |trace| trace.auction).ok()?;
-        self.kept.get_mut(at)?.built.as_mut()
+    fn change(&self, slot: Slot, kept: &mut Kept, change: impl FnOnce(&mut Built)) {
+        let trace = self.rights.get(&slot).and_then(|auction| kept.sold_at(*auction));
+        if let Some(built) = trace.and_then(|trace| trace.built.as_mut()) {
+            change(built);
+        }
     }
 
-    fn close(&mut self, slot: Slot, header: BlockHeader, prices: Prices) -> Option<()> {
+    /// What the block of a slot that was sold is, and the slot of the auction.
+    fn close(&mut self, slot: Slot, header: BlockHeader, prices: Prices) -> Option<(Slot, Built)> {
         let [now, next] = &mut self.epochs;
         if next.as_ref().is_some_and(|next| next.first_slot <= slot) {
             *now = next.take();
         }
         let record = now.as_ref()?;
-        let proposer = record.members.get(usize::from(header.proposer.0)).map_or(Hash::default(), |m| m.consensus);
-        if let Some(auction) = self.rights.get(&slot).copied() {
+        let auction = self.rights.get(&slot).copied();
+        let mut used = None;
+        if let Some(auction) = auction {
             if header.lists.count == 0 {
                 //
                 self.rights.remove(&slot);
                 self.rights.insert(slot.next(), auction);
-            } else if let Ok(at) = self.kept.binary_search_by_key(&auction, |trace| trace.auction)
-                && let Some(trace) = self.kept.get_mut(at)
-            {
-                trace.built = Some(Built {
+            } else {
+                let proposer = record.members.get(usize::from(header.proposer.0));
+                let built = Built {
                     slot,
                     digest: ids::block_digest(&header),
                     parent: header.parent,
-                    proposer,
+                    proposer: proposer.map_or(Hash::default(), |member| member.consensus),
                     gas_limit: record.params.gas_limit,
                     units: u64::from(header.set.count),
                     gas_used: None,
-                });
+                };
+                used = Some((auction, built));
             }
         }
-        self.section = Some(Section { header, prices, bids: Vec::new(), beacon: Hash::default() });
-        Some(())
+        self.section = Some(Section { slot, header, prices, bids: Vec::new(), beacon: Hash::default() });
+        used
     }
+}
 
+impl Section {
+    /// `told`: the slot sold, the reserve, the winning bid's index and the price.
     fn auction(
         &self,
-        slot: Slot,
-        (sold, reserve): (Slot, Amount),
+        keys: &KeySet,
+        params: &Params,
+        (sold, reserve, winner, price): (Slot, Amount, Option<usize>, Amount),
         openings: &[Opening],
-        (winner, price): (Option<usize>, Amount),
     ) -> Option<Trace> {
-        let (params, section) = (self.params()?, self.section.as_ref()?);
-        let aads: Vec<_> = section.bids.iter().map(|b| bid::aad(&b.header)).collect();
-        let items: Vec<Item<'_>> = section.bids.iter().zip(&aads).map(|(b, aad)| bid::item(b, aad)).collect();
-        let opened = tdh2::check_openings(&self.keys, &items, openings, section.beacon.0);
-        if opened.len() != section.bids.len() {
+        let aads: Vec<_> = self.bids.iter().map(|b| bid::aad(&b.header)).collect();
+        let items: Vec<Item<'_>> = self.bids.iter().zip(&aads).map(|(b, aad)| bid::item(b, aad)).collect();
+        let opened = tdh2::check_openings(keys, &items, openings, self.beacon.0);
+        if opened.len() != self.bids.len() {
             return None;
         }
         let texts = opened.iter().map(|o| o.as_ref().ok().map(|m| bid::text(m.as_ref().map(|m| m.as_slice()))));
-        let offered = section.bids.iter().zip(texts).map(|(Bid { header, .. }, text)| {
+        let offered = self.bids.iter().zip(texts).map(|(Bid { header, .. }, text)| {
             Some(Offered {
                 bidder: header.bidder,
                 seq: header.seq,
@@ -240,9 +279,9 @@ impl Traces {
             })
         });
         let offered: Vec<Offered> = offered.collect::<Option<_>>()?;
-        let terms = AuctionTerms::new(params, &section.prices, reserve)?;
-        let judged = resolve(&section.beacon, &terms, &offered).bids;
-        let offers = section.bids.iter().zip(&offered).zip(judged).map(|((bid, offered), judged)| Offer {
+        let terms = AuctionTerms::new(params, &self.prices, reserve)?;
+        let judged = resolve(&self.beacon, &terms, &offered).bids;
+        let offers = self.bids.iter().zip(&offered).zip(judged).map(|((bid, offered), judged)| Offer {
             hash: ids::bid_hash(bid),
             bidder: offered.bidder,
             seq: offered.seq,
@@ -251,28 +290,16 @@ impl Traces {
             judged,
         });
         Some(Trace {
-            auction: slot,
-            time: section.header.time_ms,
-            digest: ids::block_digest(&section.header),
+            auction: self.slot,
+            time: self.header.time_ms,
+            digest: ids::block_digest(&self.header),
             sold,
-            beacon: section.beacon,
+            beacon: self.beacon,
             terms,
             offers: offers.collect(),
             winner,
             price,
             built: None,
         })
-    }
-
-    fn keep(&mut self, trace: Trace) {
-        if trace.winner.is_some() {
-            self.rights.insert(trace.sold, trace.auction);
-        }
-        self.bids = self.bids.saturating_add(trace.offers.len());
-        self.kept.push_back(trace);
-        while self.kept.len() > SLOTS_MAX || self.bids > BIDS_MAX {
-            let Some(oldest) = self.kept.pop_front() else { break };
-            self.bids = self.bids.saturating_sub(oldest.offers.len());
-        }
     }
 }

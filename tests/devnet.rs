@@ -104,6 +104,10 @@ fn slots_that_hold_less_than_what_waits_are_filled_by_rank_and_body() {
     assert_eq!(summary["failures"].as_array().unwrap().len(), 0, "{summary}");
     let sent: u64 = summary["builders"].as_array().unwrap().iter().map(|of| of["bodies"].as_u64().unwrap()).sum();
     assert!(sent > 0, "{summary}");
+    // a share of the fees of what bodies placed, and of nothing else, comes to the builders' balances
+    let earned = |of: &serde_json::Value| of["earned"].as_str().unwrap().parse::<u128>().unwrap();
+    let earned: u128 = summary["builders"].as_array().unwrap().iter().map(earned).sum();
+    assert!(earned > 0, "{summary}");
 
     // what the log says of them
     let member = folder.join("member-0");

@@ -1,7 +1,7 @@
 //! What this member lists when a slot closes (log.md section 4, "Caps are thresholds").
 use crate::Mempool;
-use auction_rules::{LAST, Ledger, Terms, fee_per_byte, list_rank};
-use types::{Hash, Leaf, Rank, Slot, wire::PendingUnit};
+use auction_rules::{Candidate, Ledger, Terms, fee_per_byte, list_rank, select};
+use types::{Leaf, Rank, Slot, wire::PendingUnit};
 
 impl Mempool {
     /// The list of `slot`, leaves ascending, and the rank where it was cut: at most twice the slot's count and byte
@@ -10,7 +10,7 @@ impl Mempool {
     /// Everything admitted is listed, whoever took it and however young: a receipt promises it, and a leaf that too few
     /// others have is merely unlisted.
     pub fn list(&mut self, ledger: &Ledger, slot: Slot) -> (Vec<Leaf>, Option<Rank>) {
-        let ranked = self.ranked(ledger, slot);
+        let ranked = list_rank(ledger, &self.params, slot, &self.terms());
         let prices = ledger.prices();
         let count_cap = u64::from(self.params.count_limit).saturating_mul(2);
         let bytes_cap = self.params.bytes_limit.saturating_mul(2);
@@ -42,19 +42,23 @@ impl Mempool {
         (leaves, self.cut)
     }
 
-    /// What a builder may be told: what would be listed first if `slot` closed now, at most `most` units.
+    /// What is left to the body of `slot` if everybody lists what is held here: candidates that rank does not force,
+    /// the best first, at most `most`. Empty when there is room for all.
     #[must_use]
-    pub fn best(&self, ledger: &Ledger, slot: Slot, most: usize) -> Vec<PendingUnit> {
-        let unit = |(hash, rank): (Hash, Rank)| {
+    pub fn unforced(&self, ledger: &Ledger, slot: Slot, most: usize) -> Vec<PendingUnit> {
+        let selection = select(ledger, &self.params, slot, &self.terms(), &[]);
+        let Some(cut) = selection.cut else { return Vec::new() };
+        let mut left: Vec<Candidate> = selection.candidates.into_iter().filter(|unit| unit.rank >= cut).collect();
+        left.sort_by_key(|unit| unit.rank);
+        let unit = |Candidate { hash, rank }| {
             let Terms { size, gas, .. } = self.items.get(&hash)?.terms;
             Some(PendingUnit { hash, fee_per_byte: rank.fee_per_byte, size, gas })
         };
-        self.ranked(ledger, slot).into_iter().filter(|(_, rank)| *rank != LAST).filter_map(unit).take(most).collect()
+        left.into_iter().filter_map(unit).take(most).collect()
     }
 
-    fn ranked(&self, ledger: &Ledger, slot: Slot) -> Vec<(Hash, Rank)> {
-        let terms: Vec<Terms> = self.items.values().map(|held| held.terms.clone()).collect();
-        list_rank(ledger, &self.params, slot, &terms)
+    fn terms(&self) -> Vec<Terms> {
+        self.items.values().map(|held| held.terms.clone()).collect()
     }
 }
 

@@ -4,8 +4,8 @@ use crypto::build;
 use std::collections::BTreeMap;
 use types::{Address, Hash, Head, MemberId, Slot, Timestamp, limits, reason::Reason, wire};
 
-/// Questions of one builder for what would be listed in one slot.
-pub(crate) const PENDING_ASKS_MAX: u8 = 4;
+/// Questions for what the body of one slot could place.
+const PENDING_ASKS_MAX: u8 = 2;
 
 impl Sequencer {
     /// Last final slot.
@@ -112,11 +112,11 @@ impl Sequencer {
         self.ledger.builders(self.epoch_of(self.current())).map(|builder| self.account(builder)).collect()
     }
 
-    /// Tells a builder what this member would list for the slot that comes.
+    /// Tells the holder of the right to the slot that comes what its body could place, as of now.
     ///
     /// # Errors
-    /// A refusal: another network, member or slot, a builder that is not active, no signature of it, or more than
-    /// 4 questions for one slot.
+    /// A refusal: another network, member or slot, not the holder, no signature of it, or more than 2 questions for one
+    /// slot, each of which goes over all that waits.
     pub fn pending_units(&mut self, request: &wire::PendingRequest) -> Result<wire::Pending, wire::Refusal> {
         let refuse = |reason: Reason, detail: &str| Err(wire::Refusal::new(reason, detail));
         let slot = self.current();
@@ -126,22 +126,19 @@ impl Sequencer {
         if request.slot != slot {
             return refuse(Reason::BadRoundNumber, "another slot comes");
         }
-        if !self.ledger.is_active(&request.builder, self.epoch_of(slot)) {
-            return refuse(Reason::NotActive, "no builder of this epoch");
+        if self.ledger.right(slot).is_none_or(|right| right.builder != request.builder) {
+            return refuse(Reason::NotWinner, "no right to this slot");
+        }
+        let (of, times) = self.asked;
+        let times = if of == slot { times } else { 0 };
+        if times >= PENDING_ASKS_MAX {
+            return refuse(Reason::Quota, "asked for this slot already");
         }
         if !build::is_asked_by_builder(request) {
             return refuse(Reason::WrongSignature, "not the builder's");
         }
-        let (of, asked) = &mut self.asked;
-        if *of != slot {
-            (*of, *asked) = (slot, BTreeMap::new());
-        }
-        let times = asked.entry(request.builder).or_default();
-        if *times >= PENDING_ASKS_MAX {
-            return refuse(Reason::Quota, "asked for this slot already");
-        }
-        *times = times.saturating_add(1);
-        Ok(wire::Pending { slot, units: self.pool.best(&self.ledger, slot, limits::BODY_UNITS_MAX) })
+        self.asked = (slot, times.saturating_add(1));
+        Ok(wire::Pending { slot, units: self.pool.unforced(&self.ledger, slot, limits::BODY_UNITS_MAX) })
     }
 
     /// The lowest WAL sequence matters to the node: hashes of all envelopes and operations that must survive a restart.

@@ -421,8 +421,8 @@ pub struct Sequencer {
     pub(crate) included: BTreeMap<Hash, (Address, Nonce)>,
     pub(crate) placed: BTreeMap<Hash, Placed>,
     pub(crate) rejoin: Option<Rejoin>,
-    /// How often builders have asked what would be listed for a slot.
-    pub(crate) asked: (Slot, BTreeMap<Address, u8>),
+    /// How often the holder of a slot's right has asked what its body could place.
+    pub(crate) asked: (Slot, u8),
     /// The highest slot that each member has sent something for, where it is out of reach for messages.
     pub(crate) ahead: BTreeMap<MemberId, Slot>,
     pub(crate) dropped: BTreeMap<Hash, (Slot, u16)>,
@@ -503,7 +503,7 @@ impl Sequencer {
             included: resume.included,
             placed: resume.placed.into_iter().collect(),
             rejoin: resume.rejoin,
-            asked: (Slot(0), BTreeMap::new()),
+            asked: (Slot(0), 0),
             ahead: BTreeMap::new(),
             dropped: BTreeMap::new(),
             left_heads: resume.left_heads,

@@ -113,7 +113,7 @@ pub enum BuilderDouble {
     },
     /// 1, `body-double` or `tail-double`: both are of one kind and name one builder.
     Build {
-        /// Who signed both: the builder, or whom its bid names for the tail.
+        /// Who signed both, and answers: the builder, whom its bid names for the tail, or anybody else with a bond.
         signer: Address,
         /// One.
         a: SignedBuild,

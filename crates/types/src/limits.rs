@@ -74,7 +74,7 @@ pub const NETWORK_FILE_BYTES_MAX: usize = 16 << 20;
 pub const REQUEST_BYTES_MAX: usize = 1_024;
 /// An answer of the ingress, bytes.
 pub const ANSWER_BYTES_MAX: usize = 65_535;
-/// What a member would list, bytes: [`BODY_UNITS_MAX`] units.
+/// What a body could place, bytes: [`BODY_UNITS_MAX`] units.
 pub const PENDING_BYTES_MAX: usize = 98_304;
 /// An event on a subscription, bytes: hashes and openings of a set of the largest count.
 pub const EVENT_BYTES_MAX: usize = 1_376_256;

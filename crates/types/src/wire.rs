@@ -232,7 +232,7 @@ pub struct AccountState {
     pub is_builder: bool,
 }
 
-/// Asks a member, as a builder, what it would list for a slot.
+/// Asks a member, as the holder of the right to a slot, what its body could place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingRequest {
     /// Network id.
@@ -241,18 +241,19 @@ pub struct PendingRequest {
     pub member: MemberId,
     /// The slot that comes.
     pub slot: Slot,
-    /// Who asks: active in the slot's epoch.
+    /// Who asks: has bought the slot.
     pub builder: Address,
     /// The builder's EIP-712 signature over the rest.
     pub signature: EthSignature,
 }
 
-/// What a member would list for a slot if it closed now.
+/// What the body of a slot could place if the slot closed now with what a member holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// The slot.
     pub slot: Slot,
-    /// Best rank first, at most [`limits::BODY_UNITS_MAX`].
+    /// Candidates that rank does not force, the best first, at most [`limits::BODY_UNITS_MAX`]. Empty when the slot
+    /// has room for all.
     pub units: Vec<PendingUnit>,
 }
 

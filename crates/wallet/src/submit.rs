@@ -359,8 +359,8 @@ impl Submitter {
         (taken, refused)
     }
 
-    /// Asks all members, with a builder's signature for each, what they would list for `slot`, until 2f + 1 have answered
-    /// or `patience` ends: what f + 1 tell alike, best rank first. Members answer a builder few times for one slot.
+    /// Asks all members, with the signature of whoever has bought `slot` for each, what its body could place, until 2f + 1
+    /// have answered or `patience` ends: what f + 1 tell alike, best rank first. Members answer twice for one slot.
     pub async fn pending(&self, key: &EthKey, slot: Slot, patience: Duration) -> Vec<PendingUnit> {
         let view = &self.shared.view;
         let mut told: BTreeMap<PendingUnit, usize> = BTreeMap::new();

@@ -20,8 +20,8 @@ use std::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 use types::{
-    Account, Address, Amount, Bid, Body, ChainId, Epoch, Hash, Object, Receipt, ReceiptKind, SizeClass, Slot, Tail,
-    Timestamp, codec,
+    Account, Address, Amount, Bid, Body, ChainId, Epoch, Hash, Object, Receipt, ReceiptKind, Slot, Tail, Timestamp,
+    codec,
     reason::Reason,
     wire::{AccountState, Event, Params, Pending, PendingUnit, Refusal, Status},
 };
@@ -48,10 +48,8 @@ type Taken = Arc<Mutex<Vec<(u16, Bid)>>>;
 type Tails = Arc<Mutex<Vec<(u16, Tail)>>>;
 type Bodies = Arc<Mutex<Vec<(u16, Body)>>>;
 
-/// An envelope of the largest class.
 fn unit(number: u8, fee_per_byte: u64) -> PendingUnit {
-    let largest = (0..).map_while(SizeClass::new).last().unwrap();
-    PendingUnit { hash: Hash([number; 32]), fee_per_byte, size: largest.index(), gas: 4 }
+    PendingUnit { hash: Hash([number; 32]), fee_per_byte, size: 0, gas: 4 }
 }
 
 /// Rollups whose markets stand apart after every slot.
@@ -434,12 +432,9 @@ async fn a_winner_whose_slot_holds_too_little_says_what_goes_in() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = world.start(dir.path(), WORTH, 1);
     let me = key(1).address();
-    // there is room for all of these: no body
-    *world.waiting.lock().unwrap() = (1..=4).map(|number| unit(number, u64::from(number))).collect();
+    // there is room for all: no body
     world.tell(OPENED + 4, Some((me, RESERVE)), |world| world.all_have(OPENED + 6)).await;
-    // and more than four megabytes do not fit
-    let room = world.view.params.bytes_limit / u64::try_from(SizeClass::new(unit(1, 1).size).unwrap().bytes()).unwrap();
-    let more = u8::try_from(room + 6).unwrap();
+    let more = 5u8;
     *world.waiting.lock().unwrap() = (1..=more).map(|number| unit(number, u64::from(number))).collect();
     world.tell(OPENED + 6, Some((me, RESERVE)), |world| world.bodies.lock().unwrap().len() >= 4).await;
     let told = tokio::time::timeout(LONG, running.bodies.recv()).await.unwrap().unwrap();

@@ -13,8 +13,8 @@
 //! Bids for slot h+2 are judged on the ledger as of the opening of slot h, and close soon after it. So they go out when
 //! block h is final: members that have not opened it let them wait, and all of the way has the time of the reveal, too.
 //!
-//! The winner of a slot asks members what they would list for it, and where that is more than the slot holds, its
-//! strategy says in a body what goes in, and the fees of that pay it.
+//! The winner of a slot asks members what waits for it beside what rank forces, and where that is more than the slot
+//! holds, its strategy says in a body what goes in; of the fees of that it has a share.
 //!
 //! Deliberately absent: randomness and clocks (entropy is an argument, waiting is tokio's).
 //!
@@ -44,8 +44,8 @@ use tokio::{
     time::{Sleep, sleep, timeout},
 };
 use types::{
-    Account, Address, Amount, Bid, BidHeader, BidText, Body, BuildHeader, Hash, MemberId, Object, SizeClass, Slot,
-    Tail, codec, limits,
+    Account, Address, Amount, Bid, BidHeader, BidText, Body, BuildHeader, Hash, MemberId, Object, Slot, Tail, codec,
+    limits,
     wire::{Event, Params, PendingUnit, Refusal},
 };
 use zeroize::Zeroizing;
@@ -132,7 +132,7 @@ pub struct TailReport {
 pub struct BodyReport {
     /// The slot.
     pub slot: Slot,
-    /// Units that wait for it at f + 1 members.
+    /// Units that wait for it at f + 1 members, beside those that rank forces.
     pub waiting: usize,
     /// Units that the body names.
     pub units: usize,
@@ -362,6 +362,8 @@ impl<S: Strategy> Builder<S> {
         }
         self.summary.first = self.account;
         let (looks, mut looked) = mpsc::channel(LOOKS_WAITING);
+        let (asks, mut asked) = mpsc::channel(LOOKS_WAITING);
+        let (sent, mut bodies) = mpsc::channel(LOOKS_WAITING);
         let mut looking: Option<JoinHandle<()>> = None;
         let patience = Duration::from_millis(self.submitter.view().params.slot_ms.saturating_mul(DRAIN_SLOTS));
         // once it is to stop: until when it waits for the sales of what it has bid for, which are paid in any case
@@ -373,6 +375,16 @@ impl<S: Strategy> Builder<S> {
                     continue;
                 }
                 () = over(ends.as_mut()) => break,
+                Some((slot, waiting)) = asked.recv() => {
+                    self.send_body(slot, waiting, sent.clone());
+                    continue;
+                }
+                Some(body) = bodies.recv() => {
+                    let body = body?;
+                    self.summary.bodies = self.summary.bodies.saturating_add(1);
+                    report(&Report::Body(body));
+                    continue;
+                }
                 Some(look) = looked.recv() => {
                     if let Some(tail) = self.look(look).await? {
                         report(&Report::Tail(tail));
@@ -406,11 +418,8 @@ impl<S: Strategy> Builder<S> {
                     }
                     let told = self.settle(slot, sale);
                     report(&Report::Sale(told));
-                    if self.won.contains(&for_slot)
-                        && let Some(body) = self.send_body(for_slot).await?
-                    {
-                        self.summary.bodies = self.summary.bodies.saturating_add(1);
-                        report(&Report::Body(body));
+                    if self.won.contains(&for_slot) {
+                        self.ask_pending(for_slot, asks.clone());
                     }
                 }
                 Ok(Event::Opened { .. } | Event::Executed { .. } | Event::Tail { .. } | Event::Gap { .. }) => {}
@@ -549,24 +558,46 @@ impl<S: Strategy> Builder<S> {
         Ok(Some(TailReport { slot, bundles, taken, refused, gained: 0 }))
     }
 
+    /// What waits for a slot that was won, asked for beside everything else: a silent member costs no tail and no bid.
+    fn ask_pending(&self, slot: Slot, asks: mpsc::Sender<(Slot, Vec<PendingUnit>)>) {
+        let (submitter, signer, patience) = (Arc::clone(&self.submitter), Arc::clone(&self.signer), self.patience());
+        tokio::spawn(async move {
+            let waiting = submitter.pending(&signer.keys.bidder, slot, patience).await;
+            // the builder may have ended
+            asks.send((slot, waiting)).await.ok();
+        });
+    }
+
     /// The body of a slot that holds less than what waits.
-    async fn send_body(&mut self, slot: Slot) -> Result<Option<BodyReport>, BuilderError> {
-        let rules = &self.submitter.view().params;
-        // a quarter of a slot to ask, and one to send: the slot closes soon
-        let patience = Duration::from_millis(rules.slot_ms >> 2u32);
-        let waiting = self.submitter.pending(&self.signer.keys.bidder, slot, patience).await;
-        if holds(rules, &waiting) {
-            return Ok(None);
-        }
-        let mut units = self.strategy.body(&waiting);
+    fn send_body(
+        &mut self,
+        slot: Slot,
+        waiting: Vec<PendingUnit>,
+        sent: mpsc::Sender<Result<BodyReport, BuilderError>>,
+    ) {
+        let mut units = if waiting.is_empty() { Vec::new() } else { self.strategy.body(&waiting) };
         units.truncate(limits::BODY_UNITS_MAX);
+        if units.is_empty() {
+            return;
+        }
+        let (submitter, signer, patience) = (Arc::clone(&self.submitter), Arc::clone(&self.signer), self.patience());
         let header = self.head(slot);
-        let make = move |key: &EthKey| codec::encode(&build::body(key, header, units));
-        let Some(bytes) = Arc::clone(&self.signer).sign(slot, Kind::Body, make).await? else { return Ok(None) };
-        let Ok(body) = codec::decode::<Body>(&bytes, limits::BODY_BYTES_MAX) else { return Ok(None) };
-        let units = body.units.len();
-        let (taken, refused) = self.submitter.object(Object::Body(Box::new(body)), patience).await;
-        Ok(Some(BodyReport { slot, waiting: waiting.len(), units, taken, refused }))
+        tokio::spawn(async move {
+            let make = move |key: &EthKey| codec::encode(&build::body(key, header, units));
+            let body = match signer.sign(slot, Kind::Body, make).await {
+                Ok(bytes) => bytes.and_then(|bytes| codec::decode::<Body>(&bytes, limits::BODY_BYTES_MAX).ok()),
+                Err(error) => return drop(sent.send(Err(error)).await),
+            };
+            let Some(body) = body else { return };
+            let units = body.units.len();
+            let (taken, refused) = submitter.object(Object::Body(Box::new(body)), patience).await;
+            sent.send(Ok(BodyReport { slot, waiting: waiting.len(), units, taken, refused })).await.ok();
+        });
+    }
+
+    /// A quarter of a slot to ask, and one to send: the slot closes soon.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.submitter.view().params.slot_ms >> 2u32)
     }
 
     fn head(&self, slot: Slot) -> BuildHeader {
@@ -600,17 +631,6 @@ impl<S: Strategy> Builder<S> {
         self.summary.sale(&report);
         report
     }
-}
-
-/// Whether a slot has room for all of these.
-fn holds(rules: &types::Params, units: &[PendingUnit]) -> bool {
-    let sum = |of: fn(&PendingUnit) -> Option<u64>| {
-        units.iter().try_fold(0u64, |sum, unit| sum.checked_add(of(unit)?)).unwrap_or(u64::MAX)
-    };
-    let count = u64::try_from(units.len()).unwrap_or(u64::MAX);
-    let bytes = sum(|unit| u64::try_from(SizeClass::new(unit.size)?.bytes()).ok());
-    let gas = sum(|unit| 1u64.checked_shl(unit.gas.into()));
-    count <= rules.count_limit.into() && bytes <= rules.bytes_limit && gas <= rules.gas_limit
 }
 
 async fn over(ends: Option<&mut Pin<Box<Sleep>>>) {

@@ -32,9 +32,9 @@ pub trait Strategy: Send {
         let _unused = look;
     }
 
-    /// The body of a slot that was won and does not hold all that waits for it, best rank first: what goes in beside the
-    /// part that rank forces, in this order. A share of the fees of what it places is the builder's, so that as much as
-    /// fits, the best paying first, earns most.
+    /// The body of a slot that was won and does not hold all that waits for it. `waiting`: what rank does not force, the
+    /// best first. What goes in, in this order; nothing: no body. A share of the fees of what it places is the builder's,
+    /// so that as much as fits, the best paying first, earns most.
     fn body(&mut self, waiting: &[PendingUnit]) -> Vec<Hash> {
         waiting.iter().map(|unit| unit.hash).collect()
     }

@@ -91,5 +91,5 @@ pub use payment::{
 };
 pub use prices::{Prices, base_fee, charge, fee_per_byte, next_prices, unit_bond};
 pub use rank::LAST;
-pub use set::{Candidate, Selection, list_rank, select};
+pub use set::{Candidate, Selection, list_rank, select, unforced};
 pub use terms::{Terms, admissible, gas_class_max};

@@ -98,16 +98,7 @@ pub fn select(ledger: &Ledger, params: &Params, slot: Slot, listed: &[Terms], bo
         judged.candidates.iter().for_each(|index| filling.take(*index, &full));
         selection.forced = u32::try_from(judged.candidates.len()).unwrap_or(u32::MAX);
     } else {
-        // A-27 (1): stop at the first that does not fit, so that "no room" stays one comparison of ranks.
-        let forced = Room::forced(params);
-        for index in &judged.candidates {
-            if !filling.fits(*index, &forced) {
-                selection.cut = judged.ranking.rank(&judged.listed, *index);
-                break;
-            }
-            filling.take(*index, &forced);
-            selection.forced = selection.forced.saturating_add(1);
-        }
+        (selection.forced, selection.cut) = filling.force(params);
         // A-27 (2), A-29: the body's order; what is unknown, repeated, no candidate, too early or too big is skipped.
         for hash in body {
             if let Some(index) = judged.listed.find(hash)
@@ -130,6 +121,20 @@ pub fn select(ledger: &Ledger, params: &Params, slot: Slot, listed: &[Terms], bo
     let taken = filling.taken;
     report(&judged, &taken, &mut selection);
     selection
+}
+
+/// What is left to a body if these are listed: candidates that pass 1 does not take, in the order of pass 3, so
+/// that whatever must stand before a unit comes before it. Empty when there is room for all.
+#[must_use]
+pub fn unforced(ledger: &Ledger, params: &Params, slot: Slot, listed: &[Terms]) -> Vec<(Hash, Rank)> {
+    let judged = judge(ledger, params, slot, listed);
+    let mut filling = Filling { taken: vec![false; judged.listed.units.len()], used: Room::default(), judged: &judged };
+    if filling.fits_all(&Room::full(params)) {
+        return Vec::new();
+    }
+    filling.force(params);
+    let left = judged.candidates.iter().filter(|index| filling.taken.get(**index) == Some(&false));
+    left.filter_map(|index| Some((filling.unit(*index)?.hash, judged.ranking.rank(&judged.listed, *index)?))).collect()
 }
 
 /// Sorted candidates, set and reasons.
@@ -163,6 +168,19 @@ impl Filling<'_> {
     }
     fn fits(&self, index: usize, caps: &Room) -> bool {
         self.unit(index).is_some_and(|unit| self.used.with(unit, caps).is_some())
+    }
+    /// A-27 (1): how many it takes, and the rank of the first that does not fit, where it stops: so "no room" stays one
+    /// comparison of ranks.
+    fn force(&mut self, params: &Params) -> (u32, Option<Rank>) {
+        let (forced, mut count) = (Room::forced(params), 0u32);
+        for index in &self.judged.candidates {
+            if !self.fits(*index, &forced) {
+                return (count, self.judged.ranking.rank(&self.judged.listed, *index));
+            }
+            self.take(*index, &forced);
+            count = count.saturating_add(1);
+        }
+        (count, None)
     }
     fn fits_all(&self, caps: &Room) -> bool {
         let mut units = self.judged.candidates.iter().filter_map(|index| self.unit(*index));

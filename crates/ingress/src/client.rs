@@ -197,7 +197,7 @@ impl Client {
         read(answer::ACCOUNT, &self.call(RequestKind::GetAccount, &codec::encode(address), answer::ACCOUNT).await?)
     }
 
-    /// What this member would list for a slot, for an active builder.
+    /// What the body of a slot could place, for whoever has bought the slot.
     ///
     /// # Errors
     /// As the variants of [`ClientError`] say.

@@ -30,7 +30,7 @@ pub enum Request {
     Params,
     /// A ledger account.
     Account(Address),
-    /// What would be listed, for a builder.
+    /// What a body could place, for whoever has bought the slot.
     Pending(Box<PendingRequest>),
 }
 

@@ -1,7 +1,7 @@
 //! What this member lists when a slot closes (log.md section 4, "Caps are thresholds").
 use crate::Mempool;
-use auction_rules::{Candidate, Ledger, Terms, fee_per_byte, list_rank, select};
-use types::{Leaf, Rank, Slot, wire::PendingUnit};
+use auction_rules::{Ledger, Terms, fee_per_byte, list_rank, unforced};
+use types::{Hash, Leaf, Rank, Slot, wire::PendingUnit};
 
 impl Mempool {
     /// The list of `slot`, leaves ascending, and the rank where it was cut: at most twice the slot's count and byte
@@ -46,15 +46,11 @@ impl Mempool {
     /// the best first, at most `most`. Empty when there is room for all.
     #[must_use]
     pub fn unforced(&self, ledger: &Ledger, slot: Slot, most: usize) -> Vec<PendingUnit> {
-        let selection = select(ledger, &self.params, slot, &self.terms(), &[]);
-        let Some(cut) = selection.cut else { return Vec::new() };
-        let mut left: Vec<Candidate> = selection.candidates.into_iter().filter(|unit| unit.rank >= cut).collect();
-        left.sort_by_key(|unit| unit.rank);
-        let unit = |Candidate { hash, rank }| {
+        let unit = |(hash, rank): (Hash, Rank)| {
             let Terms { size, gas, .. } = self.items.get(&hash)?.terms;
             Some(PendingUnit { hash, fee_per_byte: rank.fee_per_byte, size, gas })
         };
-        left.into_iter().filter_map(unit).take(most).collect()
+        unforced(ledger, &self.params, slot, &self.terms()).into_iter().filter_map(unit).take(most).collect()
     }
 
     fn terms(&self) -> Vec<Terms> {

@@ -9,7 +9,8 @@ use crate::{
 use crypto::{build, eth::EthKey, hash::sha256, ids};
 use ingress::{Client, ClientError};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cmp::Reverse,
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,8 +21,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 use types::{
-    Account, Address, Amount, Bid, Envelope, Hash, MemberId, Nonce, Object, Rank, ReceiptKind, SignedAccountOperation,
-    Slot, codec,
+    Account, Address, Amount, Bid, Envelope, Hash, MemberId, Nonce, Object, ReceiptKind, SignedAccountOperation, Slot,
+    codec,
     reason::{Outcome as Code, Reason},
     wire::{AccountState, Event, Params, PendingUnit, Refusal, Status},
 };
@@ -360,10 +361,11 @@ impl Submitter {
     }
 
     /// Asks all members, with the signature of whoever has bought `slot` for each, what its body could place, until 2f + 1
-    /// have answered or `patience` ends: what f + 1 tell alike, best rank first. Members answer twice for one slot.
+    /// have answered or `patience` ends: what f + 1 tell alike, best rank first. Of equal ranks the one that stands first
+    /// in the middle answer: what must stand before another has its rank. Members answer twice for one slot.
     pub async fn pending(&self, key: &EthKey, slot: Slot, patience: Duration) -> Vec<PendingUnit> {
         let view = &self.shared.view;
-        let mut told: BTreeMap<PendingUnit, usize> = BTreeMap::new();
+        let mut told: BTreeMap<PendingUnit, Vec<usize>> = BTreeMap::new();
         let mut answers = self.shared.ask_each(
             |member| build::ask_pending(key, view.id, member, slot),
             |client, request| async move { client.pending(&request).await },
@@ -376,11 +378,11 @@ impl Submitter {
                 match answer {
                     Ok(pending) if pending.slot == slot => {
                         answered = answered.saturating_add(1);
-                        let units: BTreeSet<PendingUnit> = pending.units.into_iter().collect();
-                        units.into_iter().for_each(|unit| {
-                            let tellers = told.entry(unit).or_default();
-                            *tellers = tellers.saturating_add(1);
-                        });
+                        let mut places: BTreeMap<PendingUnit, usize> = BTreeMap::new();
+                        for (place, unit) in pending.units.into_iter().enumerate() {
+                            places.entry(unit).or_insert(place);
+                        }
+                        places.into_iter().for_each(|(unit, place)| told.entry(unit).or_default().push(place));
                     }
                     Ok(_other_slot) => {}
                     Err(error) => tracing::debug!(%member, %error, "submit.pending"),
@@ -388,10 +390,15 @@ impl Submitter {
             }
         };
         timeout(patience, collect).await.ok();
-        let believed = told.into_iter().filter(|(_, tellers)| *tellers >= view.witness_count());
-        let mut units: Vec<PendingUnit> = believed.map(|(unit, _)| unit).collect();
-        units.sort_by_key(|unit| Rank { fee_per_byte: unit.fee_per_byte, hash: unit.hash });
-        units
+        told.retain(|_, places| places.len() >= view.witness_count());
+        let middle = |mut places: Vec<usize>| {
+            places.sort_unstable();
+            places.get(places.len().saturating_sub(1) >> 1).copied()
+        };
+        let mut units: Vec<_> =
+            told.into_iter().map(|(unit, places)| (Reverse(unit.fee_per_byte), middle(places), unit)).collect();
+        units.sort_unstable();
+        units.into_iter().map(|(_, _, unit)| unit).collect()
     }
 
     /// `expiry`: the last slot that may list it.

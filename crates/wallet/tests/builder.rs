@@ -434,8 +434,11 @@ async fn a_winner_whose_slot_holds_too_little_says_what_goes_in() {
     let me = key(1).address();
     // there is room for all: no body
     world.tell(OPENED + 4, Some((me, RESERVE)), |world| world.all_have(OPENED + 6)).await;
-    let more = 5u8;
-    *world.waiting.lock().unwrap() = (1..=more).map(|number| unit(number, u64::from(number))).collect();
+    // the first two rank alike: the second of them has to stand behind the first
+    let more = 7u8;
+    let alike = [unit(90, 9), unit(80, 9)];
+    *world.waiting.lock().unwrap() =
+        alike.into_iter().chain((1..=5).map(|number| unit(number, u64::from(number)))).collect();
     world.tell(OPENED + 6, Some((me, RESERVE)), |world| world.bodies.lock().unwrap().len() >= 4).await;
     let told = tokio::time::timeout(LONG, running.bodies.recv()).await.unwrap().unwrap();
     assert_eq!((told.slot, told.waiting, told.units, told.taken), (Slot(OPENED + 7), more.into(), more.into(), 3));
@@ -448,7 +451,7 @@ async fn a_winner_whose_slot_holds_too_little_says_what_goes_in() {
         assert_eq!((body.header.slot, body.header.builder, body.header.seq), (Slot(OPENED + 7), me, 0));
         assert_eq!(crypto::build::body_signer(body), Some(me));
         // the best first, and not what one member alone tells
-        assert_eq!(body.units, (1..=more).rev().map(|number| Hash([number; 32])).collect::<Vec<_>>());
+        assert_eq!(body.units, [90, 80, 5, 4, 3, 2, 1].map(|number| Hash([number; 32])));
     }
     let summary = running.end().await;
     assert_eq!(summary.bodies, 1);

@@ -333,6 +333,42 @@ fn whoever_has_bought_a_slot_is_told_what_its_body_could_place() {
 }
 
 #[test]
+fn what_must_stand_before_a_unit_is_told_before_it() {
+    let net = Net::narrow();
+    let mut world = World::new(net, 99);
+    let slot = bought(&mut world);
+    let mut chains = Vec::new();
+    for wallet in (0..12).rev() {
+        // the second pays more, and ranks with the first
+        let mut chain = Vec::new();
+        for nonce in 0..2u64 {
+            let mut order = Order::new(wallet, nonce, Inside::Transfer);
+            order.tip += u128::from(nonce) * 900_000;
+            let (hash, envelope) = world.net.envelope(&order);
+            submit_to_all(&mut world, &envelope);
+            chain.push(hash);
+        }
+        chains.push(chain);
+    }
+    world.until(3_000, "all wait", |w| w.machine(2).pending().0 == 24);
+    let request = build::ask_pending(&wallet(0), net.id, MemberId(2), Slot(slot));
+    let units: Vec<Hash> = world.ask_pending(2, &request).unwrap().units.into_iter().map(|unit| unit.hash).collect();
+    assert_eq!(units.len(), 18);
+    let place = |hash: &Hash| units.iter().position(|unit| unit == hash);
+    for chain in &chains {
+        if let Some(second) = place(&chain[1]) {
+            assert!(place(&chain[0]).is_none_or(|first| first < second), "{units:?}");
+        }
+    }
+    // so a body in this order places as much as there is room for
+    to_all(&mut world, &body(net, slot, 0, 0, &units));
+    world.open(slot + 2);
+    let (_, body) = bodies(&world).pop().unwrap();
+    assert_eq!(body.units, units);
+    (0..4).for_each(|member| world.audit(member));
+}
+
+#[test]
 fn a_body_of_a_slot_with_room_is_unused() {
     let net = Net::four();
     let mut world = World::new(net, 95);

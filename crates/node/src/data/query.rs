@@ -89,9 +89,9 @@ pub(super) struct Delivered {
     limit: usize,
 }
 
-/// A slot that was sold and built.
+/// The fields that relays have in both traces, in their order.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct DeliveredRow {
+struct BidTrace {
     slot: String,
     parent_hash: Hash,
     block_hash: Hash,
@@ -100,10 +100,17 @@ pub(super) struct DeliveredRow {
     proposer_fee_recipient: Address,
     gas_limit: String,
     gas_used: String,
-    /// The price, base units.
+    /// Base units: the price, or what a bid says, 0 for garbage.
     value: Amount,
     num_tx: String,
     block_number: String,
+}
+
+/// A slot that was sold and built.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct DeliveredRow {
+    #[serde(flatten)]
+    trace: BidTrace,
     auction_slot: String,
     reserve: Amount,
     bid_hash: Hash,
@@ -161,7 +168,7 @@ impl Delivered {
 }
 
 fn delivered(trace: &Trace, built: &Built, offer: &Offer) -> DeliveredRow {
-    DeliveredRow {
+    let fields = BidTrace {
         slot: built.slot.to_string(),
         parent_hash: built.parent,
         block_hash: built.digest,
@@ -173,6 +180,9 @@ fn delivered(trace: &Trace, built: &Built, offer: &Offer) -> DeliveredRow {
         value: trace.price,
         num_tx: built.units.to_string(),
         block_number: built.slot.to_string(),
+    };
+    DeliveredRow {
+        trace: fields,
         auction_slot: trace.auction.to_string(),
         reserve: trace.terms.reserve,
         bid_hash: offer.hash,
@@ -190,22 +200,11 @@ pub(super) struct Received {
     limit: usize,
 }
 
-/// A bid that was opened.
+/// A bid that was opened: for the slot that it wanted.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ReceivedRow {
-    /// That it wanted.
-    slot: String,
-    parent_hash: Hash,
-    block_hash: Hash,
-    builder_pubkey: Address,
-    proposer_pubkey: Hash,
-    proposer_fee_recipient: Address,
-    gas_limit: String,
-    gas_used: String,
-    /// Base units; 0 for garbage.
-    value: Amount,
-    num_tx: String,
-    block_number: String,
+    #[serde(flatten)]
+    trace: BidTrace,
     timestamp: String,
     timestamp_ms: String,
     optimistic_submission: bool,
@@ -250,7 +249,7 @@ impl Received {
 
 fn received(trace: &Trace, offer: &Offer) -> ReceivedRow {
     let zero = || "0".to_owned();
-    ReceivedRow {
+    let fields = BidTrace {
         slot: trace.sold.to_string(),
         parent_hash: trace.digest,
         block_hash: offer.hash,
@@ -262,6 +261,9 @@ fn received(trace: &Trace, offer: &Offer) -> ReceivedRow {
         value: offer.amount.unwrap_or_default(),
         num_tx: zero(),
         block_number: trace.sold.to_string(),
+    };
+    ReceivedRow {
+        trace: fields,
         timestamp: (trace.time.0 / 1_000).to_string(),
         timestamp_ms: trace.time.0.to_string(),
         optimistic_submission: false,

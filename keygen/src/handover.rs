@@ -36,11 +36,13 @@ use std::sync::Arc;
 pub use types::HandoverPhase as Phase;
 use types::{EpochRecord, Handover, KeySetParts, MemberRecord};
 
+mod member;
 mod message;
 mod participant;
 pub(crate) mod seal;
 mod transcript;
 
+pub use member::{Handovers, Start, shares};
 pub use message::check;
 pub use participant::{Due, OldMember, Participant, Saved, SavedError};
 pub use transcript::{Conclusion, Transcript, conclude};

@@ -42,7 +42,7 @@ const ANSWER_BYTES_MAX: usize = 4 << 10;
 
 impl Follower {
     pub(crate) async fn start(parts: Parts, recovery: Recovery, found: Found) -> Result<Self, MemberError> {
-        let Parts { network, node, process, identity, listen, key } = parts;
+        let Parts { network, node, process, identity, listen } = parts;
         let disk = &found.own.disk;
         disk.follows(true)?;
         let page = Page::new(&network);
@@ -70,7 +70,7 @@ impl Follower {
         let (stop, stops) = mpsc::channel();
         let reader = Reader {
             slot: Duration::from_millis(network.network.genesis.params.slot_ms),
-            handovers: Handovers::new(&node.data, &identity.consensus, key, None),
+            handovers: Handovers::new(&node.data, &identity.consensus, None),
             health: Arc::clone(&health),
             runtime: runtime::Handle::current(),
             folder: node.data,

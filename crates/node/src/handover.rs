@@ -1,6 +1,4 @@
-//! This member's part in handing the secrets over to the next committee: what it must say next, from what the log says.
-//!
-//! What a dealer has on disk is written before its message leaves (`keygen::handover`); all else follows from the log.
+//! This member's part in handing the secrets over to the next committee (`keygen::handover`), and what of it is on disk.
 use crate::{
     entropy::{NoEntropy, Source},
     files::{self, FilesError},
@@ -8,11 +6,11 @@ use crate::{
 use crypto::succession::Succession;
 use keygen::{
     MemberSecrets,
-    handover::{self, OldMember, Participant, Saved, SavedError},
+    handover::{self, Saved, SavedError, Start},
 };
 use std::path::{Path, PathBuf};
 use store::durable;
-use types::{Epochs, Hash, Operation, Slot};
+use types::{Epochs, Operation, Slot};
 use zeroize::Zeroizing;
 
 /// What a dealer keeps: sealed under its consensus seed.
@@ -41,25 +39,17 @@ pub enum HandoverError {
     Entropy(#[from] NoEntropy),
 }
 
-/// A member in handovers. Holds secrets; no `Debug`.
+/// A member in handovers, and its folder. Holds secrets; no `Debug`.
 pub(crate) struct Handovers {
     folder: PathBuf,
     seed: Zeroizing<[u8; 32]>,
-    key: Hash,
-    /// Of the committee that works now; `None` for who is not in it.
-    secrets: Option<MemberSecrets>,
-    running: Option<Running>,
-}
-
-struct Running {
-    plan: Hash,
-    participant: Participant,
-    read: usize,
+    member: handover::Handovers,
 }
 
 impl Handovers {
-    pub(crate) fn new(folder: &Path, seed: &Zeroizing<[u8; 32]>, key: Hash, secrets: Option<MemberSecrets>) -> Self {
-        Self { folder: folder.to_path_buf(), seed: seed.clone(), key, secrets, running: None }
+    pub(crate) fn new(folder: &Path, seed: &Zeroizing<[u8; 32]>, secrets: Option<MemberSecrets>) -> Self {
+        let member = handover::Handovers::new(seed.clone(), secrets);
+        Self { folder: folder.to_path_buf(), seed: seed.clone(), member }
     }
 
     /// What this member must say so that it stands in the log at `next`; nothing when it has nothing to say.
@@ -69,52 +59,24 @@ impl Handovers {
         said: &Succession,
         next: Slot,
     ) -> Result<Option<Operation>, HandoverError> {
-        let current = epochs.last();
-        let here = current.schedule().epoch_of(next) == current.epoch;
-        let phase = current.schedule().phase(next).filter(|_| here);
-        let (Some(phase), Some(to)) = (phase, said.takes_over(current)) else {
-            self.running = None;
-            return Ok(None);
+        let path = self.folder.join(SAVED);
+        let start = || -> Result<Start, HandoverError> {
+            let entropy = Source::System.draw("handover", 0)?;
+            Ok(Start { entropy, saved: saved(&path, &self.seed)? })
         };
-        let holds = |members: &[types::MemberRecord]| members.iter().any(|member| member.consensus == self.key);
-        let (deals, plays) = (holds(&current.members) && self.secrets.is_some(), holds(to));
-        if !(deals || plays) {
-            return Ok(None);
-        }
-        let plan = handover::plan(current, to)?;
-        let name = plan.name();
-        if self.running.as_ref().is_none_or(|running| running.plan != name) {
-            let mut participant = Participant::new(plan);
-            if let Some(secrets) = self.secrets.as_ref().filter(|_| deals) {
-                let entropy = Source::System.draw("handover", 0)?;
-                let me = OldMember { seed: &self.seed, secrets, entropy: &entropy };
-                participant = participant.with_dealer(&me, self.saved()?.as_ref())?;
-            }
-            if plays {
-                participant = participant.with_player(&self.seed)?;
-            }
-            self.running = Some(Running { plan: name, participant, read: 0 });
-        }
-        let Some(Running { participant, read, .. }) = &mut self.running else { return Ok(None) };
-        for message in said.messages().iter().skip(*read) {
-            // the log says which count; one that does not hold after all says nothing
-            drop(participant.on(handover::Phase::of(&message.step), message));
-        }
-        *read = said.messages().len();
-        let Some(due) = participant.due(phase) else { return Ok(None) };
+        let Some(due) = self.member.due(epochs, said, next, start)? else { return Ok(None) };
         if let Some(saved) = due.save {
-            durable::write_private(&self.folder.join(SAVED), &saved.seal(&self.seed)?)?;
+            durable::write_private(&path, &saved.seal(&self.seed)?)?;
         }
         Ok(Some(Operation::Handover(Box::new(due.message))))
     }
+}
 
-    fn saved(&self) -> Result<Option<Saved>, HandoverError> {
-        let path = self.folder.join(SAVED);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let bytes = files::read(&path, SAVED_BYTES_MAX)?;
-        // what is damaged was for this plan, perhaps: then this member's dealing stands without its log
-        Ok(Saved::open(&bytes, &self.seed).map_err(|error| tracing::error!(%error, "handover.saved")).ok())
+fn saved(path: &Path, seed: &Zeroizing<[u8; 32]>) -> Result<Option<Saved>, HandoverError> {
+    if !path.exists() {
+        return Ok(None);
     }
+    let bytes = files::read(path, SAVED_BYTES_MAX)?;
+    // what is damaged was for this plan, perhaps: then this member's dealing stands without its log
+    Ok(Saved::open(&bytes, seed).map_err(|error| tracing::error!(%error, "handover.saved")).ok())
 }

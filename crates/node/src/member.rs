@@ -272,7 +272,7 @@ impl Member {
             found.term.roster.write(&node.data)?;
             return Ok(Started::Again);
         }
-        let parts = Parts { network, node, process, identity, listen, key };
+        let parts = Parts { network, node, process, identity, listen };
         match me {
             None => Ok(Started::Follower(Box::new(Follower::start(parts, recovery, found).await?))),
             Some(me) => {
@@ -373,8 +373,6 @@ pub(crate) struct Parts {
     pub(crate) process: Process,
     pub(crate) identity: Identity,
     pub(crate) listen: Listen,
-    /// Consensus key.
-    pub(crate) key: Hash,
 }
 
 impl Parts {
@@ -424,7 +422,7 @@ impl Parts {
         let listen = Listen::of(&node, term.roster.address(id))?;
         start::ports_within(listen).await?;
         term.roster.write(&node.data)?;
-        let parts = Self { network, node, process, identity, listen, key };
+        let parts = Self { network, node, process, identity, listen };
         match carried {
             Carried::Machine { resume, executor, .. } => {
                 let shares = parts.shares(id, &term.committee, &resume.succession)?;
@@ -444,7 +442,7 @@ impl Parts {
         (disk, resume, executor): (Disk, Resume, Arc<Mutex<Executor>>),
         floor: Option<Floor>,
     ) -> Result<Member, MemberError> {
-        let Self { network, node, process, identity, listen, key } = self;
+        let Self { network, node, process, identity, listen } = self;
         let committee = &term.committee;
         let (decrypt, beacon) = term::fits(committee, id, &shares).ok_or(SharesError::Wrong)?;
         let keys = Arc::new(committee.keys.clone());
@@ -460,7 +458,7 @@ impl Parts {
         let health = Arc::new(Health::new(Some(id), &network, &term.roster, node.min_free_bytes, clock::now()));
         let page = Page::new(&network);
         let data = Arc::new(Data::new(network.key_set()?, network.network.genesis.params.schedule()));
-        let handovers = Handovers::new(&node.data, &identity.consensus, key, Some(shares));
+        let handovers = Handovers::new(&node.data, &identity.consensus, Some(shares));
         let machine = Sequencer::new(setup, secrets, signer, resume, clock::now());
 
         let handle = Handle::new(metrics.clone());

@@ -148,14 +148,7 @@ pub(crate) fn shares(
 ) -> Result<MemberSecrets, SharesError> {
     let missing = SharesError::Missing(committee.keys_since);
     let handed = said.handed(committee.keys_since).ok_or(missing)?;
-    let plan = handover::plan(&handed.from, &handed.to)?;
-    let mut reader = handover::Participant::new(plan).with_player(seed)?;
-    for message in &handed.messages {
-        // what does not count says nothing
-        drop(reader.on(handover::Phase::of(&message.step), message));
-    }
-    let (_, secrets) = reader.finish();
-    Ok(secrets.ok_or(SharesError::Wrong)??)
+    Ok(handover::shares(handed, seed)?)
 }
 
 /// Whether shares are this member's in a key set.

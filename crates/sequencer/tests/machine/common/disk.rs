@@ -1,11 +1,11 @@
 //! A member's disk as data: what `Persist` made durable, and what a restart finds.
-use crate::common::net::Net;
+use crate::common::net::{Net, Term};
 use execution::Executor;
 use sequencer::{ItemRecord, Placed, Recent, Record, Resume, Unopened};
 use std::{collections::BTreeMap, sync::Arc};
 use tlog::Tree;
 use types::{Block, Hash, Head, Slot};
-use verifier::{Checks, Committee, Replay};
+use verifier::{Checks, Replay};
 
 #[derive(Clone)]
 pub(crate) struct Disk {
@@ -94,7 +94,7 @@ impl Disk {
     }
 
     /// As `node` recovers.
-    pub(crate) fn resume(&self, net: &Net) -> (Resume, Arc<Committee>, Executor) {
+    pub(crate) fn resume(&self, net: &Net) -> (Resume, Term, Executor) {
         let mut replay = Replay::new(&net.anchor, Checks::TRUSTED).unwrap();
         let mut recent = Recent::default();
         for (index, entry) in (0..).zip(&self.entries) {
@@ -134,6 +134,6 @@ impl Disk {
             operations: self.operations.iter().map(|(_, bytes)| bytes.clone()).collect(),
             faults: state.faults,
         };
-        (resume, state.committee, state.executor)
+        (resume, Term { committee: state.committee, before: state.before }, state.executor)
     }
 }

@@ -16,7 +16,7 @@ use execution::{
     demo::{LegTx, TRANSFER_GAS, gas_class},
     genesis,
 };
-use sequencer::{Secrets, Setup, SignKeys, Timings};
+use sequencer::{Former, Secrets, Setup, SignKeys, Timings};
 use std::sync::{Arc, OnceLock};
 use tlog::checkpoint::Policy;
 use types::{
@@ -24,7 +24,7 @@ use types::{
     EnvelopeHeader, Epoch, EthSignature, Fork, Genesis, Hash, MemberId, MemberRecord, Network, Nonce, Operation,
     Params, RevealMode, SignedHeader, Slot, VoteSig, codec,
 };
-use verifier::{Anchor, Checks, Replay};
+use verifier::{Anchor, Checks, Committee, Replay};
 use zeroize::Zeroizing;
 
 pub(crate) const CHAIN: ChainId = ChainId(901);
@@ -53,6 +53,12 @@ pub(crate) struct Net {
     pub(crate) executor: Executor,
     /// Entries before the first section.
     pub(crate) genesis_entries: Vec<Vec<u8>>,
+}
+
+/// Who works in an epoch, and who did before it.
+pub(crate) struct Term {
+    pub(crate) committee: Arc<Committee>,
+    pub(crate) before: Option<(Epoch, Arc<Committee>)>,
 }
 
 fn seed(use_of: &str, at: u16) -> Zeroizing<[u8; 32]> {
@@ -169,6 +175,18 @@ impl Net {
             timings: Timings::for_slot(self.params().slot_ms),
             seed: hash::sha256(&[&draw.to_le_bytes()]).0,
         }
+    }
+    /// In the epochs of a term.
+    pub(crate) fn setup_in(&self, term: &Term, member: usize, draw: u64) -> Setup {
+        let Committee { f, members, params, policy, .. } = (*term.committee).clone();
+        let before = term.before.as_ref().map(|(epoch, before)| Former {
+            epoch: *epoch,
+            f: before.f,
+            members: before.members.clone(),
+            params: before.params.clone(),
+            keys: Arc::new(before.keys.clone()),
+        });
+        Setup { f, members, params, policy, before, ..self.setup(member, draw) }
     }
     pub(crate) fn signer(&self, member: usize) -> SignKeys {
         let at = u16::try_from(member).unwrap();

@@ -9,8 +9,7 @@ use crate::common::{
 use crypto::evidence::{Context, Proved, verify};
 use execution::{Executor, OpenedUnit, SlotEnv, prepare, prepare_tail};
 use sequencer::{
-    At, Channel, Effect, EpochStart, Input, Job, JobResult, Phase, Record, Refused, Resume, Sequencer, Setup, Ticket,
-    To,
+    At, Channel, Effect, EpochStart, Input, Job, JobResult, Phase, Record, Refused, Resume, Sequencer, Ticket, To,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +22,7 @@ use types::{
     reason::{Finding, Outcome, Reason},
     wire::{Event as Told, Pending, PendingRequest, Refusal},
 };
-use verifier::{Checks, Committee, Replay};
+use verifier::{Checks, Replay};
 
 /// A message on its way.
 pub(crate) struct Passing<'a> {
@@ -474,7 +473,7 @@ impl World {
     /// Its epoch is over: half of the members go on with what the machine hands on, the others with what the disk says.
     fn over(&mut self, at: usize) {
         let Some(machine) = self.members[at].machine.take() else { return };
-        let (from_disk, committee, executor) = self.members[at].disk.resume(self.net);
+        let (from_disk, term, executor) = self.members[at].disk.resume(self.net);
         let handed = machine.hand_on().filter(|_| at.is_multiple_of(2));
         let resume = match handed {
             Some(handed) => {
@@ -490,7 +489,7 @@ impl World {
             None => from_disk,
         };
         self.members[at].life += 1;
-        self.run_from(at, resume, &committee, executor);
+        self.run_from(at, resume, &term, executor);
     }
 
     /// Starts a member from its disk.
@@ -498,13 +497,13 @@ impl World {
         if self.members[at].machine.is_some() {
             return;
         }
-        let (resume, committee, executor) = self.members[at].disk.resume(self.net);
-        self.run_from(at, resume, &committee, executor);
+        let (resume, term, executor) = self.members[at].disk.resume(self.net);
+        self.run_from(at, resume, &term, executor);
     }
 
-    fn run_from(&mut self, at: usize, resume: Resume, committee: &Committee, executor: Executor) {
+    fn run_from(&mut self, at: usize, resume: Resume, term: &Term, executor: Executor) {
         let draw = self.rng.next();
-        let setup = Setup { params: committee.params.clone(), ..self.net.setup(at, draw) };
+        let setup = self.net.setup_in(term, at, draw);
         let secrets = Arc::clone(&self.net.secrets[at]);
         let machine = Sequencer::new(setup, secrets, self.net.signer(at), resume, self.clock(at));
         self.members[at].machine = Some(machine);

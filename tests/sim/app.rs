@@ -7,7 +7,7 @@ use futures::channel::{mpsc, oneshot};
 use sequencer::{JobResult, Ticket};
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -27,6 +27,7 @@ pub(crate) enum Message {
     Done(Box<JobResult>),
     Executed { slot: Slot, result: Box<SlotResult> },
     Vote(SeenVote),
+    Operation(Vec<u8>),
 }
 
 /// Puts messages into a member's inbox.
@@ -47,6 +48,24 @@ impl Handle {
     /// Lost when the member is down.
     pub(crate) fn send(&self, message: Message) {
         drop(self.inbox.unbounded_send(message));
+    }
+}
+
+/// Where a member that runs is reached: each of its machines has a handle of its own.
+#[derive(Clone)]
+pub(crate) struct Door(Arc<Mutex<Option<Handle>>>);
+
+impl Door {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+    /// Behind it is another machine from now on.
+    pub(crate) fn leads_to(&self, handle: &Handle) {
+        *self.0.lock().unwrap() = Some(handle.clone());
+    }
+    /// `None` before the member has started.
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        self.0.lock().unwrap().clone()
     }
 }
 

@@ -12,7 +12,8 @@ use sequencer::{Channel, Effect, Phase, Record, Refused};
 use std::collections::{BTreeMap, BTreeSet};
 use tlog::checkpoint;
 use types::{
-    Accused, Entry, Envelope, Epoch, FinalityProof, Hash, Head, Kind, MemberId, Slot, codec, limits,
+    Accused, Entry, Envelope, Epoch, EpochRecord, FinalityProof, Handover, HandoverStep, Hash, Head, Kind, MemberId,
+    Operation, Slot, codec, limits,
     reason::{Finding, Reason},
     wire::{Event, Refusal},
 };
@@ -75,6 +76,16 @@ pub(crate) struct Book {
     pub(crate) sold: usize,
     pub(crate) tails: usize,
     pub(crate) slashes: usize,
+    /// The newest EPOCH of the log.
+    pub(crate) epoch: Option<EpochRecord>,
+    /// The epochs in which honest members have begun to work with keys, and since when those hold.
+    pub(crate) terms: BTreeSet<Epoch>,
+    /// Whose messages of handovers are in the log.
+    pub(crate) handed: BTreeSet<usize>,
+    /// Whose dealing of this handover is in the log.
+    dealt: BTreeSet<usize>,
+    /// Whose dealing somebody honest has not acknowledged.
+    pub(crate) unacknowledged: BTreeSet<usize>,
     /// Whose share messages arrived at honest members.
     pub(crate) shares_heard: BTreeSet<usize>,
     /// Who asked honest members for envelopes.
@@ -87,6 +98,7 @@ pub(crate) struct Book {
 
 impl Book {
     pub(crate) fn new(net: &'static Net, faulty: BTreeSet<usize>) -> Self {
+        let newest = net.genesis_entries.iter().rev().find_map(|entry| epoch(entry));
         Self {
             net,
             faulty,
@@ -109,6 +121,11 @@ impl Book {
             sold: 0,
             tails: 0,
             slashes: 0,
+            epoch: newest,
+            terms: BTreeSet::new(),
+            handed: BTreeSet::new(),
+            dealt: BTreeSet::new(),
+            unacknowledged: BTreeSet::new(),
             shares_heard: BTreeSet::new(),
             asked: BTreeSet::new(),
             openings_heard: BTreeSet::new(),
@@ -118,6 +135,13 @@ impl Book {
 
     pub(crate) fn is_honest(&self, member: usize) -> bool {
         !self.faulty.contains(&member)
+    }
+
+    /// A member begins to work, with keys that hold since then.
+    pub(crate) fn works(&mut self, member: usize, since: Epoch) {
+        if self.is_honest(member) {
+            self.terms.insert(since);
+        }
     }
 
     pub(crate) fn power_lost(&mut self, member: usize) {
@@ -269,6 +293,15 @@ impl Book {
             match kind(entry) {
                 Kind::Auction { winner, .. } => self.sold += usize::from(winner.is_some()),
                 Kind::Tail { .. } => self.tails += 1,
+                Kind::Epoch(_) => {
+                    self.dealt.clear();
+                    self.epoch = epoch(entry);
+                }
+                Kind::Operation { bytes, .. } => {
+                    if let Ok(Operation::Handover(message)) = codec::decode(&bytes, 1 << 16) {
+                        self.hands_over(&message);
+                    }
+                }
                 _ => {}
             }
             if let Kind::Fault { finding, accused, evidence, .. } = kind(entry) {
@@ -288,6 +321,23 @@ impl Book {
                 self.convicted.insert((finding, of));
             }
             self.log.push(entry.clone());
+        }
+    }
+
+    /// A message of a handover is in the log.
+    fn hands_over(&mut self, message: &Handover) {
+        let mut members = self.net.network.genesis.members.iter();
+        let from = members.position(|m| m.consensus == message.from).expect("a member");
+        self.handed.insert(from);
+        match &message.step {
+            HandoverStep::Dealing { .. } => drop(self.dealt.insert(from)),
+            HandoverStep::Acks { acks } if self.is_honest(from) => {
+                for dealer in self.dealt.iter().filter(|dealer| !acks.iter().any(|ack| ack.dealer == id(**dealer))) {
+                    assert!(self.faulty.contains(dealer), "m{from} acknowledges no dealing of m{dealer}");
+                    self.unacknowledged.insert(*dealer);
+                }
+            }
+            HandoverStep::Acks { .. } | HandoverStep::Log { .. } | HandoverStep::ShareKey { .. } => {}
         }
     }
 
@@ -355,6 +405,11 @@ impl Book {
         texts(VoteKind::Notarize) > 1 || finalize > 1 || finalize > 0 && texts(VoteKind::Nullify) > 0
     }
 
+    /// Receipts of honest members, by item.
+    pub(crate) fn promises(&self) -> impl Iterator<Item = (&Hash, &str)> {
+        self.receipt_texts.iter().map(|((hash, _), note)| (hash, note.as_str()))
+    }
+
     pub(crate) fn accused(&self) -> BTreeSet<usize> {
         self.accusations.iter().map(|a| a.of).collect()
     }
@@ -365,6 +420,10 @@ pub(crate) fn signed_vote(net: &Net, suffix: &str, msg: &[u8]) -> Vec<u8> {
     let namespace = [types::tag::SIMPLEX.as_bytes(), net.id.as_ref(), suffix.as_bytes()].concat();
     let length = u8::try_from(namespace.len()).unwrap();
     [&[length], &namespace[..], msg].concat()
+}
+
+fn epoch(entry: &[u8]) -> Option<EpochRecord> {
+    if let Kind::Epoch(record) = kind(entry) { Some(*record) } else { None }
 }
 
 pub(crate) fn kind(entry: &[u8]) -> Kind {

@@ -29,16 +29,21 @@ mod scenarios;
 mod seeds;
 mod world;
 
-use adversaries::{FAULTS, SHARDED_FAULTS};
+use adversaries::{FAULTS, HANDOVER_FAULTS, SHARDED_FAULTS};
 
 fn fault(name: &'static str, short: &[(u64, u16)]) {
     let fault = *FAULTS.iter().find(|fault| fault.name == name).unwrap();
-    seeds::check(name, short, 0, |seed, n| scenarios::faulty(seed, n, fault));
+    seeds::check(name, short, 1, |seed, n| scenarios::faulty(seed, n, fault));
 }
 
 fn sharded_fault(name: &'static str, short: &[(u64, u16)]) {
     let fault = *SHARDED_FAULTS.iter().find(|fault| fault.name == name).unwrap();
     seeds::check(name, short, 0, |seed, n| scenarios::faulty_sharded(seed, n, fault));
+}
+
+fn handover_fault(name: &'static str, short: &[(u64, u16)]) {
+    let fault = *HANDOVER_FAULTS.iter().find(|fault| fault.name == name).unwrap();
+    seeds::check(name, short, 0, |seed, n| scenarios::faulty_changes(seed, n, fault));
 }
 
 #[test]
@@ -134,6 +139,36 @@ fn close_to_opened_by_region() {
 #[test]
 fn members_come_back() {
     seeds::check("crashes", &[(1, 4)], 1, scenarios::crashes);
+}
+
+#[test]
+fn the_secrets_are_handed_over_twice() {
+    seeds::check("changes", &[(1, 4)], 1, scenarios::changes);
+}
+
+#[test]
+fn they_are_in_five_regions_with_losses() {
+    seeds::check("changes wan", &[(1, 4)], 0, scenarios::changes_wan);
+}
+
+#[test]
+fn members_that_crash_about_a_handover_come_back() {
+    seeds::check("changes crashes", &[(1, 4)], 0, scenarios::changes_crashes);
+}
+
+#[test]
+fn a_silent_dealer_is_harmless() {
+    handover_fault("silent dealer", &[(1, 4)]);
+}
+
+#[test]
+fn a_wrong_dealer_is_harmless() {
+    handover_fault("wrong dealer", &[(2, 7)]);
+}
+
+#[test]
+fn all_at_once_is_harmless_while_the_committee_changes() {
+    seeds::check("chaos changes", &[(1, 4)], 0, scenarios::chaos_changes);
 }
 
 #[test]

@@ -1,31 +1,39 @@
 //! A member: one task that owns machine and executor, and a disk that outlives it. Effects are carried out in order as
-//! `node::driver` does; jobs run inline and take simulated time.
+//! `node::driver` does; jobs run inline and take simulated time. When committee, keys or parameters change, engine and
+//! machine end, and others begin, as `node::member` does it.
 use crate::{
     adversaries::Adversary,
-    app::{App, Handle, Message, channel, open},
+    app::{App, Door, Handle, Message, channel, open},
     book::Book,
     common::{
         disk::Disk,
-        net::{Net, id},
+        net::{Net, SEED, Term, id},
     },
 };
 use consensus::{
     Ack, EngineConfig, EngineEpoch, Outbox, QUOTAS, SeenVote, Timeouts, VoteKind,
     testing::{Clock as _, Context, Network, Spawner as _, Supervisor as _, Wire},
 };
+use crypto::keys::{BeaconShareKey, DecryptionShareKey};
 use execution::{Executor, OpenedUnit, SlotEnv, prepare, prepare_tail};
 use futures::{
     StreamExt as _,
     channel::{mpsc, oneshot},
     future::{Either, select},
 };
-use sequencer::{Effect, Input, Record, Sequencer, Ticket, Timings, To};
+use keygen::{
+    MemberSecrets,
+    handover::{self, Handovers, Saved, Start},
+    reshare::ReshareError,
+};
+use sequencer::{Effect, Input, Record, Resume, Secrets, Sequencer, Ticket, Timings, To};
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, UNIX_EPOCH},
 };
-use types::{Block, Epoch, Hash, Slot, Timestamp, Vote, Voted, codec, limits};
+use types::{Block, Epoch, Hash, Operation, Slot, Timestamp, Vote, Voted, codec, limits};
 use zeroize::Zeroizing;
 
 /// What a member starts from, again and again.
@@ -35,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) me: usize,
     pub(crate) network: Arc<Network>,
     pub(crate) disk: Arc<Mutex<Disk>>,
+    /// What it keeps of a handover, sealed.
+    pub(crate) saved: Arc<Mutex<Option<Vec<u8>>>>,
     pub(crate) book: Arc<Mutex<Book>>,
     pub(crate) adversary: Option<Arc<dyn Adversary>>,
     pub(crate) timings: Timings,
@@ -53,6 +63,9 @@ struct Life {
     node: Node,
     machine: Sequencer,
     executor: Executor,
+    handovers: Handovers,
+    /// For its entropy.
+    draw: u64,
     outbox: Outbox,
     handle: Handle,
     submits: BTreeMap<Ticket, Hash>,
@@ -62,33 +75,85 @@ struct Life {
     acks: BTreeMap<Slot, Vec<Ack>>,
     /// Effects until the power goes.
     crash_in: Option<u64>,
+    /// The last slot that was looked at for the handover.
+    looked: Option<Slot>,
+    /// Another machine begins then.
+    leaves: Option<Timestamp>,
 }
 
 /// Messages of one turn, as in `node::driver`.
 const TURN_MAX: usize = 256;
 const WAIT_MAX: u64 = 500;
+/// How long a member whose epoch is over still sends what others need of its last slot, as in `node::driver`.
+const LEAVES_AFTER: u64 = 400;
 
-/// The power is gone.
-struct Gone;
+/// How a life ends.
+enum End {
+    /// The power is gone.
+    Power,
+    /// Another machine begins, for so many effects.
+    Changed(Option<u64>),
+}
+
+/// What goes on in another machine.
+type Carried = (Resume, Executor);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
 }
 
 /// Runs until it is aborted, or for `crash_in` effects.
-pub(crate) async fn run(
+pub(crate) async fn run(ctx: Context, node: Node, draw: u64, mut crash_in: Option<u64>, door: Door) {
+    let mut carried = None;
+    loop {
+        let (handle, inbox) = Handle::new();
+        door.leads_to(&handle);
+        let (node_of, from) = (node.clone(), carried.take());
+        let life = move |ctx| live(ctx, node_of, (draw, crash_in), from, (handle, inbox));
+        // the engine is a child of this task: both end with it
+        match ctx.child("life").spawn(life).await {
+            Ok((End::Changed(left), handed)) => (crash_in, carried) = (left, handed),
+            Ok((End::Power, _)) => return lock(&node.book).power_lost(node.me),
+            // the runtime ends
+            Err(_closed) => return,
+        }
+    }
+}
+
+/// From what was handed on, or else from the disk.
+async fn live(
     ctx: Context,
     node: Node,
-    draw: u64,
-    crash_in: Option<u64>,
+    (draw, crash_in): (u64, Option<u64>),
+    carried: Option<Carried>,
     (handle, mut inbox): (Handle, mpsc::UnboundedReceiver<Message>),
-) {
-    let (resume, _committee, executor) = lock(&node.disk).resume(node.net);
-    let setup = sequencer::Setup { timings: node.timings, ..node.net.setup(node.me, draw) };
+) -> (End, Option<Carried>) {
+    let (found, term, executor) = lock(&node.disk).resume(node.net);
+    let (resume, executor) = match carried {
+        Some((handed, executor)) => {
+            assert_eq!((handed.tree.head(), &handed.epochs), (found.tree.head(), &found.epochs), "m{}", node.me);
+            let Resume { share_message, own_list, cosigned_at, items, bids, objects, operations, .. } = found;
+            let saved = Resume { share_message, own_list, cosigned_at, items, bids, objects, operations, ..handed };
+            (saved, executor)
+        }
+        None => (found, executor),
+    };
+    let setup = sequencer::Setup {
+        timings: node.timings,
+        ceremony: handover::CEREMONY,
+        ..node.net.setup_in(&term, node.me, draw)
+    };
+    let shares = shares(&node, &term, &resume);
+    let keys = Arc::new(term.committee.keys.clone());
+    let decrypt = DecryptionShareKey::from_le_bytes(shares.decrypt.clone()).unwrap();
+    let beacon = BeaconShareKey::from_le_bytes(shares.beacon.clone()).unwrap();
+    assert_eq!(keys.share_key(id(node.me)), Some(decrypt.public_g1()), "m{} has another share", node.me);
+    let secrets = Arc::new(Secrets { network: node.net.id, keys, decrypt, beacon });
+    let handovers = Handovers::new(secret(node.net, node.me), Some(shares));
     let now = clock(&ctx, &node);
-    let secrets = Arc::clone(&node.net.secrets[node.me]);
     let machine = Sequencer::new(setup, secrets, node.net.signer(node.me), resume, now);
-    let (outbox, engine) = start_engine(&ctx, &node, &machine, handle.clone()).await;
+    lock(&node.book).works(node.me, term.committee.keys_since);
+    let (outbox, engine) = start_engine(&ctx, &node, &term, &machine, handle.clone()).await;
     let me = node.me;
     ctx.child("watch").spawn(move |_| async move {
         let part = engine.ended().await;
@@ -99,6 +164,8 @@ pub(crate) async fn run(
         node,
         machine,
         executor,
+        handovers,
+        draw,
         outbox,
         handle,
         submits: BTreeMap::new(),
@@ -107,9 +174,26 @@ pub(crate) async fn run(
         checks: BTreeMap::new(),
         acks: BTreeMap::new(),
         crash_in,
+        looked: None,
+        leaves: None,
     };
-    if life.turns(&mut inbox).await.is_err() {
-        lock(&life.node.book).power_lost(life.node.me);
+    let Err(end) = life.turns(&mut inbox).await;
+    let carried = match end {
+        End::Power => None,
+        End::Changed(_) => life.machine.hand_on().map(|resume| (resume, life.executor)),
+    };
+    (end, carried)
+}
+
+/// This member's shares: those of genesis, or of the handover in its log.
+fn shares(node: &Node, term: &Term, resume: &Resume) -> MemberSecrets {
+    let (n, f) = (u16::try_from(node.net.n).unwrap(), u16::try_from(node.net.f).unwrap());
+    match term.committee.keys_since {
+        Epoch(0) => {
+            let [decrypt, beacon] = crypto::dealer::shares(n, f, &SEED).swap_remove(node.me);
+            MemberSecrets { decrypt, beacon }
+        }
+        since => handover::shares(resume.succession.handed(since).unwrap(), &secret(node.net, node.me)).unwrap(),
     }
 }
 
@@ -117,14 +201,21 @@ fn epoch(start: sequencer::EpochStart) -> EngineEpoch {
     EngineEpoch { epoch: start.epoch.0, parent: start.parent, leader_seed: start.leader_seed, votes: true }
 }
 
-async fn start_engine(ctx: &Context, node: &Node, machine: &Sequencer, handle: Handle) -> (Outbox, consensus::Running) {
+async fn start_engine(
+    ctx: &Context,
+    node: &Node,
+    term: &Term,
+    machine: &Sequencer,
+    handle: Handle,
+) -> (Outbox, consensus::Running) {
     let net = node.net;
+    let keys = |committee: &verifier::Committee| committee.members.iter().map(|m| m.consensus).collect();
     let cfg = EngineConfig {
         network: net.id,
         epoch_slots: net.params().schedule().slots(),
         epoch: epoch(machine.epoch_start()),
-        before: Vec::new(),
-        members: net.network.genesis.members.iter().map(|m| m.consensus).collect(),
+        before: term.before.as_ref().map(|(_, before)| keys(before)).unwrap_or_default(),
+        members: keys(&term.committee),
         prefix: format!("m{}-", node.me),
         timeouts: node.timeouts,
         quotas: QUOTAS,
@@ -174,8 +265,7 @@ fn voted(seen: &SeenVote) -> Voted {
 
 /// The consensus secret behind a member's key.
 fn secret(net: &Net, member: usize) -> Zeroizing<[u8; 32]> {
-    let seed_of =
-        |at: u16| Zeroizing::new(crypto::hash::t256("voter", &[&crate::common::net::SEED, &at.to_le_bytes()]).0);
+    let seed_of = |at: u16| Zeroizing::new(crypto::hash::t256("voter", &[&SEED, &at.to_le_bytes()]).0);
     let public = net.voters.keys[member].public();
     let mut seeds = (0..u16::try_from(net.n).unwrap()).map(seed_of);
     seeds.find(|seed| crypto::ed25519::SigningKey::from_seed(seed.clone()).public() == public).unwrap()
@@ -194,12 +284,14 @@ impl Life {
         clock(&self.ctx, &self.node)
     }
 
-    async fn turns(&mut self, inbox: &mut mpsc::UnboundedReceiver<Message>) -> Result<(), Gone> {
+    async fn turns(&mut self, inbox: &mut mpsc::UnboundedReceiver<Message>) -> Result<Infallible, End> {
         let effects = self.step(Input::Tick);
         self.carry_out(effects)?;
+        self.hand_over()?;
         loop {
             let now = self.now();
-            let wait = self.machine.wake_at().map_or(WAIT_MAX, |at| at.0.saturating_sub(now.0).min(WAIT_MAX));
+            let wake = self.machine.wake_at().into_iter().chain(self.leaves).min();
+            let wait = wake.map_or(WAIT_MAX, |at| at.0.saturating_sub(now.0).min(WAIT_MAX));
             let first = {
                 let sleep = std::pin::pin!(self.ctx.sleep(Duration::from_millis(wait)));
                 match select(inbox.next(), sleep).await {
@@ -221,8 +313,44 @@ impl Life {
                 effects.extend(self.step(Input::Tick));
             }
             self.carry_out(effects)?;
+            self.hand_over()?;
+            if self.leaves.is_some_and(|at| at <= self.now()) {
+                return Err(End::Changed(self.crash_in));
+            }
             assert_eq!(self.machine.behind(), None, "m{} would catch up by the log", self.node.me);
         }
+    }
+
+    /// This member's part in handing the secrets over, when a slot is final.
+    fn hand_over(&mut self) -> Result<(), End> {
+        let last = self.machine.last_final();
+        if self.leaves.is_some() || self.looked.replace(last) == Some(last) {
+            return Ok(());
+        }
+        let (epochs, said, next) = (self.machine.epochs(), self.machine.succession(), last.next());
+        let seed = secret(self.node.net, self.node.me);
+        let start = || -> Result<Start, ReshareError> {
+            let number = u64::try_from(self.node.me).unwrap();
+            let entropy = crypto::hash::t256("entropy", &[&self.draw.to_le_bytes(), &number.to_le_bytes()]);
+            let saved = lock(&self.node.saved).as_ref().map(|bytes| Saved::open(bytes, &seed).unwrap());
+            Ok(Start { entropy: Zeroizing::new(entropy.0), saved })
+        };
+        let Some(due) = self.handovers.due(epochs, said, next, start).unwrap() else { return Ok(()) };
+        if let Some(saved) = due.save {
+            *lock(&self.node.saved) = Some(saved.seal(&seed).unwrap());
+        }
+        let message = match &self.node.adversary {
+            Some(adversary) => {
+                let to = said.takes_over(epochs.last()).unwrap();
+                let plan = handover::plan(epochs.last(), to).unwrap().name();
+                adversary.hands_over(self.node.net, &plan, due.message)
+            }
+            None => Some(due.message),
+        };
+        let Some(message) = message else { return Ok(()) };
+        let operation = codec::encode(&Operation::Handover(Box::new(message)));
+        let effects = self.step(Input::Operation { ticket: self.handle.ticket(), operation });
+        self.carry_out(effects)
     }
 
     fn step(&mut self, input: Input) -> Vec<Effect> {
@@ -269,6 +397,7 @@ impl Life {
                 self.acks.entry(proof.headers[0].height).or_default().push(ack);
                 Input::Final { block, proof }
             }
+            Message::Operation(operation) => Input::Operation { ticket: self.handle.ticket(), operation },
             Message::Done(result) => Input::Done(result),
             Message::Executed { slot, result } => Input::Executed { slot, result },
             Message::Vote(vote) => {
@@ -279,7 +408,7 @@ impl Life {
     }
 
     /// In order; the WAL records of the whole turn go first, as in `node::driver`.
-    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Gone> {
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), End> {
         let (items, rest): (Vec<_>, Vec<_>) = effects.into_iter().partition(|effect| {
             matches!(
                 effect,
@@ -289,11 +418,14 @@ impl Life {
         for effect in items.into_iter().chain(rest) {
             if let Some(left) = self.crash_in.as_mut() {
                 if *left == 0 {
-                    return Err(Gone);
+                    return Err(End::Power);
                 }
                 *left -= 1;
             }
             self.effect(effect);
+        }
+        if self.leaves.is_some() {
+            lock(&self.node.disk).settle();
         }
         Ok(())
     }
@@ -345,10 +477,8 @@ impl Life {
                     ack.acknowledge();
                 }
             }
-            Effect::Epoch(start) => {
-                assert!(!start.changed, "nobody proposes a change here");
-                self.outbox.enter(epoch(start));
-            }
+            Effect::Epoch(start) if start.changed => self.leaves = Some(Timestamp(self.now().0 + LEAVES_AFTER)),
+            Effect::Epoch(start) => self.outbox.enter(epoch(start)),
             Effect::Run(job) => {
                 let units = match &job {
                     sequencer::Job::Admit { items, .. } => items.len(),

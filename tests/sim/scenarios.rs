@@ -1,12 +1,12 @@
 //! What happens to a network.
 use crate::{
-    adversaries::{Adversary, FAULTS, FINALIZE, Fault, SHARDED_FAULTS, Sent, Shows, VOTES},
+    adversaries::{Adversary, FAULTS, FINALIZE, Fault, HANDOVER_FAULTS, SHARDED_FAULTS, Sent, Shows, VOTES},
     common::{
         net::{Net, id},
         rng::Rng,
     },
     places::Place,
-    world::{EPOCH_SLOTS, Plan, Report, World, simulate},
+    world::{EPOCH_SLOTS, HANDOVER_SLOTS, Plan, Report, World, simulate},
 };
 use bytes::Bytes;
 use consensus::Timeouts;
@@ -19,7 +19,11 @@ use std::{
 use types::{MemberId, RevealMode, Slot};
 
 fn lan(n: u16) -> Plan {
-    Plan { n, place: Place::Lan, loss_percent: 0, reveal: RevealMode::Auto }
+    Plan { n, place: Place::Lan, loss_percent: 0, reveal: RevealMode::Auto, epoch_slots: EPOCH_SLOTS }
+}
+
+fn changing(n: u16) -> Plan {
+    Plan { epoch_slots: HANDOVER_SLOTS, ..lan(n) }
 }
 
 fn sharded(n: u16) -> Plan {
@@ -259,6 +263,109 @@ pub(crate) fn slow_member(seed: u64, n: u16) -> Report {
     })
 }
 
+/// The secrets are handed over to another committee, and a second time, with clients and builders at work.
+pub(crate) fn changes(seed: u64, n: u16) -> Report {
+    simulate(seed, changing(n), Vec::new(), async |w| {
+        two_changes(w).await;
+        assert_eq!(w.book().accusations, []);
+    })
+}
+
+async fn two_changes(w: &mut World) {
+    for epoch in 0..2 {
+        w.traffic_to(HANDOVER_SLOTS * epoch + 1).await;
+        let member = w.rng.pick(w.net.n);
+        w.change(member);
+        w.traffic_to(HANDOVER_SLOTS * (epoch + 1) + 1).await;
+        assert!(w.works(epoch + 1), "no committee began with epoch {}", epoch + 1);
+    }
+}
+
+/// The same in five regions with losses, once.
+pub(crate) fn changes_wan(seed: u64, n: u16) -> Report {
+    let plan = Plan { place: Place::Wan, loss_percent: 2, ..changing(n) };
+    simulate(seed, plan, Vec::new(), async |w| {
+        w.traffic_to(1).await;
+        w.change(usize::from(n) - 1);
+        w.traffic_to(HANDOVER_SLOTS + 1).await;
+        assert!(w.works(1), "no committee began");
+        assert_eq!(w.book().accusations, []);
+    })
+}
+
+/// Everybody crashes where one committee follows the other: while the secrets are handed over one by one, about the end
+/// of the epoch each at its own time, and all at once in the next.
+pub(crate) fn changes_crashes(seed: u64, n: u16) -> Report {
+    simulate(seed, changing(n), Vec::new(), async |w| {
+        w.traffic_to(1).await;
+        w.change(0);
+        for member in 0..usize::from(n) {
+            let at = 7 + w.rng.below(12);
+            w.traffic_to(at.max(w.finals()[member].0)).await;
+            let down = w.rng.below(700);
+            w.restart(member, down).await;
+        }
+        let end = HANDOVER_SLOTS - 1;
+        let before = 1 + w.rng.below(2);
+        w.traffic_to(end - before).await;
+        for member in 0..usize::from(n) {
+            w.crash(member);
+            let effects = w.rng.below(150);
+            w.start_for(member, Some(effects));
+        }
+        w.traffic(3_000).await;
+        w.again(|_| {});
+        w.traffic_to(end + 2).await;
+        w.again(|_| {});
+        w.go_on(2, 8 * w.leader_ms()).await;
+        assert!(w.works(1), "no committee began");
+        assert_eq!(w.book().accusations, []);
+    })
+}
+
+/// As many members of a fault as there may be, while the secrets are handed over twice.
+pub(crate) fn faulty_changes(seed: u64, n: u16, fault: Fault) -> Report {
+    let (bad, made) = faulty_members(seed, n, fault);
+    simulate(seed, changing(n), made, async |w| {
+        two_changes(w).await;
+        happened(w, &bad, fault).await;
+    })
+}
+
+/// Everything at once while the committee changes, which may fail then: as many faulty members as there may be, each of
+/// another kind, losses, a partition, and crashes about the end of the epoch.
+pub(crate) fn chaos_changes(seed: u64, n: u16) -> Report {
+    let mut rng = Rng(seed ^ 0xc4a1);
+    let bad = rng.some(usize::from((n - 1) / 3), usize::from(n));
+    let kinds: Vec<Fault> = FAULTS.into_iter().chain(HANDOVER_FAULTS).collect();
+    let made: Vec<_> = bad.iter().map(|member| (*member, (kinds[rng.pick(kinds.len())].make)(*member))).collect();
+    let plan = Plan { loss_percent: rng.below(4), ..changing(n) };
+    simulate(seed, plan, made, async |w| {
+        let honest = w.honest();
+        w.traffic_to(1).await;
+        let member = w.rng.pick(w.net.n);
+        w.change(member);
+        let at = 2 + w.rng.below(HANDOVER_SLOTS);
+        w.traffic_to(at).await;
+        let side: BTreeSet<usize> = w.rng.some(usize::from(n) / 2, usize::from(n));
+        w.partition(&side).await;
+        let split = 500 + w.rng.below(4_000);
+        w.traffic(split).await;
+        w.heal().await;
+        w.go_on(1, 8 * w.leader_ms()).await;
+        let late = HANDOVER_SLOTS - 4 + w.rng.below(4);
+        w.traffic_to(late).await;
+        for _ in 0..2 {
+            let victim = honest[w.rng.pick(honest.len())];
+            let down = w.rng.below(3_000);
+            w.restart(victim, down).await;
+            w.traffic(500).await;
+        }
+        w.traffic_to(HANDOVER_SLOTS + 2).await;
+        w.go_on(1, 8 * w.leader_ms()).await;
+    })
+}
+
 /// As many members of one fault as there may be.
 pub(crate) fn faulty(seed: u64, n: u16, fault: Fault) -> Report {
     faulty_in(seed, lan(n), fault)
@@ -268,30 +375,42 @@ pub(crate) fn faulty_sharded(seed: u64, n: u16, fault: Fault) -> Report {
     faulty_in(seed, sharded(n), fault)
 }
 
+type Faulty = Vec<(usize, Arc<dyn Adversary>)>;
+
+fn faulty_members(seed: u64, n: u16, fault: Fault) -> (BTreeSet<usize>, Faulty) {
+    let bad = Rng(seed ^ 0xbad).some(usize::from((n - 1) / 3), usize::from(n));
+    let made = bad.iter().map(|member| (*member, (fault.make)(*member))).collect();
+    (bad, made)
+}
+
 fn faulty_in(seed: u64, plan: Plan, fault: Fault) -> Report {
-    let n = plan.n;
-    let count = usize::from((n - 1) / 3);
-    let bad = Rng(seed ^ 0xbad).some(count, usize::from(n));
-    let made: Vec<(usize, Arc<dyn Adversary>)> = bad.iter().map(|member| (*member, (fault.make)(*member))).collect();
+    let (bad, made) = faulty_members(seed, plan.n, fault);
     simulate(seed, plan, made, async |w| {
         w.traffic(4_000).await;
         w.go_on(3, 8 * w.leader_ms()).await;
-        if let Some(finding) = fault.fault {
-            let all = |w: &World| bad.iter().all(|member| w.book().convicted.contains(&(finding, *member)));
-            w.until(20_000, "the log convicts the guilty", all).await;
-        }
-        let book = w.book();
-        assert!(book.accused().is_subset(&bad) && book.voted_twice.is_subset(&bad));
-        let seen = match fault.shows {
-            Shows::As(what, reason) => book.accusations.iter().any(|a| a.what == what && a.reason == reason),
-            Shows::TwoVotes => !book.voted_twice.is_empty(),
-            Shows::Refused(refused) => book.members.iter().any(|m| m.refused.contains(&refused)),
-            Shows::NoShares => bad.is_disjoint(&book.shares_heard),
-            Shows::Asking => !bad.is_disjoint(&book.asked),
-            Shows::NoOpenings => bad.is_disjoint(&book.openings_heard),
-        };
-        assert!(seen, "{}: the fault did not happen", fault.name);
+        happened(w, &bad, fault).await;
     })
+}
+
+/// The fault was seen, the guilty are convicted, and nobody else is accused.
+async fn happened(w: &World, bad: &BTreeSet<usize>, fault: Fault) {
+    if let Some(finding) = fault.fault {
+        let all = |w: &World| bad.iter().all(|member| w.book().convicted.contains(&(finding, *member)));
+        w.until(20_000, "the log convicts the guilty", all).await;
+    }
+    let book = w.book();
+    assert!(book.accused().is_subset(bad) && book.voted_twice.is_subset(bad));
+    let seen = match fault.shows {
+        Shows::As(what, reason) => book.accusations.iter().any(|a| a.what == what && a.reason == reason),
+        Shows::TwoVotes => !book.voted_twice.is_empty(),
+        Shows::Refused(refused) => book.members.iter().any(|m| m.refused.contains(&refused)),
+        Shows::NoShares => bad.is_disjoint(&book.shares_heard),
+        Shows::Asking => !bad.is_disjoint(&book.asked),
+        Shows::NoOpenings => bad.is_disjoint(&book.openings_heard),
+        Shows::NoHandover => bad.is_disjoint(&book.handed),
+        Shows::NoWord => bad.is_subset(&book.unacknowledged),
+    };
+    assert!(seen, "{}: the fault did not happen", fault.name);
 }
 
 /// Everything at once: as many faulty members as there may be, each of another kind, losses, a partition, a crash.

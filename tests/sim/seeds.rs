@@ -57,7 +57,7 @@ pub(crate) fn check(scenario: &str, short: &[(u64, u16)], twice: usize, run: imp
     };
     let all: Vec<(u64, u16)> = asked.unwrap_or_else(|| short.to_vec()).into_iter().chain(known(scenario)).collect();
     let (mut failed, mut slots, mut units, mut empty) = (Vec::new(), 0, 0, 0);
-    let (mut sold, mut tails, mut slashes) = (0, 0, 0);
+    let (mut sold, mut tails, mut slashes, mut changes) = (0, 0, 0, 0);
     for (at, (seed, n)) in all.iter().enumerate() {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let report = run(*seed, *n);
@@ -74,6 +74,7 @@ pub(crate) fn check(scenario: &str, short: &[(u64, u16)], twice: usize, run: imp
                 sold += report.sold;
                 tails += report.tails;
                 slashes += report.slashes;
+                changes += report.changes;
             }
             Err(_) => {
                 println!("{scenario}: n = {n}, LOCKSTEP_SEED={seed} failed");
@@ -82,7 +83,7 @@ pub(crate) fn check(scenario: &str, short: &[(u64, u16)], twice: usize, run: imp
         }
     }
     println!(
-        "{scenario}: {} seeds, {slots} slots, {units} units, {empty} empty blocks, {sold} sold, {tails} tails, {slashes} slashes, failed {failed:?}",
+        "{scenario}: {} seeds, {slots} slots, {units} units, {empty} empty blocks, {sold} sold, {tails} tails, {slashes} slashes, {changes} committees, failed {failed:?}",
         all.len()
     );
     assert_eq!(failed, [], "{scenario}: seeds and sizes that failed");

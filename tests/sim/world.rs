@@ -1,7 +1,7 @@
 //! A network in one run: members, links, clients, and what must hold in the end.
 use crate::{
     adversaries::Adversary,
-    app::{Handle, Message},
+    app::{Door, Handle, Message},
     book::Book,
     common::{
         disk::Disk,
@@ -16,12 +16,17 @@ use consensus::{
     Timeouts,
     testing::{self, Clock as _, Context, Network, Spawner as _, Supervisor as _},
 };
+use crypto::change;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::{Duration, UNIX_EPOCH},
 };
-use types::{Envelope, Hash, Params, RevealMode, Slot, codec};
+use tlog::checkpoint;
+use types::{
+    Change, Envelope, Epoch, Hash, Joining, MemberId, MemberRecord, Operation, Params, RevealMode, Seat, SignedChange,
+    Slot, VoteSig, codec,
+};
 use verifier::{Checks, Replay};
 
 impl Rng {
@@ -38,13 +43,17 @@ impl Rng {
 /// The fewest that there may be.
 pub(crate) const EPOCH_SLOTS: u64 = types::EPOCH_SLOTS_MIN;
 
-/// The network of n members, made once.
-pub(crate) fn net(n: u16, slot_ms: u64, reveal: RevealMode) -> &'static Net {
-    type Made = BTreeMap<(u16, u64, bool), &'static Net>;
+/// Three slots for each phase of a handover.
+pub(crate) const HANDOVER_SLOTS: u64 = 28;
+
+/// The network of a plan, made once.
+fn net(plan: &Plan) -> &'static Net {
+    type Made = BTreeMap<(u16, u64, bool, u64), &'static Net>;
     static NETS: OnceLock<Mutex<Made>> = OnceLock::new();
     let mut nets = NETS.get_or_init(Mutex::default).lock().unwrap();
-    let params = Params { epoch_slots: EPOCH_SLOTS, reveal, ..Params::default_for(slot_ms) };
-    let key = (n, slot_ms, reveal == RevealMode::Sharded);
+    let Plan { n, place, reveal, epoch_slots, .. } = *plan;
+    let params = Params { epoch_slots, reveal, ..Params::default_for(place.slot_ms()) };
+    let key = (n, place.slot_ms(), reveal == RevealMode::Sharded, epoch_slots);
     nets.entry(key).or_insert_with(|| Box::leak(Box::new(Net::new(n, params))))
 }
 
@@ -82,6 +91,7 @@ pub(crate) struct Plan {
     pub(crate) place: Place,
     pub(crate) loss_percent: u64,
     pub(crate) reveal: RevealMode,
+    pub(crate) epoch_slots: u64,
 }
 
 pub(crate) struct World {
@@ -90,7 +100,7 @@ pub(crate) struct World {
     pub(crate) net: &'static Net,
     pub(crate) plan: Plan,
     pub(crate) nodes: Vec<Node>,
-    lives: Vec<Option<(testing::Handle<()>, Handle)>>,
+    lives: Vec<Option<(testing::Handle<()>, Door)>>,
     pub(crate) book: Arc<Mutex<Book>>,
     network: Arc<Network>,
     linked: BTreeSet<(usize, usize)>,
@@ -121,6 +131,8 @@ pub(crate) struct Report {
     pub(crate) sold: usize,
     pub(crate) tails: usize,
     pub(crate) slashes: usize,
+    /// Epochs that another committee began.
+    pub(crate) changes: usize,
     /// By member and slot: close to opened, ms.
     pub(crate) opening_ms: Vec<(usize, u64)>,
 }
@@ -135,7 +147,7 @@ pub(crate) fn simulate(
     let (state, mut report) = testing::run(seed, UNIX_EPOCH + START, LIMIT, async |ctx| {
         let mut world = World::new(ctx, seed, plan, bad).await;
         // every third run begins shortly before the end of an epoch
-        if seed % 3 == 2 {
+        if seed % 3 == 2 && plan.epoch_slots == EPOCH_SLOTS {
             world.reach(EPOCH_SLOTS - 4).await;
         }
         scenario(&mut world).await;
@@ -147,7 +159,7 @@ pub(crate) fn simulate(
 
 impl World {
     async fn new(ctx: Context, seed: u64, plan: Plan, bad: Vec<(usize, Arc<dyn Adversary>)>) -> Self {
-        let net = net(plan.n, plan.place.slot_ms(), plan.reveal);
+        let net = net(&plan);
         let keys: Vec<Hash> = net.network.genesis.members.iter().map(|m| m.consensus).collect();
         let network = Arc::new(Network::new(&ctx, &keys).await);
         let faulty = bad.iter().map(|(member, _)| *member).collect();
@@ -159,6 +171,7 @@ impl World {
             me,
             network: Arc::clone(&network),
             disk: Arc::new(Mutex::new(Disk::new(net))),
+            saved: Arc::default(),
             book: Arc::clone(&book),
             adversary: bad.remove(&me),
             timings: plan.place.timings(),
@@ -192,8 +205,8 @@ impl World {
     }
 
     /// The way into a member that runs.
-    pub(crate) fn handle(&self, member: usize) -> Option<&Handle> {
-        self.lives[member].as_ref().map(|(_, handle)| handle)
+    pub(crate) fn handle(&self, member: usize) -> Option<Handle> {
+        self.lives[member].as_ref().and_then(|(_, door)| door.handle())
     }
 
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
@@ -239,11 +252,11 @@ impl World {
     pub(crate) fn start_for(&mut self, member: usize, crash_in: Option<u64>) {
         assert!(self.lives[member].is_none());
         self.book().members[member].down = false;
-        let (node, draw, (handle, inbox)) = (self.nodes[member].clone(), self.rng.next(), Handle::new());
+        let (node, draw, door) = (self.nodes[member].clone(), self.rng.next(), Door::new());
         let ctx = self.ctx.child("member").with_attribute("member", member);
-        let own = handle.clone();
-        let task = ctx.spawn(move |ctx| member::run(ctx, node, draw, crash_in, (own, inbox)));
-        self.lives[member] = Some((task, handle));
+        let own = door.clone();
+        let task = ctx.spawn(move |ctx| member::run(ctx, node, draw, crash_in, own));
+        self.lives[member] = Some((task, door));
     }
     pub(crate) fn crash(&mut self, member: usize) {
         let (task, _) = self.lives[member].take().unwrap();
@@ -306,6 +319,11 @@ impl World {
         .await;
     }
 
+    /// Whether somebody honest has begun to work with keys that hold since an epoch.
+    pub(crate) fn works(&self, since: u64) -> bool {
+        self.book().terms.contains(&Epoch(since))
+    }
+
     /// A slot is final at all honest members.
     pub(crate) async fn reach(&self, slot: u64) {
         let honest = self.honest();
@@ -354,6 +372,43 @@ impl World {
                 let envelope = Box::new(envelope.clone());
                 handle.send(Message::Submit { ticket: handle.ticket(), hash, envelope });
             }
+        }
+    }
+
+    /// Operators agree on a change of the next epoch: a member comes back with another certificate, so that the secrets
+    /// are handed over, and slots have other room. It is said to all that run.
+    pub(crate) fn change(&self, member: usize) {
+        let Some(current) = self.book().epoch.clone() else { return };
+        let mut seats: Vec<Seat> = (0..self.plan.n).map(|at| Seat::Stays(MemberId(at))).collect();
+        let tls = crypto::hash::t256("tls", &[&current.epoch.0.to_le_bytes()]);
+        let record = MemberRecord { tls, ..current.members[member].clone() };
+        let address = || "127.0.0.1:9".to_owned();
+        seats[member] = Seat::Joins(Box::new(Joining { record, p2p: address(), quic: address(), http: address() }));
+        let params = Params { count_limit: current.params.count_limit - 1, ..current.params.clone() };
+        let (network, base) = (current.network, change::base(&current));
+        let change = Change { network, until: current.epoch.next(), base, seats, params };
+        let sign = |member: usize, digest: Hash| self.net.voters.keys[member].sign(digest.as_bytes());
+        let approve = |at: usize| VoteSig { member: id(at), sig: sign(at, change::approval(&change)) };
+        let approvals = (0..self.net.quorum()).map(approve).collect();
+        let acceptances = vec![sign(member, change::acceptance(&change))];
+        let operation = Operation::Change(Box::new(SignedChange { change, approvals, acceptances }));
+        for handle in self.net.members().filter_map(|member| self.handle(member)) {
+            handle.send(Message::Operation(codec::encode(&operation)));
+        }
+    }
+
+    /// Clients submit until a slot is final at all honest members that run.
+    pub(crate) async fn traffic_to(&mut self, slot: u64) {
+        let honest = self.honest();
+        let mut left = 8 * slot;
+        loop {
+            let finals = self.finals();
+            if honest.iter().filter(|member| self.lives[**member].is_some()).all(|member| finals[*member].0 >= slot) {
+                return;
+            }
+            assert!(left > 0, "slot {slot} is reached: {}", self.story());
+            left -= 1;
+            self.traffic(self.net.params().slot_ms).await;
         }
     }
 
@@ -414,14 +469,20 @@ impl World {
             opening_ms.extend(opened.filter_map(|(slot, at)| Some((member, at.checked_sub(*seen.closed.get(slot)?)?))));
         }
         let (units, empty) = (book.included.len(), book.empty.len());
-        let (sold, tails, slashes) = (book.sold, book.tails, book.slashes);
-        Report { state: String::new(), root, slots, units, empty, sold, tails, slashes, opening_ms }
+        let (sold, tails, slashes, changes) = (book.sold, book.tails, book.slashes, book.terms.len() - 1);
+        Report { state: String::new(), root, slots, units, empty, sold, tails, slashes, changes, opening_ms }
     }
 
-    /// The independent verifier reads one member's log and its proofs of finality.
+    /// The independent verifier reads one member's log and its proofs of finality, beside every receipt of an honest member.
     fn audit(&self, member: usize) -> (u64, Hash) {
         let disk = self.nodes[member].disk.lock().unwrap();
         let mut replay = Replay::new(&self.net.anchor, Checks::ALL).unwrap();
+        let book = self.book();
+        for (hash, note) in book.promises() {
+            let envelope = codec::encode(&sealed(self.net, hash).unwrap());
+            let hex: String = envelope.iter().map(|byte| format!("{byte:02x}")).collect();
+            replay.promise(format!("{note}envelope {hex}\n").as_bytes()).unwrap();
+        }
         let ends: BTreeMap<u64, Slot> = disk.commits.iter().map(|(slot, (head, _))| (head.size, *slot)).collect();
         for (index, entry) in (0u64..).zip(&disk.entries) {
             replay.entry(index, entry);
@@ -430,6 +491,11 @@ impl World {
             }
         }
         assert_eq!(replay.findings(), [], "the log of m{member}");
+        for fault in replay.faults() {
+            let name = |member: &usize| checkpoint::receipt_name(self.net.policy.origin(), id(*member));
+            let faulty: Vec<String> = book.faulty.iter().map(name).collect();
+            assert!(fault.accused.iter().all(|accused| faulty.contains(accused)), "somebody honest: {fault:?}");
+        }
         assert_eq!(replay.slots(), disk.slot.0);
         (disk.slot.0, disk.commits[&disk.slot].0.root)
     }

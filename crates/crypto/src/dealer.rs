@@ -64,6 +64,15 @@ pub fn deal(n: u16, f: u16, seed: &[u8; 32]) -> Deal {
     }
 }
 
+/// The shares that [`deal`] hands out, as a key ceremony would write them: by member, that of the decryption secret and
+/// that of the beacon's, little-endian.
+#[must_use]
+pub fn shares(n: u16, f: u16, seed: &[u8; 32]) -> Vec<[Zeroizing<[u8; 32]>; 2]> {
+    let q = n.saturating_sub(f);
+    let secrets = [polynomial(q, seed, b"decrypt"), polynomial(q, seed, b"beacon")];
+    (0..n).map(|member| secrets.each_ref().map(|secret| Zeroizing::new(evaluate(secret, member).to_bytes()))).collect()
+}
+
 fn polynomial(q: u16, seed: &[u8; 32], what: &[u8]) -> Vec<Fr> {
     (0..q).map(|at| Fr::reduce(&t512("dealer", &[seed, what, &at.to_le_bytes()]))).collect()
 }

@@ -9,7 +9,7 @@ use consensus::{At, Channel};
 use sequencer::Refused;
 use std::sync::Arc;
 use types::{
-    MemberId,
+    Handover, Hash, MemberId,
     reason::{Finding, Reason},
 };
 
@@ -22,8 +22,10 @@ mod list_equivocator;
 mod nuller;
 mod share_withholder;
 mod silent_combiner;
+mod silent_dealer;
 mod slow_fetcher;
 mod vote_conflicter;
+mod wrong_dealer;
 mod wrong_openings;
 mod wrong_shares;
 mod wrong_shares_to_combiners;
@@ -47,6 +49,10 @@ pub(crate) trait Adversary: Send + Sync {
     }
     /// The machine's block, before it is proposed.
     fn built(&self, _: &'static Net, _block: &[u8]) {}
+    /// Its next message of the handover of this plan, as an honest member would say it.
+    fn hands_over(&self, _: &'static Net, _plan: &Hash, message: Handover) -> Option<Handover> {
+        Some(message)
+    }
     /// What to send to all at the sight of a proposal.
     fn checks(&self, _: &'static Net, _block: &[u8]) -> Vec<(Channel, Vec<u8>)> {
         Vec::new()
@@ -79,6 +85,10 @@ pub(crate) enum Shows {
     Asking,
     /// Nothing that it combined arrives.
     NoOpenings,
+    /// Nothing of it is in the log of a handover.
+    NoHandover,
+    /// Somebody's word for its dealing is missing.
+    NoWord,
 }
 
 pub(crate) const FAULTS: [Fault; 11] = [
@@ -174,6 +184,22 @@ pub(crate) const SHARDED_FAULTS: [Fault; 4] = [
         name: "share withholder among combiners",
         make: |_| Arc::new(share_withholder::ShareWithholder),
         shows: Shows::NoShares,
+        fault: None,
+    },
+];
+
+/// Faults while the secrets are handed over.
+pub(crate) const HANDOVER_FAULTS: [Fault; 2] = [
+    Fault {
+        name: "silent dealer",
+        make: |_| Arc::new(silent_dealer::SilentDealer),
+        shows: Shows::NoHandover,
+        fault: None,
+    },
+    Fault {
+        name: "wrong dealer",
+        make: |me| Arc::new(wrong_dealer::WrongDealer { me }),
+        shows: Shows::NoWord,
         fault: None,
     },
 ];

@@ -59,8 +59,12 @@ pub(crate) fn note_of(case: &[u8]) -> &[u8] {
 }
 
 impl Replay {
-    /// Takes a receipt: the signed note, then perhaps a line `envelope` and the envelope's bytes in hex.
-    pub(crate) fn promise(&mut self, case: &[u8]) -> Result<(), ReceiptInputError> {
+    /// Takes a receipt to hold the lists against: the signed note, then perhaps a line `envelope` and the envelope's bytes
+    /// in hex. Before the entries.
+    ///
+    /// # Errors
+    /// [`ReceiptInputError`]: it promises nothing.
+    pub fn promise(&mut self, case: &[u8]) -> Result<(), ReceiptInputError> {
         let note = note_of(case);
         let envelope = case.get(note.len()..).and_then(|rest| rest.strip_prefix(ENVELOPE.get(1..)?));
         let origin = self.anchor.policy.origin();

@@ -39,8 +39,10 @@ const TRIES: u32 = 3_600;
 
 // ---- helpers ---------------------------------------------------------------------------------------------------
 
-/// A member, of genesis or not, by name.
+/// A member, of genesis or not, by its folder.
 struct Node {
+    /// In the committee.
+    name: String,
     folder: PathBuf,
     network: PathBuf,
     http: u16,
@@ -109,8 +111,8 @@ struct Net {
 
 impl Net {
     fn init(folder: PathBuf) -> Self {
-        // for two who join, too
-        let port = base_port(MEMBERS + 2);
+        // for four who join, too
+        let port = base_port(MEMBERS + 4);
         let (port_arg, slot_ms, slots) = (port.to_string(), SLOT_MS.to_string(), EPOCH_SLOTS.to_string());
         let shape = ["--base-port", &port_arg, "--slot-ms", &slot_ms, "--epoch-slots", &slots, "--dir"];
         let args: Vec<&str> = ["init"].into_iter().chain(shape).chain([folder.to_str().unwrap()]).collect();
@@ -118,30 +120,36 @@ impl Net {
         assert!(status.success(), "{err}");
         let mut net = Self { folder, port, nodes: BTreeMap::new(), nonce: 0, changes: 0 };
         for member in 0..MEMBERS {
-            net.add(&format!("member-{member}"), member, net.file());
+            let name = format!("member-{member}");
+            net.add(&name, &name, member, net.file());
         }
         net
     }
 
-    fn add(&mut self, name: &str, place: u16, network: PathBuf) {
-        let node = Node { folder: self.folder.join(name), network, http: self.port + 3 * place + 2, process: None };
-        self.nodes.insert(name.to_owned(), node);
+    fn add(&mut self, folder: &str, name: &str, place: u16, network: PathBuf) {
+        let (http, name) = (self.port + 3 * place + 2, name.to_owned());
+        let node = Node { name, folder: self.folder.join(folder), network, http, process: None };
+        self.nodes.insert(folder.to_owned(), node);
     }
 
     fn file(&self) -> PathBuf {
         self.folder.join("network.toml")
     }
 
-    /// `lockstep change join`.
     fn join(&mut self, name: &str, place: u16) -> types::Joining {
+        self.join_as(name, name, place)
+    }
+
+    /// `lockstep change join`.
+    fn join_as(&mut self, folder: &str, name: &str, place: u16) -> types::Joining {
         let at = |offset: u16| format!("127.0.0.1:{}", self.port + 3 * place + offset);
-        let (dir, file) = (self.folder.join(name), self.file());
+        let (dir, file) = (self.folder.join(folder), self.file());
         let args = ["change", "join", "--insecure-plaintext", "--network", text(&file), "--dir", text(&dir)];
         let (status, _, err) =
             run(&[&args[..], &["--name", name, "--p2p", &at(0), "--quic", &at(1), "--http", &at(2)]].concat());
         assert!(status.success(), "{err}");
-        self.add(name, place, dir.join("network.toml"));
-        serde_json::from_slice(&fs::read(self.joining(name)).unwrap()).unwrap()
+        self.add(folder, name, place, dir.join("network.toml"));
+        serde_json::from_slice(&fs::read(self.joining(folder)).unwrap()).unwrap()
     }
 
     /// As [`Self::join`], with a consensus key that is below all of genesis: then every other index changes.
@@ -294,12 +302,14 @@ impl Net {
         panic!("no handover ends: {}", self.said());
     }
 
-    /// Waits until each of these follows with the committee of `record` and hears all of it.
-    fn hear(&mut self, record: &EpochRecord, names: &[&str]) {
-        for name in names {
-            self.until(&format!("{name} hears the committee"), |net| {
-                let status = net.node(name).status()?;
-                (hears(&status, name, names) && status["epoch"].as_u64()? >= record.epoch.0).then_some(())
+    /// Waits until each of these, by their folders, follows with the committee of `record` and hears all of it.
+    fn hear(&mut self, record: &EpochRecord, folders: &[&str]) {
+        for folder in folders {
+            self.until(&format!("{folder} hears the committee"), |net| {
+                let names: Vec<&str> = folders.iter().map(|folder| net.node(folder).name.as_str()).collect();
+                let node = net.node(folder);
+                let status = node.status()?;
+                (hears(&status, &node.name, &names) && status["epoch"].as_u64()? >= record.epoch.0).then_some(())
             });
         }
     }
@@ -508,4 +518,65 @@ fn parameters_change_and_all_killed_between_two_committees_go_on_with_the_next_o
     net.audit(&net.node("eve").url(), last);
     net.terminate();
     net.folders_agree(&["eve", "member-0", "member-3"], last);
+}
+
+#[test]
+fn a_committee_grows_to_seven_with_new_keys_of_one_and_shrinks_to_four() {
+    let _turn = TURN.lock();
+    let dir = tempfile::tempdir().unwrap();
+    let mut net = Net::init(dir.path().join("net"));
+    for (name, place) in ["eve", "frank", "grace"].into_iter().zip(MEMBERS..) {
+        net.join(name, place);
+    }
+    // the same member with other keys, on another machine
+    net.join_as("second", "member-2", MEMBERS + 3);
+    net.start_all();
+
+    let joins = ["eve", "frank", "grace", "second"];
+    let more = joins.map(|folder| ["--add".to_owned(), text(&net.joining(folder)).to_owned()]);
+    let genesis = net.until("EPOCH of genesis", |net| net.epoch("member-0"));
+    let grown = Wanted {
+        proposed: [&["--remove".into(), "member-2".into()], &more.concat()[..]].concat(),
+        approve: &["member-0", "member-1", "member-3"],
+        accept: &["eve", "frank", "grace", "second"],
+        is: |record| record.members.len() == 7,
+    };
+    net.submit_change(&grown);
+    let record = net.takes_effect("member-0", &grown);
+    let key = |record: &EpochRecord| {
+        let member = record.members.iter().find(|member| member.name == "member-2").unwrap();
+        (member.consensus, member.log, member.cosigner, member.receipt, member.tls)
+    };
+    let (old, new) = (key(&genesis), key(&record));
+    assert!(old.0 != new.0 && old.1 != new.1 && old.2 != new.2 && old.3 != new.3 && old.4 != new.4, "other keys");
+    assert_eq!(record.f, 2);
+
+    let fewer = ["eve", "grace", "member-3"].map(|name| ["--remove".to_owned(), name.to_owned()]);
+    let shrunk = Wanted {
+        proposed: fewer.concat(),
+        approve: &["eve", "frank", "member-0", "member-1", "second"],
+        accept: &[],
+        is: |record| record.members.len() == 4,
+    };
+    net.hear(&record, &["eve", "frank", "grace", "member-0", "member-1", "member-3", "second"]);
+    let seven = net.submit();
+    assert!(seven >= record.first_slot.0, "seven executed it");
+    net.submit_change(&shrunk);
+    let record = net.takes_effect("frank", &shrunk);
+    assert_eq!(record.f, 1);
+    let stay = ["frank", "member-0", "member-1", "second"];
+    net.hear(&record, &stay);
+    let last = net.submit();
+    assert!(last >= record.first_slot.0, "four executed it");
+
+    // what an operator sees, from the network file of genesis
+    let file = net.file();
+    let (_, seen, err) = run(&["status", "--network", text(&file)]);
+    assert!(["frank", "member-0", "member-1", "member-2"].iter().all(|name| seen.contains(name)), "{seen}{err}");
+    assert!(["eve", "grace", "member-3"].iter().all(|name| !seen.contains(name)), "{seen}{err}");
+    for name in net.nodes.keys().cloned().collect::<Vec<_>>() {
+        net.reaches(&name, last + 2);
+    }
+    net.terminate();
+    net.folders_agree(&["frank", "second", "member-2"], last);
 }

@@ -69,6 +69,44 @@ fn a_devnet_sequences_bundles_and_its_log_audits_clean() {
 }
 
 #[test]
+#[expect(clippy::wildcard_enum_match_arm, reason = "other entries say nothing of committees")]
+fn a_devnet_hands_over_to_another_committee_and_loses_nothing() {
+    let _turn = TURN.blocking_lock();
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("net");
+    // a fifth member waits in its folder, and takes the place of the last one with the second epoch, or the third
+    let args = ["--epoch-slots", "40", "--slots", "90", "--slot-ms", "250"];
+    let (summary, status) = Devnet::start(&folder, base_port(5), &args).finish();
+    assert!(status.success(), "{summary}");
+    assert_eq!(summary["lost"], 0);
+    assert_eq!(summary["failures"].as_array().unwrap().len(), 0, "{summary}");
+
+    // it has the whole log, in which it came, and units of both committees
+    let joined = folder.join("member-4");
+    let lock = State::open(&joined.join("state.redb")).unwrap().lock().unwrap().unwrap();
+    let log = LogDir::open(&joined, Some(&lock)).unwrap();
+    let (mut begins, mut executed) = (None, BTreeSet::new());
+    for bytes in log.entries(0..lock.head.size).unwrap() {
+        match codec::decode::<Entry>(&bytes, limits::ENTRY_BYTES_MAX).unwrap().kind {
+            Kind::Epoch(record) if record.members.iter().any(|member| member.name == "member-4") => {
+                assert!(record.members.iter().all(|member| member.name != "member-3"), "{:?}", record.members);
+                begins = begins.or(Some(record.first_slot));
+            }
+            Kind::Envelope { slot, .. } => drop(executed.insert(slot)),
+            _ => {}
+        }
+    }
+    let begins = begins.expect("an EPOCH with the member that joins");
+    assert!(executed.iter().any(|slot| *slot < begins) && executed.iter().any(|slot| *slot > begins), "{begins}");
+    for member in [0, 3, 4] {
+        let copy = folder.join(format!("member-{member}"));
+        let network = folder.join("network.toml");
+        let (status, out, err) = run(&["audit", copy.to_str().unwrap(), "--network", network.to_str().unwrap()]);
+        assert_eq!(status.code(), Some(0), "member-{member}: {out}{err}");
+    }
+}
+
+#[test]
 fn a_devnet_where_a_few_combine_commits_and_audits_clean() {
     let _turn = TURN.blocking_lock();
     let dir = tempfile::tempdir().unwrap();

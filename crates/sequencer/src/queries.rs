@@ -115,7 +115,7 @@ impl Sequencer {
     /// Tells the holder of the right to the slot that comes what its body could place, as of now.
     ///
     /// # Errors
-    /// A refusal: another network, member or slot, not the holder, no signature of it, or more than 2 questions for one
+    /// A refusal: another network, member or slot, one that this member has listed, not the holder, no signature of it, or more than 2 questions for one
     /// slot, each of which goes over all that waits.
     pub fn pending_units(&mut self, request: &wire::PendingRequest) -> Result<wire::Pending, wire::Refusal> {
         let refuse = |reason: Reason, detail: &str| Err(wire::Refusal::new(reason, detail));
@@ -125,6 +125,10 @@ impl Sequencer {
         }
         if request.slot != slot {
             return refuse(Reason::BadRoundNumber, "another slot comes");
+        }
+        if self.listed() {
+            // a body would come too late, and what has come since is not for this slot
+            return refuse(Reason::BadRoundNumber, "the slot is closed here");
         }
         if self.ledger.right(slot).is_none_or(|right| right.builder != request.builder) {
             return refuse(Reason::NotWinner, "no right to this slot");

@@ -165,6 +165,8 @@ impl OutcomeError {
 
 /// Believed events that wait for a slow listener: a few for each of some fifty slots.
 const NEWS_WAITING: usize = 256;
+/// Between two questions to a member for what a body could place.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(25);
 
 struct Shared {
     view: NetworkView,
@@ -232,6 +234,11 @@ impl Shared {
         }
         answers
     }
+}
+
+/// Whether a member may have another answer to what a body could place, when it has opened one more slot.
+fn is_early(refusal: &Refusal) -> bool {
+    matches!(refusal.known(), Some(Reason::BadRoundNumber | Reason::NotWinner))
 }
 
 /// The one in the middle by size.
@@ -366,9 +373,19 @@ impl Submitter {
     pub async fn pending(&self, key: &EthKey, slot: Slot, patience: Duration) -> Vec<PendingUnit> {
         let view = &self.shared.view;
         let mut told: BTreeMap<PendingUnit, Vec<usize>> = BTreeMap::new();
+        let tries = patience.as_millis().div_ceil(ASK_AGAIN_AFTER.as_millis()).max(1);
         let mut answers = self.shared.ask_each(
             |member| build::ask_pending(key, view.id, member, slot),
-            |client, request| async move { client.pending(&request).await },
+            move |client, request| async move {
+                // members open a slot one after the other, and who has not opened it knows no right to the next
+                for _ in 1..tries {
+                    match client.pending(&request).await {
+                        Err(ClientError::Refused(refusal)) if is_early(&refusal) => sleep(ASK_AGAIN_AFTER).await,
+                        answer => return answer,
+                    }
+                }
+                client.pending(&request).await
+            },
         );
         let collect = async {
             let mut answered = 0usize;

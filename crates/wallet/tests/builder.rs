@@ -84,6 +84,8 @@ struct Script {
     tails: Tails,
     bodies: Bodies,
     waiting: Arc<Mutex<Vec<PendingUnit>>>,
+    /// Slots that it was asked of.
+    asked: BTreeSet<Slot>,
 }
 
 fn amount(units: u128) -> Amount {
@@ -91,7 +93,7 @@ fn amount(units: u128) -> Amount {
 }
 
 impl Script {
-    fn answer(&self, request: &Request) -> Result<Answer, Refusal> {
+    fn answer(&mut self, request: &Request) -> Result<Answer, Refusal> {
         match request {
             Request::Bid(bid) => {
                 self.taken.lock().unwrap().push((self.member, (**bid).clone()));
@@ -149,6 +151,10 @@ impl Script {
             Request::Pending(request) => {
                 assert!(crypto::build::is_asked_by_builder(request) && request.member.0 == self.member);
                 let mut units = self.waiting.lock().unwrap().clone();
+                if [1, 2].contains(&self.member) && self.asked.insert(request.slot) {
+                    // it has not opened the slot before
+                    return Err(Refusal::new(Reason::NotWinner, ""));
+                }
                 if self.member == 3 {
                     // what nobody else tells, and nothing else
                     units = vec![unit(200, u64::MAX)];
@@ -165,7 +171,7 @@ struct Member {
     events: broadcast::Sender<Event>,
 }
 
-async fn member(script: Script) -> (Member, String) {
+async fn member(mut script: Script) -> (Member, String) {
     let (inbound, mut requests) = mpsc::channel::<Inbound>(64);
     let seed = Zeroizing::new([0x50 + u8::try_from(script.member).unwrap(); 32]);
     tokio::spawn(async move {
@@ -219,6 +225,7 @@ async fn world(refuses: Option<Reason>) -> World {
             tails: Arc::clone(&tails),
             bodies: Arc::clone(&bodies),
             waiting: Arc::clone(&waiting),
+            asked: BTreeSet::new(),
         };
         let (member, address) = member(script).await;
         members.push(member);

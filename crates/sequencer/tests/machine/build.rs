@@ -327,6 +327,9 @@ fn whoever_has_bought_a_slot_is_told_what_its_body_could_place() {
     // two questions a slot, and what was refused counts for none
     assert_eq!(world.ask_pending(2, &good).unwrap(), told);
     assert_eq!(why(world.ask_pending(2, &good)), Some(Reason::Quota));
+    let closed = |w: &World| w.members[2].disk.list.as_ref().is_some_and(|(slot, _)| slot.0 == coming);
+    world.until(3_000, "member 2 has listed", closed);
+    assert_eq!(why(world.ask_pending(2, &good)), Some(Reason::BadRoundNumber), "a body would come too late");
     world.open(coming);
     let next = world.machine(2).last_final().0 + 1;
     assert_eq!(why(world.ask_pending(2, &ask(0, 2, next))), Some(Reason::NotWinner), "nobody has bought the next");

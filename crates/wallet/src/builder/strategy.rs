@@ -33,8 +33,8 @@ pub trait Strategy: Send {
     }
 
     /// The body of a slot that was won and does not hold all that waits for it. `waiting`: what rank does not force, the
-    /// best first. What goes in, in this order; nothing: no body. A share of the fees of what it places is the builder's,
-    /// so that as much as fits, the best paying first, earns most.
+    /// best first. What goes in, in this order; nothing: no body. A share of the charges of what it places is the builder's.
+    /// By default all of it, as rank has it: what is larger and pays less for a byte can earn more.
     fn body(&mut self, waiting: &[PendingUnit]) -> Vec<Hash> {
         waiting.iter().map(|unit| unit.hash).collect()
     }

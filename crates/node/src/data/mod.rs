@@ -43,6 +43,8 @@ type Texts = Result<axum::extract::Query<BTreeMap<String, String>>, QueryRejecti
 
 /// Between looks for new entries.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// After a read that failed.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// Entries that are read at once.
 const ENTRIES_MAX: u64 = 256;
 /// Epochs whose announcement is looked for when reading begins.
@@ -109,6 +111,14 @@ impl Data {
                     }
                     continue;
                 }
+                Ok(Err(ReadError::Log(error))) => {
+                    // a file could not be opened, perhaps: its owner says whether the log is lost
+                    tracing::warn!(%error, "data.again");
+                    self.forget();
+                    position = None;
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    continue;
+                }
                 Ok(Err(error)) => tracing::error!(%error, "data.stop: auctions are not served any more"),
                 Err(error) if error.is_panic() => {
                     tracing::error!(%error, "data.stop: auctions are not served any more")
@@ -120,10 +130,15 @@ impl Data {
         }
     }
 
+    /// As at the start.
+    fn forget(&self) {
+        self.state.store(READING, Ordering::Release);
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+    }
+
     /// Where the epoch of the oldest auction that can be kept was announced, or an earlier one, or genesis.
     fn begin(&self, served: &Served) -> Position {
-        let kept = u64::try_from(SLOTS_MAX).unwrap_or(u64::MAX);
-        let from = Slot(served.last_published_slot().0.saturating_sub(kept));
+        let from = oldest(served);
         let mut epoch = self.schedule.epoch_of(from);
         let mut size = 0;
         for _ in 0..EPOCHS_TRIED {
@@ -142,6 +157,8 @@ impl Data {
 
     /// Some more entries of what is published; whether there may be others.
     fn read_on(&self, served: &Served, position: &mut Position) -> Result<bool, ReadError> {
+        // a member that catches up publishes the end of a long log at once
+        position.reader.passes(oldest(served));
         let (from, published) = (position.size, served.published());
         let to = published.min(from.saturating_add(ENTRIES_MAX));
         let entries = if from < to { served.entries(from..to)? } else { Vec::new() };
@@ -164,6 +181,12 @@ impl Data {
             _ => Err(Refused::unready("this member cannot read its log: see its own")),
         }
     }
+}
+
+/// The oldest auction that can be kept.
+fn oldest(served: &Served) -> Slot {
+    let kept = u64::try_from(SLOTS_MAX).unwrap_or(u64::MAX);
+    Slot(served.last_published_slot().0.saturating_sub(kept))
 }
 
 /// The paths.

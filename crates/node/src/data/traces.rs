@@ -147,6 +147,11 @@ impl Reader {
         Self { keys, opens_from, epochs: [None, None], section: None, rights: BTreeMap::new() }
     }
 
+    /// Auctions before that slot are passed over from now on, unopened.
+    pub(super) fn passes(&mut self, slot: Slot) {
+        self.opens_from = self.opens_from.max(slot);
+    }
+
     /// The entry that comes next. Bids are opened before `kept` is locked.
     ///
     /// # Errors

@@ -22,8 +22,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
+use tlog::note::Note;
 use types::{
-    Bid, BidHeader, Epoch, Evidence, Hash, Leaf, MemberId, Network, Slot, codec, reason::Reason, wire::Status,
+    Bid, BidHeader, Epoch, Evidence, Hash, Leaf, MemberId, Network, Receipt, ReceiptKind, Signature, Slot, Timestamp,
+    codec, reason::Reason, wire::Status,
 };
 
 /// A network keeps two cores busy: one at a time.
@@ -469,12 +471,42 @@ fn two_lists(net: &Net, member: u16) -> Evidence {
     evidence::lists(list(&[]), list(&[Leaf::Op { hash: Hash([1; 32]) }]))
 }
 
+/// Two receipts of one number for different items.
+fn two_receipts(net: &Net, member: u16) -> Evidence {
+    let network = net.network();
+    let id = crypto::ids::network_id(&network.genesis);
+    let key = receipt_key(net, member.into());
+    let receipt = |item| {
+        let receipt = Receipt {
+            name: tlog::checkpoint::receipt_name(&network.genesis.origin, MemberId(member)),
+            kind: ReceiptKind::Envelope,
+            item: Hash([item; 32]),
+            network: id,
+            last_final: Slot(0),
+            list_from: Slot(1),
+            admit_by: Slot(2),
+            expires: Slot(9),
+            seq: 5,
+            time: Timestamp(1_000),
+        };
+        let note = Note::parse(tlog::receipt::sign(&receipt, &key).unwrap().as_bytes()).unwrap();
+        let sig = note.lines()[0].signature().try_into().unwrap();
+        (note.text().to_owned(), Signature(sig))
+    };
+    evidence::receipts(MemberId(member), receipt(1), receipt(2))
+}
+
 /// What `lockstep verify-evidence` says of these bytes: status and output.
 fn verdict(net: &Net, bytes: &[u8]) -> (Option<i32>, String) {
+    verdict_in(net, bytes, &[])
+}
+
+fn verdict_in(net: &Net, bytes: &[u8], more: &[&str]) -> (Option<i32>, String) {
     let file = net.folder.join("piece");
     fs::write(&file, bytes).unwrap();
     let network = net.file();
-    let (status, out, err) = run(&["verify-evidence", file.to_str().unwrap(), "--network", network.to_str().unwrap()]);
+    let args = ["verify-evidence", file.to_str().unwrap(), "--network", network.to_str().unwrap()];
+    let (status, out, err) = run(&[&args, more].concat());
     (status.code(), format!("{out}{err}"))
 }
 
@@ -510,25 +542,38 @@ async fn a_guilty_member_is_in_every_log_and_a_file_proves_it_alone() {
     let proved = format!("proved: bid-double by builder {} in slot 9", builder.address());
     assert_eq!((code, said.trim()), (Some(0), proved.as_str()));
 
-    // one member has kept it; from its start on it tells the others
+    // two receipts of one number convict, too
+    let receipts = two_receipts(&net, 2);
+    let (code, said) = verdict(&net, &codec::encode(&receipts));
+    assert_eq!((code, said.trim()), (Some(0), "proved: receipt-conflict by member 2 in slot 1"));
+
+    // one member has kept both; from its start on it tells the others
     let folder = net.member(0).join("evidence");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join(format!("list-equivocation-3-{}", evidence::id(&piece))), &bytes).unwrap();
+    let kept = folder.join(format!("receipt-conflict-2-{}", evidence::id(&receipts)));
+    fs::write(kept, codec::encode(&receipts)).unwrap();
     let nodes: Vec<Node> = (0..4).map(|i| net.start(i)).collect();
     let network = net.network();
     let http = |member: usize| network.addresses[member].http.clone();
     let faults =
         |member: usize| -> Value { serde_json::from_str(&get(&http(member), "/lockstep/v1/faults").1).unwrap() };
-    seen(|| faults(1).as_array().is_some_and(|all| !all.is_empty())).await;
+    seen(|| faults(1).as_array().is_some_and(|all| all.len() == 2)).await;
     let told = faults(1);
-    assert_eq!(
-        (&told[0]["finding"], &told[0]["accused"], &told[0]["slot"]),
-        (&json!("list-equivocation"), &json!(3), &json!(1))
-    );
-    let served =
-        common::http(http(1), &format!("/lockstep/v1/faults/{}", told[0]["file"].as_str().unwrap())).unwrap().1;
+    let told = |finding: &str| told.as_array().unwrap().iter().find(|told| told["finding"] == finding).unwrap().clone();
+    let lists = told("list-equivocation");
+    assert_eq!((&lists["accused"], &lists["slot"]), (&json!(3), &json!(1)));
+    assert_eq!(told("receipt-conflict")["accused"], 2);
+    let served = common::http(http(1), &format!("/lockstep/v1/faults/{}", lists["file"].as_str().unwrap())).unwrap().1;
     assert_eq!(verdict(&net, &served).0, Some(0));
     assert_eq!(served, bytes);
+    // against the EPOCH that a member tells, as for a committee that is not that of genesis; and another network's
+    let epoch = dir.path().join("epoch.json");
+    fs::write(&epoch, common::http(http(1), "/lockstep/v1/epoch").unwrap().1).unwrap();
+    let believed = ["--epoch", epoch.to_str().unwrap()];
+    assert_eq!(verdict_in(&net, &served, &believed).0, Some(0));
+    fs::write(&epoch, "{}").unwrap();
+    assert_eq!(verdict_in(&net, &served, &believed).0, Some(2));
 
     // the auditor sees the FAULT in each log
     let file = net.file();
@@ -539,7 +584,7 @@ async fn a_guilty_member_is_in_every_log_and_a_file_proves_it_alone() {
             let report: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
             let check = report["checks"].as_array().unwrap().iter().find(|check| check["n"] == 20).unwrap().clone();
             assert!(report["findings"].as_array().unwrap().is_empty(), "{report}");
-            status.code() == Some(0) && check["status"] == "pass" && check["units"] == 1
+            status.code() == Some(0) && check["status"] == "pass" && check["units"] == 2
         };
         seen(audited).await;
     }

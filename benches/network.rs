@@ -10,6 +10,8 @@
     reason = "a program for people that reads the clock and ends where something is missing"
 )]
 
+use crypto::eth::EthKey;
+use execution::demo::{LegTx, TRANSFER_GAS, gas_class};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -20,6 +22,9 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+use types::{Bundle, ChainId, Hash, Nonce, Policy};
+use wallet::{NetworkView, SealOptions, SubmitLimits, Submitter};
+use zeroize::Zeroizing;
 
 /// Engine alone, n = 4, blocks that take 400 ms to build: latency in the middle, and the interval over the build.
 const ENGINE_LATENCY_MS: u64 = 18;
@@ -105,7 +110,8 @@ fn devnet(members: u16, slots: u64) {
     println!("  built to final    {} ms (99 %: {})", quantile(&mut commits, 50), quantile(&mut commits, 99));
     println!("  block interval    {} ms (99 %: {})", quantile(&mut intervals, 50), quantile(&mut intervals, 99));
     println!("  final to opened   {} ms (99 %: {})", quantile(&mut opened, 50), quantile(&mut opened, 99));
-    println!("  resident memory   {most} MB at most, all members and wallets");
+    let bar = if members == 16 { "; bar: 600" } else { "" };
+    println!("  resident memory   {most} MB at most, all members and wallets{bar}");
     if members == 4 {
         let overhead = quantile(&mut intervals, 50).saturating_sub(SLOT_MS);
         println!(
@@ -142,17 +148,29 @@ impl Network {
         Ended(command.stderr(Stdio::null()).spawn().expect("the program"))
     }
 
-    /// The last final slot that a member reports; `init` gives the addresses in order, three ports each.
-    fn slot(&self, member: u16) -> Option<u64> {
+    /// What a member serves there; `init` gives the addresses in order, three ports each.
+    fn get(&self, member: u16, path: &str) -> Option<String> {
         let text = fs::read_to_string(self.folder.join("network.toml")).ok()?;
         let network: types::Network = toml::from_str(&text).ok()?;
         let address = network.addresses.iter().find(|a| a.member.0 == member)?;
         let mut stream = TcpStream::connect(&address.http).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-        write!(stream, "GET /lockstep/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
-        let body = answer.split_once("\r\n\r\n")?.1;
+        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+    }
+
+    /// Units that a member has executed and committed.
+    fn units(&self, member: u16) -> f64 {
+        let metrics = self.get(member, "/metrics").unwrap_or_default();
+        let mut lines = metrics.lines().filter(|l| l.starts_with("lockstep_units_total") && l.contains("COMMITTED"));
+        lines.next().and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+    }
+
+    /// The last final slot that a member reports.
+    fn slot(&self, member: u16) -> Option<u64> {
+        let body = self.get(member, "/lockstep/v1/status")?;
         let status: Value = serde_json::from_str(body.get(body.find('{')?..=body.rfind('}')?)?).ok()?;
         status.get("final_slot")?.as_u64()
     }
@@ -166,13 +184,70 @@ impl Network {
         Instant::now()
     }
 
-    /// Slots per second that a member sees.
-    fn pace(&self, member: u16, slots: u64) -> f64 {
+    fn pace(&self, member: u16, slots: u64) -> Pace {
         let from = self.slot(member).expect("it answers");
         let start = self.wait_for(member, from + 1);
+        let before = self.units(member);
         let end = self.wait_for(member, from + 1 + slots);
-        f64::from(u32::try_from(slots).unwrap_or(u32::MAX)) / end.duration_since(start).as_secs_f64()
+        let (units, seconds) = (self.units(member) - before, end.duration_since(start).as_secs_f64());
+        Pace { slots: f64::from(u32::try_from(slots).unwrap_or(u32::MAX)) / seconds, units: units / seconds }
     }
+}
+
+/// Per second, as a member sees it.
+struct Pace {
+    slots: f64,
+    units: f64,
+}
+
+/// A wallet that sends a transfer every 50 ms until the program ends, each when f + 1 members have promised the one before.
+fn traffic(folder: &Path) {
+    let read = |name: &str| fs::read_to_string(folder.join(name)).expect("written");
+    let accounts: Value = serde_json::from_str(&read("accounts.json")).expect("accounts");
+    let key = |name: &str| {
+        let hex = accounts.pointer(&format!("/accounts/0/{name}")).and_then(Value::as_str).expect("a key");
+        EthKey::from_bytes(Zeroizing::new(Hash::from_hex(hex).expect("32 bytes").0)).expect("a key")
+    };
+    let (fee, sender) = (key("fee_key"), key("sender_key"));
+    let view = NetworkView::new(&toml::from_str(&read("network.toml")).expect("a network")).expect("a network");
+    let run = async move {
+        let submitter = Submitter::start(view, SubmitLimits::default());
+        let mut nonce = 0;
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let Ok(params) = submitter.current().await else { continue };
+            let tx = LegTx {
+                chain_id: ChainId(901),
+                nonce,
+                to: sender.address(),
+                value: 1,
+                gas_limit: TRANSFER_GAS,
+                data: Vec::new(),
+                max_fee_per_gas: 100_000_000_000,
+                max_priority_fee_per_gas: 1_000_000,
+            };
+            let expiry_slot = params.last_final.plus(200);
+            let salt = crypto::hash::t256("bench", &[&nonce.to_le_bytes()]);
+            let legs = vec![tx.leg(&sender.sign(&tx.digest()))];
+            let deadline_slot = expiry_slot.plus(10);
+            let bundle = Bundle { version: Bundle::VERSION, policy: Policy::AtomicExec, legs, deadline_slot, salt };
+            let gas_class = gas_class(100_000);
+            let size = wallet::size_class(&bundle).expect("it fits");
+            let max_fee = wallet::offer(&params, size, gas_class).expect("prices");
+            let (after, consents) = (Vec::new(), Vec::new());
+            let options = SealOptions { epoch: params.epoch, expiry_slot, gas_class, max_fee, after, consents };
+            let sealed =
+                wallet::seal_bundle(submitter.view(), &fee, Nonce(nonce), &bundle, options, Zeroizing::new(salt.0));
+            let (_, envelope) = sealed.expect("it seals");
+            if submitter.submit(&envelope).await.is_ok() {
+                nonce += 1;
+            }
+        }
+    };
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on::<std::future::Pending<()>>(run);
+    });
 }
 
 /// Four processes: one is killed, and comes back when it has missed a hundred slots.
@@ -181,21 +256,30 @@ fn processes() {
     let network = Network::init(folder.path());
     let mut members: BTreeMap<u16, Ended> = (0..4).map(|m| (m, network.start(m))).collect();
     network.wait_for(0, 10);
+    traffic(folder.path());
+    network.wait_for(0, 20);
     let all = network.pace(0, 60);
-    println!("four processes, {SLOT_MS} ms slots, no traffic, http from port {}", network.http);
-    println!("  all four          {all:.3} slots/s");
+    println!("four processes, {SLOT_MS} ms slots, one wallet, http from port {}", network.http);
+    println!("  all four          {:.3} slots/s, {:.2} units/s", all.slots, all.units);
     drop(members.remove(&3));
     let killed_at = network.slot(0).expect("it answers");
     network.wait_for(0, killed_at + 8);
     let three = network.pace(0, 60);
-    println!("  one killed        {three:.3} slots/s, {:.1} % less", 100.0 * (1.0 - three / all));
+    let less = |all: f64, three: f64| 100.0 * (1.0 - three / all);
+    println!(
+        "  one killed        {:.3} slots/s, {:.1} % less, {:.2} units/s, {:.1} % less; bar: 30",
+        three.slots,
+        less(all.slots, three.slots),
+        three.units,
+        less(all.units, three.units)
+    );
     network.wait_for(0, killed_at + 105);
     let begun = Instant::now();
     members.insert(3, network.start(3));
     let others = network.slot(0).expect("it answers");
     let back = network.wait_for(3, others);
     println!(
-        "  restarted         {} slots missed; at the others' slot after {} ms, process start included",
+        "  restarted         {} slots missed; at the others' slot after {} ms, process start included; bar: 2000 for 100",
         others - killed_at,
         back.duration_since(begun).as_millis()
     );

@@ -258,7 +258,7 @@ impl Auditor {
     }
 
     /// A receipt to hold the lists against: the signed note, then perhaps a line `envelope` with the envelope's bytes in
-    /// hex. Before the first bytes of the log.
+    /// hex. Before the first bytes of the log, also one of a committee that the log names later.
     ///
     /// # Errors
     /// [`ReceiptInputError`]: it promises nothing.
@@ -278,9 +278,9 @@ impl Auditor {
                 Some((note.text().into(), Signature(sig)))
             };
             let (Some(a), Some(b)) = (signed(one), signed(other)) else { continue };
-            let bytes = codec::encode(&crypto::evidence::receipts(one.member, a, b));
-            proofs.push(Proof { code, member: one.member, bytes });
-            let accused = Vec::from([checkpoint::receipt_name(self.policy.origin(), one.member)]);
+            let bytes = codec::encode(&crypto::evidence::receipts(one.giver, a, b));
+            proofs.push(Proof { code, member: one.giver, bytes });
+            let accused = Vec::from([checkpoint::receipt_name(self.policy.origin(), one.giver)]);
             let detail = format!("seq {}: {} and {}", one.receipt.seq, one.receipt.item, other.receipt.item);
             found.push(Finding { code, slot: one.receipt.list_from, index: 0, detail, accused });
         }

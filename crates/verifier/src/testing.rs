@@ -8,25 +8,26 @@ mod close;
 mod guilt;
 mod open;
 mod serve;
+mod team;
 
 use crate::Anchor;
 use alloc::{
     collections::{BTreeMap, BTreeSet},
-    format,
     string::String,
     vec,
     vec::Vec,
 };
 use auction_rules::{Claim, Ledger, Terms};
 use crypto::{
-    dealer::{Deal, Voters, deal},
-    ed25519::SigningKey,
+    dealer::{Deal, deal},
     eip712,
     eth::EthKey,
     hash::t256,
     ids,
     keys::KeySet,
-    merkle, tdh2,
+    merkle,
+    succession::Succession,
+    tdh2,
 };
 use execution::{
     Executor,
@@ -35,12 +36,13 @@ use execution::{
 };
 use guilt::HeldOperations;
 pub use serve::tile_of;
+use team::Team;
 use tlog::Tree;
 use types::{
     Address, Amount, Balance, Bid, BidHeader, BidText, Block, BlockHeader, Bundle, ChainId, Entry, Envelope,
-    EnvelopeHeader, Epoch, EpochFacts, Epochs, FinalityProof, Fork, Genesis, Hash, Head, Kind, MemberAddress, MemberId,
-    MemberRecord, Network, Nonce, Params, Policy, RollupSpec, SetRef, SignedHeader, SizeClass, Slot, SlotResult,
-    Timestamp, codec, reason::Outcome,
+    EnvelopeHeader, Epoch, EpochFacts, EpochRecord, Epochs, FinalityProof, Fork, Genesis, Hash, Head, Kind,
+    MemberAddress, MemberId, Network, Nonce, Params, Policy, RollupSpec, SetRef, SignedHeader, SizeClass, Slot,
+    SlotResult, Timestamp, codec, reason::Outcome,
 };
 
 /// The demo rollups.
@@ -154,6 +156,7 @@ struct State {
     /// For the slot after the next, held by every member.
     bids: Vec<Bid>,
     epochs: Epochs,
+    succession: Succession,
     states: Hash,
     operations: HeldOperations,
     claims: BTreeSet<Claim>,
@@ -170,12 +173,6 @@ struct Step {
     empty: bool,
 }
 
-struct Keys {
-    log: SigningKey,
-    cosigner: SigningKey,
-    receipt: SigningKey,
-}
-
 /// See the module.
 #[expect(missing_debug_implementations, reason = "holds secrets")]
 pub struct World {
@@ -183,8 +180,8 @@ pub struct World {
     rollups: Vec<(RollupSpec, RollupGenesis)>,
     deal: Deal,
     keys: KeySet,
-    voters: Voters,
-    members: Vec<Keys>,
+    /// By the epoch that they begin in.
+    teams: Vec<Team>,
     payers: Vec<EthKey>,
     fee_nonces: Vec<u64>,
     chain_nonces: Vec<u64>,
@@ -233,16 +230,12 @@ impl World {
     pub fn with_params(seed: u8, params: Params) -> Self {
         let seed = [seed; 32];
         let deal = deal(MEMBERS, FAULTY, &seed);
-        let voters = Voters::new(MEMBERS, FAULTY, &seed);
-        let key = |what: &str, i: u16| SigningKey::from_seed(seed_of(&seed, what, i.into()).into());
-        let members: Vec<Keys> = (0..MEMBERS)
-            .map(|i| Keys { log: key("log", i), cosigner: key("cosigner", i), receipt: key("receipt", i) })
-            .collect();
+        let team = Team::genesis(&seed);
         let payers: Vec<EthKey> = (0..PAYERS).map(|i| payer_key(&seed, i)).collect();
         let funded: Vec<Address> = payers.iter().map(EthKey::address).collect();
         let demos = CHAINS.iter().map(|chain| demo(*chain, Fork::Prague, START, &funded));
         let rollups: Vec<_> = demos.map(|(genesis, spec)| (spec, genesis)).collect();
-        let network = network(&deal, &voters, &members, &funded, &rollups, params);
+        let network = network(&deal, &team, &funded, &rollups, params);
         let anchor = Anchor::new(network, rollups.clone()).expect("the genesis keeps the rules");
         let keys = deal.key_set();
         let executor = anchor.executor().expect("the demo rollups execute");
@@ -253,6 +246,7 @@ impl World {
             ledger: anchor.ledger.clone(),
             executor,
             epochs: Epochs::new(first, leaf),
+            succession: Succession::default(),
             states,
             tree: Tree::new(),
             last: Block::genesis(anchor.id).header,
@@ -271,8 +265,7 @@ impl World {
             rollups,
             deal,
             keys,
-            voters,
-            members,
+            teams: vec![team],
             payers,
             fee_nonces: vec![0; PAYERS],
             chain_nonces: vec![0; PAYERS],
@@ -567,10 +560,13 @@ impl World {
         header.parent = ids::block_digest(&parent);
         let closed = if empty { None } else { Some(self.close_lists(&judged, &mut header)) };
         if schedule.announced(slot).is_some() {
-            let State { epochs, ledger, states, .. } = &mut self.state;
+            let State { epochs, succession, ledger, states, .. } = &mut self.state;
             let reserve = ledger.reserve(schedule.epoch_of(slot).next()).expect("it is decided");
             let facts = EpochFacts { ledger: ledger.account_root(), states: *states, reserve };
-            let next = epochs.last().next(epochs.leaf(), facts);
+            let current = epochs.last();
+            let members = succession.takes_over(current).unwrap_or(&current.members).to_vec();
+            let said = EpochRecord { members, ..current.clone() };
+            let next = succession.announce_as(epochs, facts, &said);
             let entry = Entry::bytes(Kind::Epoch(next.clone().into()));
             epochs.announced(next, merkle::leaf_hash(&entry));
             section.push(entry);
@@ -621,12 +617,15 @@ impl World {
         self.append(section);
         self.state.close = self.state.tree.head();
         self.heads.insert(slot, self.state.close);
-        self.proofs.insert(slot, self.voters.finalize(vec![header.clone()]));
+        self.proofs.insert(slot, self.finalize(vec![header.clone()]));
         self.state.last = header;
         if schedule.is_last(slot) {
             self.state.left_heads.clear();
         }
         self.open(slot, &counting, &units);
+        if schedule.is_last(slot) {
+            self.hand_over(schedule.epoch_of(slot));
+        }
     }
 
     /// C of the slots that wait for it.
@@ -670,20 +669,11 @@ fn flip(hash: Hash) -> Hash {
 
 fn network(
     deal: &Deal,
-    voters: &Voters,
-    members: &[Keys],
+    team: &Team,
     funded: &[Address],
     rollups: &[(RollupSpec, RollupGenesis)],
     params: Params,
 ) -> Network {
-    let record = |(i, (keys, voter)): (u8, (&Keys, &SigningKey))| MemberRecord {
-        name: format!("m{i}"),
-        consensus: voter.public(),
-        log: keys.log.public(),
-        cosigner: keys.cosigner.public(),
-        receipt: keys.receipt.public(),
-        tls: Hash([i; 32]),
-    };
     let balance = |(i, address): (u8, &Address)| {
         // the last payer is poor
         let units = if usize::from(i).saturating_add(1) == PAYERS { 1 << 18 } else { 1u128 << 60 };
@@ -698,7 +688,7 @@ fn network(
         |i: u16| MemberAddress { member: MemberId(i), p2p: listen.clone(), quic: listen.clone(), http: listen.clone() };
     let genesis = Genesis {
         origin: "example.net/test".into(),
-        members: (0u8..).zip(members.iter().zip(&voters.keys)).map(record).collect(),
+        members: team.records.clone(),
         params,
         rollups: rollups.iter().map(|(spec, _)| spec.clone()).collect(),
         balances,

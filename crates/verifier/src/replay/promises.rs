@@ -3,8 +3,12 @@
 //! A member is convicted only by its own list: without the item, without a cut, of a slot in which the promise still
 //! bound it, after lists of every slot since the promise began. A block that left its list out, or an empty one, hides
 //! what it listed, and a cut ends a promise: then nothing is said.
+//!
+//! A promise is its key's: a member that stays keeps it under the index that it has then. One of a later committee waits
+//! until the log says whose key that is.
 use super::{Replay, section::Closed};
 use alloc::{format, vec::Vec};
+use tlog::note::Note;
 use types::{Envelope, EnvelopeHeader, Hash, Leaf, MemberId, Receipt, codec, limits, reason::Finding};
 
 /// A receipt with the envelope that it is about, and what came of it.
@@ -12,6 +16,8 @@ use types::{Envelope, EnvelopeHeader, Hash, Leaf, MemberId, Receipt, codec, limi
 pub(crate) struct Promise {
     /// Index in the committee that it was last a member of.
     pub(crate) member: MemberId,
+    /// Index in the committee of the epoch whose lists the promise begins with: whom evidence about it names.
+    pub(crate) giver: MemberId,
     /// The key that signed.
     pub(crate) key: Hash,
     pub(crate) receipt: Receipt,
@@ -38,7 +44,8 @@ pub(crate) enum Kept {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiptInputError {
-    /// Signed by nobody of the network, or no receipt.
+    /// Signed by nobody of the network, or no receipt. One for lists of a later epoch is taken: who is a member then, the
+    /// log must say.
     #[error("no receipt that a member of this network has signed")]
     Note,
     /// Of another network.
@@ -68,16 +75,19 @@ impl Replay {
         let note = note_of(case);
         let envelope = case.get(note.len()..).and_then(|rest| rest.strip_prefix(ENVELOPE.get(1..)?));
         let origin = self.anchor.policy.origin();
+        let schedule = self.schedule();
+        let now = schedule.epoch_of(self.last.height.next());
+        let begins = |receipt: &Receipt| schedule.epoch_of(receipt.list_from);
         let members = (0u16..).map(MemberId).zip(&self.now.members);
         let mut signed = members.filter_map(|(member, record)| {
             let name = tlog::checkpoint::receipt_name(origin, member);
-            tlog::receipt::verify(note, &record.receipt, &name).ok().map(|receipt| (member, record.receipt, receipt))
+            let receipt = tlog::receipt::verify(note, &record.receipt, &name).ok();
+            // who is a member since then alone had no lists before
+            receipt.filter(|receipt| begins(receipt) >= now).map(|receipt| (Some((member, record.receipt)), receipt))
         });
-        let Some((member, key, receipt)) = signed.next() else {
-            // perhaps of a member that joins later
-            self.strange.push(case.to_vec());
-            return Err(ReceiptInputError::Note);
-        };
+        let of_later = || said(note).filter(|receipt| begins(receipt) > now);
+        let read = signed.next().or_else(|| of_later().map(|receipt| (None, receipt)));
+        let (signer, receipt) = read.ok_or(ReceiptInputError::Note)?;
         if receipt.network != self.anchor.id {
             return Err(ReceiptInputError::Network);
         }
@@ -90,10 +100,15 @@ impl Replay {
                 Some(envelope.ok_or(ReceiptInputError::Envelope)?.signed.header)
             }
         };
+        let Some((member, key)) = signer else {
+            self.strange.push(case.to_vec());
+            return Ok(());
+        };
         let known = self.promises.iter().any(|p| p.key == key && p.receipt == receipt);
         if !known || header.is_some() {
             self.promises.retain(|p| p.key != key || p.receipt != receipt);
-            self.promises.push(Promise { member, key, receipt, header, case: case.to_vec(), kept: Kept::Open });
+            let (giver, case, kept) = (member, case.to_vec(), Kept::Open);
+            self.promises.push(Promise { member, giver, key, receipt, header, case, kept });
         }
         Ok(())
     }
@@ -101,18 +116,32 @@ impl Replay {
     /// Another committee or other parameters begin: a member that stays has another index, perhaps, a promise of one that
     /// leaves ends, and what was promised under other parameters may not be admissible any more.
     pub(super) fn promises_go_on(&mut self) {
-        let same = self.before.as_ref().is_some_and(|(_, before)| before.params == self.now.params);
-        for promise in self.promises.iter_mut().filter(|promise| promise.kept == Kept::Open) {
-            let place = self.now.members.iter().position(|member| member.receipt == promise.key);
-            match place.and_then(|place| u16::try_from(place).ok()) {
-                Some(place) if same => promise.member = MemberId(place),
+        let schedule = self.schedule();
+        let Some((ended, before)) = &self.before else { return };
+        let same = before.params == self.now.params;
+        for promise in &mut self.promises {
+            let mut members = (0u16..).map(MemberId).zip(&self.now.members);
+            let place = members.find(|(_, member)| member.receipt == promise.key).map(|(place, _)| place);
+            if schedule.epoch_of(promise.receipt.list_from) > *ended {
+                promise.giver = place.unwrap_or(promise.giver);
+            }
+            if promise.kept != Kept::Open {
+                continue;
+            }
+            // one that is given later knows this committee and these parameters
+            let later = schedule.epoch_of(promise.receipt.last_final) > *ended;
+            match place {
+                Some(place) if same || later => promise.member = place,
                 Some(_) => promise.kept = Kept::Unknown("the parameters changed"),
+                None if later => {}
                 None => promise.kept = Kept::Unknown("its member left the committee"),
             }
         }
         for case in core::mem::take(&mut self.strange) {
-            // who is strange here too may join still later
-            self.promise(&case).ok();
+            if self.promise(&case).is_err() {
+                // who is strange here too may join still later
+                self.strange.push(case);
+            }
         }
     }
 
@@ -156,7 +185,11 @@ impl Replay {
         if used || over || self.placed.contains_key(&item) {
             return Kept::Yes;
         }
-        let Some(list) = self.section.lists.iter().find(|list| list.text.member == promise.member) else {
+        // another may have the index of one that has left
+        let place = usize::from(promise.member.0);
+        let works = self.now.members.get(place).is_some_and(|member| member.receipt == promise.key);
+        let mut lists = self.section.lists.iter().filter(|list| works && list.text.member == promise.member);
+        let Some(list) = lists.next() else {
             return Kept::Unknown("a block without the member's list");
         };
         let named = |(at, leaf): (usize, &Leaf)| leaf.hash() == item && super::lists::bit(&list.bits, at);
@@ -173,14 +206,21 @@ impl Replay {
             Kept::Unknown(why) => Some(why),
             Kept::Open | Kept::Yes | Kept::No => None,
         };
-        let not: Vec<&'static str> = self.promises.iter().filter_map(unknown).collect();
-        (self.promises.len().saturating_sub(not.len()), not.first().map(|why| (not.len(), *why)))
+        let strange = self.strange.iter().map(|_| "no member up to the head has signed it");
+        let not: Vec<&'static str> = self.promises.iter().filter_map(unknown).chain(strange).collect();
+        let all = self.promises.len().saturating_add(self.strange.len());
+        (all.saturating_sub(not.len()), not.first().map(|why| (not.len(), *why)))
     }
 
     /// Receipts whose givers did not list the item.
     pub(crate) fn broken(&self) -> impl Iterator<Item = &Promise> {
         self.promises.iter().filter(|promise| promise.kept == Kept::No)
     }
+}
+
+/// What a note says, whoever has signed it.
+fn said(note: &[u8]) -> Option<Receipt> {
+    Receipt::parse(Note::parse(note).ok()?.text()).ok()
 }
 
 fn unhex(text: &[u8]) -> Option<Vec<u8>> {

@@ -139,8 +139,7 @@ impl World {
         let bytes: Vec<_> = leaves.iter().map(Leaf::bytes).collect();
         let SetRef { count, root } = merkle::set_ref(&bytes);
         let text = ListText { network: self.anchor.id, slot, member, count, root, cut };
-        let key = self.members.get(usize::from(member.0)).expect("a member");
-        let sig = key.receipt.sign(ids::list_digest(&text).as_bytes());
+        let sig = self.team_at(slot).keys(member).receipt.sign(ids::list_digest(&text).as_bytes());
         let mut bits = vec![0u8; union.len().div_ceil(8)];
         for (place, leaf) in union.iter().enumerate() {
             let bit = 1u8.wrapping_shl(u32::try_from(place & 7).unwrap_or(0));

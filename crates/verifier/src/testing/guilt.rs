@@ -14,8 +14,9 @@ use crypto::{
 };
 use types::{
     AccountHeader, Accused, Address, Amount, Block, Entry, Epoch, Evidence, G1Bytes, G2Bytes, Hash, Head, Kind, Leaf,
-    LeftItem, MemberId, Opening, OpeningFault, OpeningHeader, Operation, Rank, Receipt, ReceiptKind, ShareFault,
-    ShareHeader, ShareMode, SignatureStamp, SignedList, SignedShare, Slot, Timestamp, Vote, Voted, codec, reason::Why,
+    LeftItem, MemberId, MemberRecord, Opening, OpeningFault, OpeningHeader, Operation, Params, Rank, Receipt,
+    ReceiptKind, ShareFault, ShareHeader, ShareMode, SignatureStamp, SignedList, SignedShare, Slot, Timestamp, Vote,
+    Voted, codec, reason::Why,
 };
 
 /// What an operation's bytes are, and who holds it.
@@ -85,17 +86,21 @@ impl World {
     }
 
     /// What evidence about an epoch is held against.
-    fn context_of(&self, epoch: Epoch) -> Context<'_> {
-        let genesis = &self.anchor.network.genesis;
-        let schedule = genesis.params.schedule();
+    ///
+    /// # Panics
+    /// Never: genesis has a committee.
+    #[must_use]
+    pub fn context_of(&self, epoch: Epoch) -> Context<'_> {
+        let params = &self.anchor.network.genesis.params;
+        let schedule = params.schedule();
         Context {
             network: self.anchor.id,
             epoch,
             first_slot: schedule.first(epoch),
             last_slot: schedule.last(epoch),
             f: FAULTY,
-            members: &genesis.members,
-            params: &genesis.params,
+            members: &self.team(epoch).records,
+            params,
             keys: &self.keys,
         }
     }
@@ -153,6 +158,11 @@ impl World {
                 }
             }
             let operation = codec::decode::<Operation>(&bytes, bytes.len()).ok();
+            if let Some(operation) = operation.as_ref().filter(|_| entered.fault.is_none()) {
+                let rules = |_: &[MemberRecord], _: &Params| true;
+                // one that does not count changes nothing
+                self.state.succession.on(&self.state.epochs, slot, operation, (rules, None)).ok();
+            }
             if let Some(signed) = operation.as_ref().and_then(Operation::account) {
                 asked.extend(AccountOperation::of(entered.hash, &signed.header));
             }
@@ -163,7 +173,7 @@ impl World {
                     Kind::Fault {
                         slot,
                         finding: finding.number(),
-                        accused: proved.key(&self.anchor.network.genesis.members).into_iter().collect(),
+                        accused: proved.key(&self.team_at(slot).records).into_iter().collect(),
                         penalty,
                         evidence: codec::encode(&*evidence),
                     }
@@ -192,12 +202,12 @@ impl World {
 
     fn sign_list(&self, member: MemberId, slot: Slot, leaves: Vec<Leaf>, cut: Option<Rank>) -> SignedList {
         let text = evidence::list_text(self.anchor.id, slot, member, &leaves, cut);
-        let key = &self.members.get(usize::from(member.0)).expect("a member").receipt;
+        let key = &self.team_at(slot).keys(member).receipt;
         SignedList { slot, member, cut, leaves, sig: key.sign(ids::list_digest(&text).as_bytes()) }
     }
 
     fn sign_share(&self, header: ShareHeader) -> SignedShare {
-        let key = &self.members.get(usize::from(header.member.0)).expect("a member").receipt;
+        let key = &self.team_at(header.slot).keys(header.member).receipt;
         SignedShare { sig: key.sign(evidence::share_digest(&header).as_bytes()), header }
     }
 
@@ -217,19 +227,32 @@ impl World {
     /// If there is no such member.
     #[must_use]
     pub fn receipt(&self, member: MemberId, item: Hash, list_from: Slot, seq: u64) -> Vec<u8> {
+        let schedule = self.anchor.network.genesis.params.schedule();
+        let last_final = list_from.prev();
+        self.receipt_by((schedule.epoch_of(last_final), member), item, [last_final, list_from], seq)
+    }
+
+    /// As [`World::receipt`], of a member of this epoch's committee, whenever it says that it gave it: `slots` are the last
+    /// one that it knew final, and the first one to list in.
+    ///
+    /// # Panics
+    /// If there is no such member.
+    #[must_use]
+    pub fn receipt_by(&self, by: (Epoch, MemberId), item: Hash, slots: [Slot; 2], seq: u64) -> Vec<u8> {
+        let ((epoch, member), [last_final, list_from]) = (by, slots);
         let receipt = Receipt {
             name: tlog::checkpoint::receipt_name(self.anchor.policy.origin(), member),
             kind: ReceiptKind::Envelope,
             item,
             network: self.anchor.id,
-            last_final: list_from.prev(),
+            last_final,
             list_from,
             admit_by: list_from.next(),
             expires: Slot(40),
             seq,
             time: Timestamp(1_000),
         };
-        let key = &self.members.get(usize::from(member.0)).expect("a member").receipt;
+        let key = &self.team(epoch).keys(member).receipt;
         let note = tlog::receipt::sign(&receipt, key).expect("a name");
         let hex = |bytes: &Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let envelope = self.sealed.get(&item).map(|bytes| format!("envelope {}\n", hex(bytes)));
@@ -247,7 +270,7 @@ impl World {
         let epoch = self.anchor.network.genesis.params.schedule().epoch_of(slot);
         let vote = |byte: u8| {
             let vote = Vote::Notarize { parent_view: 1, digest: Hash([byte; 32]) };
-            let key = self.voters.keys.get(usize::from(member.0)).expect("a member");
+            let key = self.team_at(slot).voters.keys.get(usize::from(member.0)).expect("a member");
             Voted { vote, sig: key.sign(&evidence::voted_bytes(&network, epoch, 9, &vote)) }
         };
         let bytes = self.sealed.values().next().expect("an envelope");
@@ -286,7 +309,7 @@ impl World {
             member,
             openings: merkle::set_ref(&[leaf]),
         };
-        let key = &self.members.get(usize::from(member.0)).expect("a member").receipt;
+        let key = &self.team_at(slot).keys(member).receipt;
         let wrong = OpeningFault {
             sig: key.sign(evidence::openings_digest(&said).as_bytes()),
             header: said,
@@ -312,7 +335,7 @@ impl World {
                 seq: 5,
                 time: Timestamp(1_000),
             };
-            let key = &self.members.get(usize::from(member.0)).expect("a member").receipt;
+            let key = &self.team_at(slot).keys(member).receipt;
             (receipt.text(), key.sign(receipt.text().as_bytes()))
         };
         vec![

@@ -133,7 +133,7 @@ impl World {
         let (mut points, mut beacons): (Vec<(MemberId, Vec<SharePoint>)>, _) = (Vec::new(), Vec::new());
         for ((member, decrypt), key) in (0u16..).map(MemberId).zip(&self.deal.decrypt).zip(&self.deal.beacon) {
             let token = finality::verify(
-                &self.anchor.committee().voters(self.anchor.id, self.state.last.epoch),
+                &self.team_at(slot).voters.committee(self.anchor.id, self.state.last.epoch),
                 proof,
                 &hashes,
             )

@@ -49,14 +49,10 @@ pub struct Progress {
 #[derive(Clone, Debug)]
 struct Subject {
     head: Head,
-    /// Empty until the committee is known whose head it is.
+    /// Empty while nobody is known to vouch for it: a later committee than that of genesis has signed it, perhaps.
     cosigners: Vec<MemberId>,
-}
-
-impl From<Verified> for Subject {
-    fn from(Verified { head, cosigners, .. }: Verified) -> Self {
-        Self { head, cosigners }
-    }
+    /// Judged once the log has said whose head it is.
+    note: Vec<u8>,
 }
 
 /// A head that the log must contain.
@@ -139,8 +135,6 @@ pub struct Auditor {
     replay: Replay,
     subject: Option<Subject>,
     head_error: Option<HeadError>,
-    /// The subject's note when a later committee than that of genesis has signed it: judged once the log has said which.
-    later: Option<Vec<u8>>,
     /// By size.
     seen: BTreeMap<u64, Vec<Seen>>,
     /// Notes that no key of genesis has signed, by size.
@@ -179,7 +173,6 @@ impl Auditor {
             replay: Replay::new(anchor, checks)?,
             subject: None,
             head_error: None,
-            later: None,
             seen: BTreeMap::new(),
             unread: BTreeMap::new(),
             compared: 0,
@@ -199,8 +192,8 @@ impl Auditor {
         })
     }
 
-    /// The head that the audit is about: a checkpoint of the network. A second one is held against the first as
-    /// [`Auditor::seen`] does.
+    /// The head that the audit is about: a checkpoint of the committee of genesis, which must also be the one that the log
+    /// names for its size. A second one is held against the first as [`Auditor::seen`] does.
     ///
     /// # Errors
     /// [`HeadError`]: not a checkpoint of this network with 2f + 1 cosigners.
@@ -217,7 +210,7 @@ impl Auditor {
             self.seen(note);
             return Ok(head);
         }
-        self.subject = Some(verified.into());
+        self.subject = Some(Subject { head, cosigners: verified.cosigners, note: note.to_vec() });
         for seen in self.seen.remove(&head.size).unwrap_or_default() {
             self.compare_notes(&seen);
         }
@@ -238,8 +231,7 @@ impl Auditor {
         }
         if self.subject.is_none() {
             self.head_error = None;
-            self.subject = Some(Subject { head, cosigners: Vec::new() });
-            self.later = Some(note.to_vec());
+            self.subject = Some(Subject { head, cosigners: Vec::new(), note: note.to_vec() });
             self.run();
         }
         Ok(head)
@@ -251,7 +243,9 @@ impl Auditor {
         let Some(seen) = self.read_seen(note, &self.policy) else { return self.seen_later(note) };
         match &self.subject {
             // a subject that nobody has vouched for yet accuses nobody
-            Some(subject) if subject.head.size == seen.head.size && self.later.is_none() => self.compare_notes(&seen),
+            Some(Subject { head, cosigners, .. }) if head.size == seen.head.size && !cosigners.is_empty() => {
+                self.compare_notes(&seen);
+            }
             Some(_) if seen.head.size <= self.replay.head().size => self.late = self.late.saturating_add(1),
             _ => self.seen.entry(seen.head.size).or_default().push(seen),
         }
@@ -492,14 +486,13 @@ impl Auditor {
         if here != *head {
             return self.bytes_mismatch(&format!("the entries hash to {}, signed is {}", here.root, head.root));
         }
-        if let Some(note) = self.later.take() {
-            match checkpoint::verify_checkpoint(&self.replay.committee().policy, &note) {
-                Ok(verified) => self.subject = Some(verified.into()),
-                Err(error) => {
-                    // bytes that nothing vouches for
-                    (self.subject, self.head_error, self.done) = (None, Some(error), true);
-                    return;
-                }
+        let Some(subject) = &mut self.subject else { return };
+        match checkpoint::verify_checkpoint(&self.replay.committee().policy, &subject.note) {
+            Ok(verified) => subject.cosigners = verified.cosigners,
+            Err(error) => {
+                // bytes that nothing vouches for
+                (self.subject, self.head_error, self.done) = (None, Some(error), true);
+                return;
             }
         }
         self.replay.end_of_head();

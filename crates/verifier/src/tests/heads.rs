@@ -1,11 +1,13 @@
-// Goal: whose head is audited, what bytes under it count for, and how a rewritten past shows.
+// Goal: whose head is audited, also when the committee has changed, what bytes under it count for, and how a rewritten past
+// shows. Method: heads by keys that may not sign them, over logs of one committee and of two.
 use super::{busy, codes};
 use crate::{
     Auditor, Checks, HeadError, Need, Report, Status,
-    testing::{Draft, World, tile_of},
+    testing::{Draft, Plant, World, tile_of},
 };
-use std::{vec, vec::Vec};
-use types::{Head, Slot, reason::Finding};
+use std::{string::ToString, vec, vec::Vec};
+use tlog::{checkpoint::CheckpointError, note::NoteError};
+use types::{Epoch, Head, MemberId, Params, Slot, reason::Finding};
 
 fn names(report: &Report) -> Vec<&'static str> {
     report.findings.iter().map(|f| f.code.name()).collect()
@@ -178,4 +180,102 @@ fn a_head_inside_part_a_is_none_that_honest_members_sign() {
         assert_eq!(codes(&world, &world.log()[..size]), want, "{size} of {close}");
     }
     assert_eq!(codes(&world, &world.log()[..1]), ["section-order"]);
+}
+
+/// With epoch 1, slot 16, member 1 leaves: 0 stays, 2 and 3 are 1 and 2 there, and one joins as 3. Slot 11 announces it.
+fn changed(seed: u8) -> World {
+    let params = Params { epoch_slots: 16, ..Params::default_for(500) };
+    let mut world = World::with_params(seed, params.clone());
+    world.change(Some(MemberId(1)), params);
+    (0..18).for_each(|_| world.slot());
+    world
+}
+
+/// The audit of a world under a note that is said to be a later committee's.
+fn audit_later(world: &World, note: &[u8]) -> Report {
+    let mut auditor = Auditor::new(world.anchor(), Checks::ALL).unwrap();
+    assert!(auditor.head_of_later(note).is_ok(), "whose it is, the log says");
+    world.feed(&mut auditor, world.log());
+    auditor.finish()
+}
+
+/// Nobody vouches for the head, for this reason.
+fn assert_nobodys(report: &Report, error: HeadError) {
+    assert_eq!((names(report), report.exit()), (vec!["head-invalid"], 2), "{error}");
+    assert_eq!(report.findings[0].detail, error.to_string());
+    assert_eq!((report.checks[0].status.clone(), report.cosigners.len()), (Status::Fail, 0));
+    assert!(report.checks[1..].iter().all(|c| matches!(c.status, Status::NotChecked(_))), "{report:?}");
+}
+
+#[test]
+fn a_head_is_of_the_committee_that_the_log_names_for_its_size() {
+    let world = changed(6);
+    let head = |slot| world.close_head(Slot(slot)).unwrap();
+    let (before, later) = (Epoch(0), Epoch(1));
+    let quorum = |have| HeadError::Quorum { have, need: 3 };
+
+    // the good one: genesis alone does not know it
+    let note = world.checkpoint();
+    let mut auditor = Auditor::new(world.anchor(), Checks::ALL).unwrap();
+    assert_eq!(auditor.head(&note), Err(quorum(1)));
+    assert_eq!(auditor.head_of_later(&note), Ok(head(18)));
+    assert_eq!(auditor.head_of_later(&world.checkpoint_by(before, &head(3), &[0, 1, 2])), Ok(head(3)));
+    world.feed(&mut auditor, world.log());
+    let report = auditor.finish();
+    assert_eq!(
+        (names(&report), report.exit(), report.head),
+        (vec![], 0, head(18)),
+        "the first given stays the subject"
+    );
+    assert_eq!(report.cosigners, [0, 1, 2].map(MemberId));
+    let of_the_joined = audit_later(&world, &world.checkpoint_by(later, &head(16), &[3, 2, 1]));
+    assert_eq!((names(&of_the_joined), of_the_joined.exit()), (vec![], 0));
+
+    // keys that no EPOCH names; f + 1 of those that it names
+    assert_nobodys(&audit_later(&world, &World::new(7).checkpoint_of(&head(18), &[0, 1, 2, 3])), HeadError::NoLog);
+    assert_nobodys(&audit_later(&world, &world.checkpoint_by(later, &head(18), &[2, 3])), quorum(2));
+    // before EPOCH names them, and while the committee before them still works
+    for slot in [10, 11, 15] {
+        assert_nobodys(&audit_later(&world, &world.checkpoint_by(later, &head(slot), &[0, 1, 2, 3])), quorum(1));
+        assert_nobodys(&audit_later(&world, &world.checkpoint_by(later, &head(slot), &[3, 2, 1])), HeadError::NoLog);
+        let own = audit_later(&world, &world.checkpoint_by(before, &head(slot), &[1, 2, 3]));
+        assert_eq!((names(&own), own.exit()), (vec![], 0));
+    }
+}
+
+#[test]
+fn a_committee_that_is_over_signs_no_head() {
+    let world = changed(6);
+    let head = world.close_head(Slot(18)).unwrap();
+    let over = world.checkpoint_by(Epoch(0), &head, &[0, 1, 2, 3]);
+    assert_nobodys(&audit_later(&world, &over), HeadError::Quorum { have: 1, need: 3 });
+    // it is genesis' own, so only the log says that it is over
+    let mut auditor = Auditor::new(world.anchor(), Checks::ALL).unwrap();
+    assert_eq!(auditor.head(&over), Ok(head));
+    world.feed(&mut auditor, world.log());
+    assert_nobodys(&auditor.finish(), HeadError::Quorum { have: 1, need: 3 });
+}
+
+#[test]
+fn a_lie_under_a_later_committees_head_is_a_finding_and_under_nobodys_none() {
+    let mut world = changed(6);
+    world.plant(Plant::WrongReserve);
+    let report = audit_later(&world, &world.checkpoint());
+    assert_eq!((names(&report), report.findings[0].slot, report.exit()), (vec!["reserve-wrong"], Slot(17), 1));
+    let head = world.close_head(Slot(18)).unwrap();
+    let few = world.checkpoint_by(Epoch(1), &head, &[1, 3]);
+    assert_nobodys(&audit_later(&world, &few), HeadError::Quorum { have: 2, need: 3 });
+}
+
+#[test]
+fn what_is_no_checkpoint_of_the_log_is_of_no_later_committee() {
+    let world = changed(6);
+    let mut auditor = Auditor::new(world.anchor(), Checks::ALL).unwrap();
+    let note = std::string::String::from_utf8(world.checkpoint()).unwrap();
+    let mut refused = |note: &str| auditor.head_of_later(note.as_bytes()).unwrap_err();
+    assert_eq!(refused(&note.replacen("net/test", "net/tost", 1)), HeadError::Origin);
+    assert!(matches!(refused("no note"), HeadError::Note(NoteError::Shape)));
+    assert_eq!(refused(&note.replacen('\n', "\n0", 1)), HeadError::Checkpoint(CheckpointError::Value));
+    assert_eq!(auditor.need(), Need::Done, "nothing is read under it");
+    assert_eq!(auditor.finish().exit(), 2);
 }

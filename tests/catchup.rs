@@ -6,7 +6,9 @@
 mod common;
 
 use common::{
-    Devnet, Person, base_port, http,
+    Devnet, Person, base_port,
+    folder::{assert_no_faults, entries},
+    http,
     process::{self, Process, copy},
     run,
 };
@@ -18,8 +20,7 @@ use std::{
     process::{ExitStatus, Stdio},
     time::Duration,
 };
-use tlog::tiles;
-use types::{Entry, Epoch, FinalityProof, Kind, MemberId, Schedule, Slot, codec, limits, reason::Reason};
+use types::{Entry, Epoch, FinalityProof, Kind, MemberId, Schedule, Slot, codec, reason::Reason};
 use wallet::{Refused, SubmitLimits, Submitter};
 
 /// Between two looks, and how many there are at most.
@@ -130,29 +131,13 @@ fn lose(folder: &Path) {
     }
 }
 
-fn bundles(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { bundles(&path, found) } else { found.push(path) }
-    }
-}
-
 /// Slots for which the log holds a list of this member.
 fn listed(folder: &Path, of: MemberId) -> BTreeSet<u64> {
-    let mut files = Vec::new();
-    bundles(&folder.join("log/tile/entries"), &mut files);
-    let mut slots = BTreeSet::new();
-    for file in files {
-        for entry in tiles::decode_bundle(&fs::read(file).unwrap()).unwrap() {
-            if let Kind::List { slot, member, .. } =
-                codec::decode::<Entry>(entry, limits::ENTRY_BYTES_MAX).unwrap().kind
-                && member == of
-            {
-                slots.insert(slot.0);
-            }
-        }
-    }
-    slots
+    let slot = |entry: Entry| {
+        let Kind::List { slot, member, .. } = entry.kind else { return None };
+        (member == of).then_some(slot.0)
+    };
+    entries(folder).into_iter().filter_map(slot).collect()
 }
 
 fn proof_of(folder: &Path, slot: u64) -> PathBuf {
@@ -266,6 +251,7 @@ async fn members_that_were_away_or_lost_their_disk_come_back() {
     let again = epochs.first(again).0;
     assert_eq!(votes(now + 2..=again - 1), 0, "nor voted before the epoch that it says");
     assert!(votes(again..=last) > 0, "it votes again in that");
+    assert_no_faults((0..4).map(|of| folder.join(format!("member-{of}"))));
     let network = folder.join("network.toml");
     for member in 0..4 {
         let copy = folder.join(format!("member-{member}"));

@@ -7,7 +7,9 @@
 mod common;
 
 use common::{
-    Person, base_port, http,
+    Person, base_port,
+    folder::assert_no_faults,
+    http,
     process::{self, Process},
     run,
 };
@@ -347,6 +349,7 @@ impl Net {
         for (log, node) in logs.iter().zip(self.nodes.values()) {
             assert!(entries(log) == first, "{} has another log", node.folder.display());
         }
+        assert_no_faults(self.nodes.values().map(|node| &node.folder));
         audited.iter().for_each(|name| self.audit(text(&self.node(name).folder), slot));
     }
 }

@@ -3,7 +3,7 @@
 #[expect(dead_code, reason = "each test program uses a part")]
 mod common;
 
-use common::{Devnet, base_port, run};
+use common::{Devnet, base_port, folder::assert_no_faults, run};
 use std::collections::{BTreeMap, BTreeSet};
 use store::{log::LogDir, state::State};
 use tokio::sync::Mutex;
@@ -222,6 +222,7 @@ async fn kill_9_at_three_moments_loses_no_acknowledged_envelope() {
     assert_eq!(nonce, Some(Nonce(fee_nonce)), "every envelope was charged once");
     let (summary, status) = devnet.terminate();
     assert!(status.success(), "{summary}");
+    assert_no_faults((0..4).map(|member| folder.join(format!("member-{member}"))));
     for member in 0..4 {
         let copy = folder.join(format!("member-{member}"));
         let (status, out, err) = run(&["audit", copy.to_str().unwrap()]);

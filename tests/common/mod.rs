@@ -1,6 +1,7 @@
 //! Drives the `lockstep` program as a process, and talks to its members as a wallet does.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where its helper fails")]
 
+pub(crate) mod folder;
 pub(crate) mod process;
 
 use crypto::{eth::EthKey, hash};

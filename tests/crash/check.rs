@@ -1,19 +1,18 @@
 //! What must hold of four folders whatever was killed: nothing acknowledged lost, nothing signed twice, one order.
 use crate::{
-    common::run,
+    common::{
+        folder::{Signed, assert_no_faults, heads},
+        run,
+    },
     load::Promise,
     network::{Cluster, MEMBERS},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 use store::{
     log::LogDir,
     state::{Lock, State},
 };
-use tlog::{checkpoint, note::Note};
+use tlog::note::Note;
 use types::{Entry, Envelope, Hash, Kind, ShareMessage, SignedList, Slot, codec};
 
 /// A stopped member's folder, read as its next start would.
@@ -43,36 +42,7 @@ impl Folder {
                 shares.push(codec::decode(&bytes, codec::BLOCK_MAX).unwrap());
             }
         }
-        let notes = heads(&fs::read(path.join("heads/0")).unwrap_or_default());
-        Self { entries, lock, lists, shares, notes }
-    }
-}
-
-/// Records of `heads/<epoch>`: length, slot, checksum, note.
-fn heads(mut bytes: &[u8]) -> Vec<Note> {
-    let mut notes = Vec::new();
-    while bytes.len() > 16 {
-        let length = usize::try_from(u32::from_le_bytes(bytes[..4].try_into().unwrap())).unwrap();
-        notes.push(Note::parse(&bytes[16..16 + length]).unwrap());
-        bytes = &bytes[16 + length..];
-    }
-    notes
-}
-
-/// One thing that was signed, and where it was found.
-#[derive(Default)]
-struct Signed(BTreeMap<(String, String), BTreeSet<Vec<u8>>>);
-
-impl Signed {
-    fn add(&mut self, who: impl ToString, over: String, bytes: Vec<u8>) {
-        self.0.entry((who.to_string(), over)).or_default().insert(bytes);
-    }
-
-    fn assert_once(&self) -> usize {
-        for ((who, over), forms) in &self.0 {
-            assert_eq!(forms.len(), 1, "{who} signed {over} twice");
-        }
-        self.0.len()
+        Self { entries, lock, lists, shares, notes: heads(path) }
     }
 }
 
@@ -88,22 +58,11 @@ pub(crate) struct Counts {
 
 /// Signatures of all members that the folders hold: each over its subject once.
 fn signatures(folders: &[Folder], origin: &str) -> usize {
-    let (mut roots, mut stamps, mut lists) = (Signed::default(), Signed::default(), Signed::default());
+    let (mut heads, mut lists) = (Signed::default(), Signed::default());
     for folder in folders {
-        for note in &folder.notes {
-            let (_, head) = checkpoint::parse(note.text()).unwrap();
-            for line in note.lines().iter().filter(|line| line.name() != origin) {
-                let size = format!("size {}", head.size);
-                roots.add(line.name(), size.clone(), head.root.as_bytes().to_vec());
-                // With the same time, too: the share message of a slot is one, and carries it.
-                stamps.add(line.name(), size, line.signature().to_vec());
-            }
-        }
-        for message in &folder.shares {
-            let header = &message.header;
-            let (name, size) = (format!("{origin}/m{}", header.member), format!("size {}", header.head.size));
-            roots.add(&name, size.clone(), header.head.root.as_bytes().to_vec());
-            stamps.add(&name, size, header.cosig.0.to_vec());
+        folder.notes.iter().for_each(|note| heads.checkpoint(note));
+        for ShareMessage { header, .. } in &folder.shares {
+            heads.cosigned(&format!("{origin}/m{}", header.member), &header.head, &header.cosig.0);
         }
         for list in &folder.lists {
             lists.add(list.member, format!("the list of slot {}", list.slot), list.sig.0.to_vec());
@@ -115,7 +74,7 @@ fn signatures(folders: &[Folder], origin: &str) -> usize {
             }
         }
     }
-    roots.assert_once() + stamps.assert_once() + lists.assert_once()
+    heads.assert_once() + lists.assert_once()
 }
 
 /// Envelopes of the log: hash, and payer with nonce.
@@ -139,6 +98,7 @@ pub(crate) fn all(cluster: &Cluster, promises: &[Promise]) -> Counts {
     for (i, folder) in folders.iter().enumerate() {
         assert!(longest.entries.starts_with(&folder.entries), "member {i} has another log");
     }
+    assert_no_faults((0..MEMBERS).map(|i| cluster.folder(i)));
     let (items, nonces) = included(&longest.entries);
     let mut excused = 0;
     for promise in promises.iter().filter(|promise| !items.contains(&promise.item)) {

@@ -15,11 +15,13 @@ mod load;
 mod network;
 
 use common::process::copy;
-use load::Load;
+use load::{Load, Promise};
 use network::{Cluster, MEMBERS, PATIENCE, is_faulted, tail};
 use std::{fs, path::Path, sync::Arc, time::Duration};
 use store::fault::Place;
 use tokio::sync::Mutex;
+use types::wire::Status;
+use wallet::Submitter;
 
 /// A network keeps two cores busy: one at a time.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -172,7 +174,7 @@ async fn finish(mut cluster: Cluster, load: Load) -> check::Counts {
     let (submitter, promises) = (Arc::clone(&load.submitter), load.stop().await);
     let settled = async {
         for promise in promises.iter().rev().take(20) {
-            while !submitter.status(promise.item).await.iter().flatten().any(is_settled) {
+            while !is_settled(&submitter, promise).await {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -183,9 +185,15 @@ async fn finish(mut cluster: Cluster, load: Load) -> check::Counts {
     check::all(&cluster, &promises)
 }
 
-fn is_settled(status: &types::wire::Status) -> bool {
-    use types::wire::Status;
-    matches!(status, Status::Executed { .. } | Status::Dropped { .. })
+/// Executed; or dropped, which is right where another one of its nonce stands in its place.
+async fn is_settled(submitter: &Submitter, promise: &Promise) -> bool {
+    let told = submitter.status(promise.item).await;
+    if told.iter().flatten().any(|status| matches!(status, Status::Executed { .. })) {
+        return true;
+    }
+    let dropped = told.iter().flatten().any(|status| matches!(status, Status::Dropped { .. }));
+    let accounts = submitter.account(promise.payer).await;
+    dropped && accounts.iter().flatten().filter_map(|told| told.account).any(|account| account.nonce > promise.nonce)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,6 +212,7 @@ async fn members_killed_at_any_moment_lose_nothing_and_sign_nothing_twice() {
         println!("{done} rounds, {} faults planned, {} met: {counts:?}", faults[0], faults[1]);
         assert!(counts.entries > 100 && counts.slots > count, "{counts:?}");
         assert!(counts.promises > 0 && counts.signatures > 0 && counts.excused < counts.promises, "{counts:?}");
+        assert!(counts.judged > 0, "{counts:?}");
     }
     assert!(2 * faults[1] >= faults[0], "{} of {} planned faults were met", faults[1], faults[0]);
 }

@@ -10,17 +10,17 @@ use std::{
     },
     time::Duration,
 };
-use types::{Address, Bundle, ChainId, Hash, Nonce, Policy, Slot};
+use types::{Address, Bundle, ChainId, Hash, Nonce, Policy, Slot, codec};
 use wallet::{NetworkView, SealOptions, SubmitLimits, Submitter};
 use zeroize::Zeroizing;
 
 /// An envelope with receipts of f + 1 members.
-#[derive(Clone, Debug)]
 pub(crate) struct Promise {
     pub(crate) item: Hash,
     pub(crate) payer: Address,
     pub(crate) nonce: Nonce,
-    pub(crate) expiry: Slot,
+    /// Each receipt, and the envelope, as auditors take them.
+    pub(crate) receipts: Vec<String>,
 }
 
 pub(crate) struct Load {
@@ -85,7 +85,7 @@ impl Load {
 
 async fn send(i: u32, submitter: Arc<Submitter>, promises: Arc<Mutex<Vec<Promise>>>, stop: Arc<AtomicBool>) {
     let (fee, sender) = account(i);
-    let (mut draws, mut next) = (0u64, None);
+    let (mut draws, mut next, mut promised) = (0u64, None, None);
     while !stop.load(Ordering::Acquire) {
         draws += 1;
         tokio::time::sleep(Duration::from_millis(120)).await;
@@ -95,7 +95,8 @@ async fn send(i: u32, submitter: Arc<Submitter>, promises: Arc<Mutex<Vec<Promise
         // Asked for at first and after a surprise.
         if next.is_none() {
             let known = tokio::time::timeout(Duration::from_secs(1), submitter.next_nonce(fee.address())).await;
-            next = known.ok().flatten();
+            // One that was promised is not used again: else another envelope would stand in the place of a lost one.
+            next = known.ok().flatten().filter(|nonce| Some(*nonce) > promised);
         }
         let Some(nonce) = next.take() else { continue };
         let tx = LegTx {
@@ -130,9 +131,12 @@ async fn send(i: u32, submitter: Arc<Submitter>, promises: Arc<Mutex<Vec<Promise
         };
         let entropy = Zeroizing::new(draw(b"seal"));
         let (item, envelope) = wallet::seal_bundle(submitter.view(), &fee, nonce, &bundle, options, entropy).unwrap();
-        if submitter.submit(&envelope).await.is_ok() {
-            promises.lock().unwrap().push(Promise { item, payer: fee.address(), nonce, expiry });
-            next = Some(Nonce(nonce.0 + 1));
+        if let Ok(submission) = submitter.submit(&envelope).await {
+            let hex = hex::encode(codec::encode(&envelope));
+            let receipts = submission.collected().receipts;
+            let receipts = receipts.iter().map(|receipt| format!("{}envelope {hex}\n", receipt.note)).collect();
+            promises.lock().unwrap().push(Promise { item, payer: fee.address(), nonce, receipts });
+            (promised, next) = (Some(nonce), Some(Nonce(nonce.0 + 1)));
         }
     }
 }

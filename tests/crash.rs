@@ -17,7 +17,7 @@ mod network;
 use common::process::copy;
 use load::{Load, Promise};
 use network::{Cluster, MEMBERS, PATIENCE, is_faulted, tail};
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
 use store::fault::Place;
 use tokio::sync::Mutex;
 use types::wire::Status;
@@ -29,6 +29,8 @@ const SLOT_MS: u64 = 250;
 const ACCOUNTS: u32 = 2;
 /// Rounds on one network: its log is replayed at every start.
 const ROUNDS_EACH: u64 = 10;
+/// So many rounds try each place often enough that one is met there.
+const LONG: u64 = 200;
 
 #[expect(clippy::disallowed_methods, reason = "a switch of the test, no configuration")]
 fn setting(name: &str) -> Option<u64> {
@@ -79,20 +81,40 @@ async fn progress(cluster: &mut Cluster, load: &Load, more: u64, what: &str) {
     }
 }
 
-/// What a round does.
+/// What a round does: members are killed, and those of a fault start with it before they start again.
 #[derive(Debug)]
-enum Round {
-    KillOne(usize),
-    KillAll,
-    FaultOne(usize, String),
-    FaultAll(String),
+struct Round {
+    members: Vec<usize>,
+    fault: Option<(Place, String)>,
 }
 
-/// Places by turns, so that a short run meets each; the operation of the place is drawn.
+/// What the faults of rounds came to.
+#[derive(Default)]
+struct Faults {
+    planned: usize,
+    met: usize,
+    /// Where one has ended a member.
+    places: BTreeSet<Place>,
+}
+
+/// Places that rounds walk through.
+fn places() -> impl Iterator<Item = Place> + Clone {
+    Place::ALL.into_iter().filter(|place| *place != Place::Other)
+}
+
+/// Three rounds of four have a fault, each at the next place, so that a short run tries all; the operation of the place is
+/// drawn.
 fn plan(round: u64, draws: &mut Draws) -> Round {
-    let places: Vec<Place> = Place::ALL.into_iter().filter(|place| *place != Place::Other).collect();
-    let place = places[usize::try_from(round).unwrap() % places.len()];
-    let kind = ["kill", "kill-after", "torn"][if place == Place::Opened { 0 } else { draws.index(3) }];
+    let one = |draws: &mut Draws| vec![draws.index(MEMBERS)];
+    let turn = usize::try_from(round / 4).unwrap();
+    if round % 4 == 3 {
+        let members = if turn.is_multiple_of(2) { one(draws) } else { (0..MEMBERS).collect() };
+        return Round { members, fault: None };
+    }
+    let place = places().cycle().nth(usize::try_from(round).unwrap() - turn).unwrap();
+    // What is torn is a write: openings stay in memory, and a segment is only removed.
+    let kinds = if place == Place::Opened { 1 } else { 3 - usize::from(place == Place::Prune) };
+    let kind = ["kill", "kill-after", "torn"][draws.index(kinds)];
     // About as many operations as two slots have there; a third of them are writes.
     let most = match place {
         Place::Open => 20,
@@ -105,12 +127,8 @@ fn plan(round: u64, draws: &mut Draws) -> Round {
     };
     let most = if kind == "torn" { most / 3 + 1 } else { most };
     let fault = format!("{kind}:{place}:{}", 1 + draws.below(most));
-    match draws.below(8) {
-        0 => Round::KillOne(draws.index(MEMBERS)),
-        1 => Round::KillAll,
-        2 | 3 => Round::FaultAll(fault),
-        _ => Round::FaultOne(draws.index(MEMBERS), fault),
-    }
+    let members = if draws.below(3) == 0 { (0..MEMBERS).collect() } else { one(draws) };
+    Round { members, fault: Some((place, fault)) }
 }
 
 /// Waits until the fault has ended the members; those that it does not reach in time are killed. How many it reached.
@@ -137,35 +155,34 @@ async fn faulted(cluster: &mut Cluster, members: &[usize]) -> usize {
     reached
 }
 
-async fn rounds(count: u64, draws: &mut Draws, first: u64) -> (check::Counts, [usize; 2]) {
+async fn rounds(count: u64, draws: &mut Draws, first: u64, faults: &mut Faults) -> check::Counts {
     let dir = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::make(dir.path(), SLOT_MS, ACCOUNTS);
     cluster.start_all();
     let load = Load::start(&cluster.view, ACCOUNTS);
     progress(&mut cluster, &load, 2, "start").await;
-    let [mut planned, mut met] = [0, 0];
     for round in first..first + count {
-        let plan = plan(round, draws);
-        let what = format!("round {round}, {plan:?}");
+        let Round { members, fault } = plan(round, draws);
+        let what =
+            format!("round {round}, members {members:?}, {}", fault.as_ref().map_or("killed", |(_, fault)| fault));
         let mut reached = None;
-        let moment = Duration::from_millis(draws.below(2 * SLOT_MS));
-        let members = match &plan {
-            Round::KillOne(i) | Round::FaultOne(i, _) => vec![*i],
-            Round::KillAll | Round::FaultAll(_) => (0..MEMBERS).collect(),
-        };
-        tokio::time::sleep(moment).await;
+        tokio::time::sleep(Duration::from_millis(draws.below(2 * SLOT_MS))).await;
         cluster.kill(&members);
-        if let Round::FaultOne(_, fault) | Round::FaultAll(fault) = &plan {
-            members.iter().for_each(|i| cluster.start(*i, Some(fault)));
+        if let Some((place, fault)) = fault {
+            members.iter().for_each(|i| cluster.start(*i, Some(&fault)));
             let ended = faulted(&mut cluster, &members).await;
-            (planned, met) = (planned + 1, met + usize::from(ended > 0));
+            faults.planned += 1;
+            if ended > 0 {
+                faults.met += 1;
+                faults.places.insert(place);
+            }
             reached = Some(ended);
         }
         members.iter().for_each(|i| cluster.start(*i, None));
         progress(&mut cluster, &load, 2, &what).await;
         say(&format!("{what}: ended {reached:?}, {} promised, slots {:?}", load.promised(), load.opened().await));
     }
-    (finish(cluster, load).await, [planned, met])
+    finish(cluster, load).await
 }
 
 /// Lets everything that was promised come to its end, stops all, and checks their folders.
@@ -203,18 +220,20 @@ async fn members_killed_at_any_moment_lose_nothing_and_sign_nothing_twice() {
     println!("LOCKSTEP_SEED={seed}");
     let mut draws = Draws(seed);
     let all = setting("LOCKSTEP_ROUNDS").unwrap_or(20);
-    let (mut done, mut faults) = (0, [0, 0]);
+    let (mut done, mut faults) = (0, Faults::default());
     while done < all {
         let count = (all - done).min(ROUNDS_EACH);
-        let (counts, [planned, met]) = rounds(count, &mut draws, done).await;
+        let counts = rounds(count, &mut draws, done, &mut faults).await;
         done += count;
-        faults = [faults[0] + planned, faults[1] + met];
-        println!("{done} rounds, {} faults planned, {} met: {counts:?}", faults[0], faults[1]);
+        println!("{done} rounds, {} faults planned, {} met: {counts:?}", faults.planned, faults.met);
         assert!(counts.entries > 100 && counts.slots > count, "{counts:?}");
         assert!(counts.promises > 0 && counts.signatures > 0 && counts.excused < counts.promises, "{counts:?}");
         assert!(counts.judged > 0, "{counts:?}");
     }
-    assert!(2 * faults[1] >= faults[0], "{} of {} planned faults were met", faults[1], faults[0]);
+    assert!(2 * faults.met >= faults.planned, "{} of {} planned faults were met", faults.met, faults.planned);
+    let missed: Vec<Place> = places().filter(|place| !faults.places.contains(place)).collect();
+    println!("met at {} of {} places, not at {missed:?}", faults.places.len(), places().count());
+    assert!(all < LONG || missed.is_empty(), "no fault was met at {missed:?}");
 }
 
 /// A member whose disk refuses ends with a status that is not 0 and says why, the others go on, and it comes back.

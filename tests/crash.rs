@@ -170,6 +170,7 @@ async fn rounds(count: u64, draws: &mut Draws, first: u64, faults: &mut Faults) 
         cluster.kill(&members);
         if let Some((place, fault)) = fault {
             members.iter().for_each(|i| cluster.start(*i, Some(&fault)));
+            load.reconnect();
             let ended = faulted(&mut cluster, &members).await;
             faults.planned += 1;
             if ended > 0 {
@@ -179,6 +180,7 @@ async fn rounds(count: u64, draws: &mut Draws, first: u64, faults: &mut Faults) 
             reached = Some(ended);
         }
         members.iter().for_each(|i| cluster.start(*i, None));
+        load.reconnect();
         progress(&mut cluster, &load, 2, &what).await;
         say(&format!("{what}: ended {reached:?}, {} promised, slots {:?}", load.promised(), load.opened().await));
     }
@@ -188,7 +190,8 @@ async fn rounds(count: u64, draws: &mut Draws, first: u64, faults: &mut Faults) 
 /// Lets everything that was promised come to its end, stops all, and checks their folders.
 async fn finish(mut cluster: Cluster, load: Load) -> check::Counts {
     progress(&mut cluster, &load, 3, "end").await;
-    let (submitter, promises) = (Arc::clone(&load.submitter), load.stop().await);
+    let submitter = Arc::clone(&load.submitter.borrow());
+    let promises = load.stop().await;
     let settled = async {
         for promise in promises.iter().rev().take(20) {
             while !is_settled(&submitter, promise).await {
@@ -257,6 +260,7 @@ async fn a_failing_disk_ends_one_member_and_costs_nothing() {
         let member = turn % MEMBERS;
         cluster.kill(&[member]);
         cluster.start(member, Some(fault));
+        load.reconnect();
         let status = cluster.wait_for_end(member).await;
         let said = cluster.said(member);
         assert!(status.code().is_some_and(|code| code > 1), "{fault}: {status}: {said}");
@@ -274,6 +278,7 @@ async fn a_failing_disk_ends_one_member_and_costs_nothing() {
         };
         assert!(tokio::time::timeout(PATIENCE, advance).await.is_ok(), "{fault}: the others stand still");
         cluster.start(member, None);
+        load.reconnect();
         progress(&mut cluster, &load, 2, fault).await;
     }
     let counts = finish(cluster, load).await;
@@ -346,6 +351,7 @@ async fn a_damaged_folder_is_refused_by_name_and_the_whole_one_goes_on() {
         copy(&whole, &folder);
     }
     cluster.start_all();
+    load.reconnect();
     progress(&mut cluster, &load, 2, "whole again").await;
     let counts = finish(cluster, load).await;
     assert!(counts.promises > 0, "{counts:?}");

@@ -10,6 +10,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::watch;
 use types::{Address, Bundle, ChainId, Hash, Nonce, Policy, Slot, codec};
 use wallet::{NetworkView, SealOptions, SubmitLimits, Submitter};
 use zeroize::Zeroizing;
@@ -24,7 +25,7 @@ pub(crate) struct Promise {
 }
 
 pub(crate) struct Load {
-    pub(crate) submitter: Arc<Submitter>,
+    pub(crate) submitter: watch::Sender<Arc<Submitter>>,
     promises: Arc<Mutex<Vec<Promise>>>,
     stop: Arc<AtomicBool>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -33,14 +34,18 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn start(view: &NetworkView, accounts: u32) -> Self {
-        let limits = SubmitLimits { receipts_ms: 1_500, collect_ms: 4_000, retry_ms: 100, ..SubmitLimits::default() };
-        let submitter = Arc::new(Submitter::start(view.clone(), limits));
+        let submitter = watch::Sender::new(connect(view));
         let (promises, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let tasks = (0..accounts)
-            .map(|i| tokio::spawn(send(i, Arc::clone(&submitter), Arc::clone(&promises), Arc::clone(&stop))))
+            .map(|i| tokio::spawn(send(i, submitter.subscribe(), Arc::clone(&promises), Arc::clone(&stop))))
             .collect();
         let clients = view.members.iter().map(|_| Arc::default()).collect();
         Self { submitter, promises, stop, tasks, clients }
+    }
+
+    /// For after a kill: a wallet takes 10 s to see that whoever said nothing is gone, and a round may be over by then.
+    pub(crate) fn reconnect(&self) {
+        self.submitter.send_modify(|submitter| *submitter = connect(submitter.view()));
     }
 
     pub(crate) fn promised(&self) -> usize {
@@ -49,8 +54,8 @@ impl Load {
 
     /// Last slot that each member has opened; `None`: it does not answer.
     pub(crate) async fn opened(&self) -> Vec<Option<u64>> {
-        let mut told = Vec::new();
-        for (member, client) in self.submitter.view().members.iter().zip(&self.clients) {
+        let (submitter, mut told) = (Arc::clone(&self.submitter.borrow()), Vec::new());
+        for (member, client) in submitter.view().members.iter().zip(&self.clients) {
             let (address, pin, client) = (member.quic.parse().unwrap(), member.pin, Arc::clone(client));
             told.push(tokio::spawn(async move {
                 // One connection each, for as long as it lives: new ones count against wallets of the same address.
@@ -83,12 +88,23 @@ impl Load {
     }
 }
 
-async fn send(i: u32, submitter: Arc<Submitter>, promises: Arc<Mutex<Vec<Promise>>>, stop: Arc<AtomicBool>) {
+fn connect(view: &NetworkView) -> Arc<Submitter> {
+    let limits = SubmitLimits { receipts_ms: 1_500, collect_ms: 4_000, retry_ms: 100, ..SubmitLimits::default() };
+    Arc::new(Submitter::start(view.clone(), limits))
+}
+
+async fn send(
+    i: u32,
+    submitter: watch::Receiver<Arc<Submitter>>,
+    promises: Arc<Mutex<Vec<Promise>>>,
+    stop: Arc<AtomicBool>,
+) {
     let (fee, sender) = account(i);
     let (mut draws, mut next, mut promised) = (0u64, None, None);
     while !stop.load(Ordering::Acquire) {
         draws += 1;
         tokio::time::sleep(Duration::from_millis(120)).await;
+        let submitter = Arc::clone(&submitter.borrow());
         let Ok(Some(params)) = tokio::time::timeout(Duration::from_secs(1), submitter.current()).await else {
             continue;
         };

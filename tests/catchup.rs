@@ -1,13 +1,13 @@
-//! Goal: a member that was away, whose folder is an old copy, or that lost its disk comes back by what a quorum has
-//! signed, or is told what to do; and signs nothing twice.
-//! Method: one network of four processes; members are killed, their folders changed, and started again.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where its helper fails")]
+//! Goal: a member that was away or stood still, whose folder is an old copy, or that lost its disk comes back by what a
+//! quorum has signed, whatever a peer serves, or is told what to do; and signs nothing twice.
+//! Method: one network of four processes; members are killed or paused, their folders changed, and started again.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where its helper fails")]
 #[expect(dead_code, reason = "each test program uses a part")]
 mod common;
 
 use common::{
     Devnet, Person, base_port,
-    folder::{assert_no_faults, entries},
+    folder::{Signed, assert_no_faults, entries, heads},
     http,
     process::{self, Process, copy},
     run,
@@ -140,6 +140,17 @@ fn listed(folder: &Path, of: MemberId) -> BTreeSet<u64> {
     entries(folder).into_iter().filter_map(slot).collect()
 }
 
+/// Changes a byte of the newest whole bundle of entries that a member serves; where, and what stood there.
+fn lie(folder: &Path) -> (PathBuf, Vec<u8>) {
+    let paths = fs::read_dir(folder.join("log/tile/entries")).unwrap().map(|entry| entry.unwrap().path());
+    let path = paths.filter(|path| path.is_file()).max().unwrap();
+    let whole = fs::read(&path).unwrap();
+    let mut bytes = whole.clone();
+    bytes[whole.len() / 2] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    (path, whole)
+}
+
 fn proof_of(folder: &Path, slot: u64) -> PathBuf {
     folder.join("finality").join(slot.to_string())
 }
@@ -181,11 +192,28 @@ async fn members_that_were_away_or_lost_their_disk_come_back() {
         submit(&submitter, &mut person, nonce).await;
     }
     let far = nodes[0].wait_for(first + 75);
+    // who is asked first serves something else
+    let (path, whole) = lie(&folder.join("member-0"));
+    let own = folder.join("member-3/log/tile/entries").join(path.file_name().unwrap());
+    assert!(!own.exists(), "member 3 was there");
     nodes.push(start(3));
     let back = nodes[3].wait_for(far);
-    assert!(nodes[3].stderr().contains("sync"), "{}", nodes[3].stderr());
+    let text = nodes[3].stderr();
+    assert!(text.lines().any(|line| line.contains("sync.peer") && line.contains("peer=0 ")), "{text}");
+    assert!(text.contains("sync slot="), "{text}");
     nodes[0].wait_for(back + 2);
     nodes[3].wait_for(back + 2);
+    assert!(fs::read(&own).unwrap() == whole, "it took what nobody signed");
+    fs::write(path, whole).unwrap();
+
+    // stands still for more slots than peers keep in memory, and finds out by itself
+    nodes[1].process.pause();
+    let far = nodes[0].wait_for(back + 2 + 70);
+    nodes[1].process.resume();
+    let back = nodes[1].wait_for(far);
+    assert!(nodes[1].stderr().contains("member.behind"), "{}", nodes[1].stderr());
+    nodes[0].wait_for(back + 2);
+    nodes[1].wait_for(back + 2);
 
     // what a member may do that has lost its disk changes with the epoch: whatever the pace, most of one is left
     let epochs = Schedule::new(31);
@@ -240,6 +268,19 @@ async fn members_that_were_away_or_lost_their_disk_come_back() {
     let lists = listed(&folder.join("member-0"), me);
     assert!(lists.range(..now).next_back().is_some(), "it listed before");
     assert_eq!(lists.range(now + 2..).next(), None, "and not since it lost its disk");
+    let others = listed(&folder.join("member-0"), MemberId(1));
+    assert!(others.range(far + 2..).next().is_some(), "member 1 lists again");
+    // what it forgot and what it has signed since go together
+    let (mut signed, mut cosigned) = (Signed::default(), BTreeSet::new());
+    let folders = (0..4).map(|of| folder.join(format!("member-{of}"))).chain([old]);
+    for (slot, note) in folders.flat_map(|folder| heads(&folder)) {
+        signed.checkpoint(&note);
+        if note.lines().iter().any(|line| line.name().ends_with("/m2")) {
+            cosigned.insert(slot.0);
+        }
+    }
+    signed.assert_once();
+    assert!(cosigned.range(..now).next().is_some() && cosigned.range(now + 2..).next().is_some(), "{cosigned:?}");
     // whoever is late is missing in certificates of the others: three votes make one
     let by_any = |slot: &u64| {
         let others = (1..4).map(|of| folder.join(format!("member-{of}")));

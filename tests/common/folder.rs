@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tlog::{checkpoint, note::Note, tiles};
-use types::{Entry, Kind, codec, limits};
+use types::{Entry, Head, Kind, Slot, codec, limits};
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -42,8 +42,8 @@ pub(crate) fn assert_no_faults(folders: impl IntoIterator<Item = impl AsRef<Path
     }
 }
 
-/// Every published checkpoint, of all epochs. Records of `heads/<epoch>`: length, slot, checksum, note.
-pub(crate) fn heads(folder: &Path) -> Vec<Note> {
+/// Every published checkpoint with its slot, of all epochs. Records of `heads/<epoch>`: length, slot, checksum, note.
+pub(crate) fn heads(folder: &Path) -> Vec<(Slot, Note)> {
     let (mut epochs, mut notes) = (Vec::new(), Vec::new());
     files(&folder.join("heads"), &mut epochs);
     for epoch in epochs {
@@ -51,7 +51,8 @@ pub(crate) fn heads(folder: &Path) -> Vec<Note> {
         let mut rest = bytes.as_slice();
         while rest.len() > 16 {
             let length = usize::try_from(u32::from_le_bytes(rest[..4].try_into().unwrap())).unwrap();
-            notes.push(Note::parse(&rest[16..16 + length]).unwrap());
+            let slot = u64::from_le_bytes(rest[4..12].try_into().unwrap());
+            notes.push((Slot(slot), Note::parse(&rest[16..16 + length]).unwrap()));
             rest = &rest[16 + length..];
         }
     }
@@ -68,7 +69,7 @@ impl Signed {
     }
 
     /// A cosignature of a head, which is one with its time, too: the share message of a slot is one, and carries it.
-    pub(crate) fn cosigned(&mut self, who: &str, head: &types::Head, signature: &[u8]) {
+    pub(crate) fn cosigned(&mut self, who: &str, head: &Head, signature: &[u8]) {
         self.add(who, format!("the root at size {}", head.size), head.root.as_bytes().to_vec());
         self.add(who, format!("size {}", head.size), signature.to_vec());
     }
@@ -87,10 +88,5 @@ impl Signed {
             assert_eq!(forms.len(), 1, "{who} signed {over} twice");
         }
         self.0.len()
-    }
-
-    /// What this one has signed.
-    pub(crate) fn of(&self, who: &str) -> usize {
-        self.0.keys().filter(|(name, _)| name == who).count()
     }
 }

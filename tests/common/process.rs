@@ -27,7 +27,21 @@ impl Process {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
+        self.signal("-TERM");
+    }
+
+    /// SIGSTOP: it stands still until it is resumed.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").arg(name).arg(self.0.id().to_string()).status().unwrap().success());
     }
 
     /// SIGKILL: it gets to do nothing more.

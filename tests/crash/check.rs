@@ -21,7 +21,7 @@ struct Folder {
     lock: Lock,
     lists: Vec<SignedList>,
     shares: Vec<ShareMessage>,
-    notes: Vec<Note>,
+    notes: Vec<(Slot, Note)>,
 }
 
 impl Folder {
@@ -62,7 +62,7 @@ pub(crate) struct Counts {
 fn signatures(folders: &[Folder], origin: &str) -> usize {
     let (mut heads, mut lists) = (Signed::default(), Signed::default());
     for folder in folders {
-        folder.notes.iter().for_each(|note| heads.checkpoint(note));
+        folder.notes.iter().for_each(|(_, note)| heads.checkpoint(note));
         for ShareMessage { header, .. } in &folder.shares {
             heads.cosigned(&format!("{origin}/m{}", header.member), &header.head, &header.cosig.0);
         }

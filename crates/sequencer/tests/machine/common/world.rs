@@ -2,7 +2,7 @@
 use crate::common::{
     consensus::Consensus,
     disk::Disk,
-    net::{Net, id},
+    net::{Net, Term, id},
     rng::Rng,
     wire,
 };

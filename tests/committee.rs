@@ -311,7 +311,11 @@ impl Net {
                 let names: Vec<&str> = folders.iter().map(|folder| net.node(folder).name.as_str()).collect();
                 let node = net.node(folder);
                 let status = node.status()?;
-                (hears(&status, &node.name, &names) && status["epoch"].as_u64()? >= record.epoch.0).then_some(())
+                let all = ["present", "missing"].map(|part| status["cosigners"][part].as_array().map_or(0, Vec::len));
+                // not the committee before, which tells the new epoch while it ends
+                let is_new = all.iter().sum::<usize>() == record.members.len();
+                (is_new && hears(&status, &node.name, &names) && status["epoch"].as_u64()? >= record.epoch.0)
+                    .then_some(())
             });
         }
     }

@@ -395,6 +395,8 @@ struct Shown<'a> {
     count: u16,
     lines: u64,
     epoch: Option<Epoch>,
+    /// The folder of all, and the number of the member that joins.
+    joins: (&'a Path, Option<u16>),
 }
 
 impl Shown<'_> {
@@ -412,6 +414,12 @@ impl Shown<'_> {
             let names = page.map(|page| names(&page.record.members)).unwrap_or_default();
             let (slot, last, count) = (self.schedule.first(epoch), self.schedule.last(epoch), self.count);
             out.say(&format!("epoch      {epoch}: slots {slot} to {last}, {count} members{names}"));
+            // a handover in which too few were in time has to be asked for again
+            if let ((dir, Some(number)), true) = (self.joins, epoch > Epoch(0))
+                && let Err(error) = replace::submit(self.network, dir, number, self.http).await
+            {
+                out.say(&error.text);
+            }
         }
         if let Some((bundles, gained)) = self.tails.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot) {
             (line.tail, line.gained) = (bundles, gained.to_string());
@@ -449,7 +457,8 @@ async fn watch(
     // what came of a tail is known with the slot after its own
     let mut held = VecDeque::new();
     let schedule = Schedule::new(args.epoch_slots);
-    let mut shown = Shown { schedule, network, http, tails, count, lines: 0, epoch: None };
+    let joins = (args.dir.as_path(), replace::joiner(count, args.epoch_slots));
+    let mut shown = Shown { schedule, network, http, tails, count, lines: 0, epoch: None, joins };
     loop {
         let patience = START_WITHIN;
         let ended = async {

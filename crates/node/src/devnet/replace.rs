@@ -50,7 +50,7 @@ pub(super) async fn page(http: &str, network: &NetworkFiles) -> Option<EpochPage
     EpochPage::parse(&answer.ok()??, &network.id).ok()
 }
 
-/// Hands the change in, signed by everybody, unless it was made before.
+/// Hands the change in, signed by 2f + 1, unless it has taken effect.
 pub(super) async fn submit(network: &NetworkFiles, dir: &Path, number: u16, http: &str) -> Result<(), Failure> {
     let failed = |text: &str| Failure::software(format!("change of the committee: {text}"));
     let mut current = None;

@@ -212,10 +212,10 @@ fn traffic(folder: &Path) {
     let view = NetworkView::new(&toml::from_str(&read("network.toml")).expect("a network")).expect("a network");
     let run = async move {
         let submitter = Submitter::start(view, SubmitLimits::default());
-        let mut nonce = 0;
-        loop {
+        let mut nonce = 0u64;
+        while nonce < u64::MAX {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            let Ok(params) = submitter.current().await else { continue };
+            let Some(params) = submitter.current().await else { continue };
             let tx = LegTx {
                 chain_id: ChainId(901),
                 nonce,
@@ -246,7 +246,7 @@ fn traffic(folder: &Path) {
     };
     std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on::<std::future::Pending<()>>(run);
+        runtime.block_on(run);
     });
 }
 

@@ -32,8 +32,11 @@ pub(crate) fn assert_no_faults(folders: impl IntoIterator<Item = impl AsRef<Path
         let (folder, mut evidence) = (folder.as_ref(), Vec::new());
         let entries = entries(folder);
         assert!(!entries.is_empty(), "{} holds no log", folder.display());
-        let fault = entries.iter().find(|entry| matches!(entry.kind, Kind::Fault { .. }));
-        assert!(fault.is_none(), "{}: {fault:?}", folder.display());
+        for entry in entries {
+            if let Kind::Fault { slot, finding, accused, .. } = entry.kind {
+                panic!("{}: finding {finding} in slot {slot} against {accused:?}", folder.display());
+            }
+        }
         // made with the first piece
         if folder.join("evidence").exists() {
             files(&folder.join("evidence"), &mut evidence);

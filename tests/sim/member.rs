@@ -33,7 +33,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, UNIX_EPOCH},
 };
-use types::{Block, Epoch, Hash, Operation, Slot, Timestamp, Vote, Voted, codec, limits};
+use types::{Block, Epoch, Handover, Hash, Operation, Slot, Timestamp, Vote, Voted, codec, limits};
 use zeroize::Zeroizing;
 
 /// What a member starts from, again and again.
@@ -327,30 +327,31 @@ impl Life {
         if self.leaves.is_some() || self.looked.replace(last) == Some(last) {
             return Ok(());
         }
-        let (epochs, said, next) = (self.machine.epochs(), self.machine.succession(), last.next());
-        let seed = secret(self.node.net, self.node.me);
-        let start = || -> Result<Start, ReshareError> {
-            let number = u64::try_from(self.node.me).unwrap();
-            let entropy = crypto::hash::t256("entropy", &[&self.draw.to_le_bytes(), &number.to_le_bytes()]);
-            let saved = lock(&self.node.saved).as_ref().map(|bytes| Saved::open(bytes, &seed).unwrap());
-            Ok(Start { entropy: Zeroizing::new(entropy.0), saved })
-        };
-        let Some(due) = self.handovers.due(epochs, said, next, start).unwrap() else { return Ok(()) };
-        if let Some(saved) = due.save {
-            *lock(&self.node.saved) = Some(saved.seal(&seed).unwrap());
-        }
-        let message = match &self.node.adversary {
-            Some(adversary) => {
-                let to = said.takes_over(epochs.last()).unwrap();
-                let plan = handover::plan(epochs.last(), to).unwrap().name();
-                adversary.hands_over(self.node.net, &plan, due.message)
-            }
-            None => Some(due.message),
-        };
-        let Some(message) = message else { return Ok(()) };
+        let Some(message) = self.message(last.next()) else { return Ok(()) };
         let operation = codec::encode(&Operation::Handover(Box::new(message)));
         let effects = self.step(Input::Operation { ticket: self.handle.ticket(), operation });
         self.carry_out(effects)
+    }
+
+    /// What it says next in a handover; what it keeps of it is on its disk before.
+    fn message(&mut self, next: Slot) -> Option<Handover> {
+        let (epochs, said) = (self.machine.epochs(), self.machine.succession());
+        let seed = secret(self.node.net, self.node.me);
+        let start = || -> Result<Start, ReshareError> {
+            let number = u64::try_from(self.node.me).expect("members are few");
+            let entropy = crypto::hash::t256("entropy", &[&self.draw.to_le_bytes(), &number.to_le_bytes()]);
+            let open = |bytes: &Vec<u8>| Saved::open(bytes, &seed).expect("a member's own");
+            let saved = lock(&self.node.saved).as_ref().map(open);
+            Ok(Start { entropy: Zeroizing::new(entropy.0), saved })
+        };
+        let due = self.handovers.due(epochs, said, next, start).unwrap()?;
+        if let Some(saved) = due.save {
+            *lock(&self.node.saved) = Some(saved.seal(&seed).unwrap());
+        }
+        let Some(adversary) = &self.node.adversary else { return Some(due.message) };
+        let to = said.takes_over(epochs.last())?;
+        let plan = handover::plan(epochs.last(), to).unwrap().name();
+        adversary.hands_over(self.node.net, &plan, due.message)
     }
 
     fn step(&mut self, input: Input) -> Vec<Effect> {

@@ -490,8 +490,9 @@ impl Auditor {
         match checkpoint::verify_checkpoint(&self.replay.committee().policy, &subject.note) {
             Ok(verified) => subject.cosigners = verified.cosigners,
             Err(error) => {
-                // bytes that nothing vouches for
+                // bytes that nothing vouches for, and a note that accuses nobody
                 (self.subject, self.head_error, self.done) = (None, Some(error), true);
+                self.from_notes = 0;
                 return;
             }
         }

@@ -429,7 +429,11 @@ impl Replay {
         }
         let keys_since = if next.keys() == self.epochs.of(ended).keys() { self.now.keys_since } else { next.epoch };
         match Committee::of(self.anchor.policy.origin(), next, keys_since) {
-            Ok(committee) => self.now = Arc::new(committee),
+            Ok(committee) => {
+                self.now = Arc::new(committee);
+                // an index is another member's, perhaps
+                self.convicted.clear();
+            }
             Err(error) => return self.find(reason::Finding::EpochWrong, &format!("{error}")),
         }
         self.promises_go_on();

@@ -100,26 +100,25 @@ impl Data {
             let (data, log) = (Arc::clone(&self), served.clone());
             let read = tokio::task::spawn_blocking(move || {
                 let mut position = position.unwrap_or_else(|| data.begin(&log));
-                let more = data.read_on(&log, &mut position)?;
-                Ok::<_, ReadError>((position, more))
+                let more = data.read_on(&log, &mut position);
+                (position, more)
             });
             match read.await {
-                Ok(Ok((reached, more))) => {
+                Ok((reached, Ok(more))) => {
                     position = Some(reached);
                     if !more {
                         tokio::time::sleep(LOOK_EVERY).await;
                     }
                     continue;
                 }
-                Ok(Err(ReadError::Log(error))) => {
+                Ok((reached, Err(ReadError::Log(error)))) => {
                     // a file could not be opened, perhaps: its owner says whether the log is lost
                     tracing::warn!(%error, "data.again");
-                    self.forget();
-                    position = None;
+                    position = Some(reached);
                     tokio::time::sleep(AGAIN_AFTER).await;
                     continue;
                 }
-                Ok(Err(error)) => tracing::error!(%error, "data.stop: auctions are not served any more"),
+                Ok((_, Err(error))) => tracing::error!(%error, "data.stop: auctions are not served any more"),
                 Err(error) if error.is_panic() => {
                     tracing::error!(%error, "data.stop: auctions are not served any more")
                 }
@@ -128,12 +127,6 @@ impl Data {
             }
             return self.state.store(STOPPED, Ordering::Release);
         }
-    }
-
-    /// As at the start.
-    fn forget(&self) {
-        self.state.store(READING, Ordering::Release);
-        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Kept::default();
     }
 
     /// Where the epoch of the oldest auction that can be kept was announced, or an earlier one, or genesis.

@@ -75,8 +75,8 @@ fn a_devnet_hands_over_to_another_committee_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("net");
     // a fifth member waits in its folder, and takes the place of the last one with the second epoch; on a busy machine,
-    // where a handover can fail, with the third
-    let args = ["--epoch-slots", "40", "--slots", "90", "--slot-ms", "250"];
+    // where a handover can fail, with a later one
+    let args = ["--epoch-slots", "40", "--slots", "130", "--slot-ms", "250"];
     let (summary, status) = Devnet::start(&folder, base_port(5), &args).finish();
     assert!(status.success(), "{summary}");
     assert_eq!(summary["lost"], 0);

@@ -339,7 +339,8 @@ impl Life {
         let seed = secret(self.node.net, self.node.me);
         let start = || -> Result<Start, ReshareError> {
             let number = u64::try_from(self.node.me).expect("members are few");
-            let entropy = crypto::hash::t256("entropy", &[&self.draw.to_le_bytes(), &number.to_le_bytes()]);
+            let drawn = [self.draw, number, epochs.last().epoch.0].map(u64::to_le_bytes);
+            let entropy = crypto::hash::t256("entropy", &drawn.each_ref().map(|part| part.as_slice()));
             let open = |bytes: &Vec<u8>| Saved::open(bytes, &seed).expect("a member's own");
             let saved = lock(&self.node.saved).as_ref().map(open);
             Ok(Start { entropy: Zeroizing::new(entropy.0), saved })

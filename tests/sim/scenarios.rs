@@ -398,6 +398,7 @@ async fn happened(w: &World, bad: &BTreeSet<usize>, fault: Fault) {
         let all = |w: &World| bad.iter().all(|member| w.book().convicted.contains(&(finding, *member)));
         w.until(20_000, "the log convicts the guilty", all).await;
     }
+    let honest: BTreeSet<usize> = w.honest().into_iter().collect();
     let book = w.book();
     assert!(book.accused().is_subset(bad) && book.voted_twice.is_subset(bad));
     let seen = match fault.shows {
@@ -407,7 +408,7 @@ async fn happened(w: &World, bad: &BTreeSet<usize>, fault: Fault) {
         Shows::NoShares => bad.is_disjoint(&book.shares_heard),
         Shows::Asking => !bad.is_disjoint(&book.asked),
         Shows::NoOpenings => bad.is_disjoint(&book.openings_heard),
-        Shows::NoHandover => bad.is_disjoint(&book.handed),
+        Shows::NoHandover => book.handed == honest,
         Shows::NoWord => bad.is_subset(&book.unacknowledged),
     };
     assert!(seen, "{}: the fault did not happen", fault.name);

@@ -1,4 +1,4 @@
-//! Deals what the first other member cannot open, acknowledges nobody but itself.
+//! Deals what the first f other members cannot open, acknowledges nobody but itself.
 use super::Adversary;
 use crate::common::net::{Net, id};
 use crypto::hash::t256;
@@ -11,7 +11,10 @@ pub(crate) struct WrongDealer {
 impl Adversary for WrongDealer {
     fn hands_over(&self, net: &'static Net, plan: &Hash, mut message: Handover) -> Option<Handover> {
         match &mut message.step {
-            HandoverStep::Dealing { sealed, .. } => sealed[usize::from(self.me == 0)].0[50] ^= 1,
+            HandoverStep::Dealing { sealed, .. } => {
+                let others = sealed.iter_mut().enumerate().filter(|(at, _)| *at != self.me);
+                others.take(net.f).for_each(|(_, dealing)| dealing.0[50] ^= 1);
+            }
             HandoverStep::Acks { acks } => acks.retain(|ack| ack.dealer == id(self.me)),
             HandoverStep::Log { .. } | HandoverStep::ShareKey { .. } => {}
         }

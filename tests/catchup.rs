@@ -1,7 +1,7 @@
 //! Goal: a member that was away or stood still, whose folder is an old copy, or that lost its disk comes back by what a
 //! quorum has signed, whatever a peer serves, or is told what to do; and signs nothing twice.
 //! Method: one network of four processes; members are killed or paused, their folders changed, and started again.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where its helper fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where its helper fails")]
 #[expect(dead_code, reason = "each test program uses a part")]
 mod common;
 
